@@ -1,0 +1,49 @@
+/* What the language hands to an op's build function: the layer as written, its arguments evaluated.
+ *
+ * An op's `arguments` string declares the layer's signature, in order:
+ *   "channels:int kernel:size stride:size=1 pad:pad=0 dilation:size=1 groups:int=1 bias:bool=true"
+ * Kinds: int; real; bool; size (an int for both axes, or [h, w]); pad (an int, [h, w],
+ * [top, left, bottom, right], or the word `same`); tensor (a name bound by let, or `it`).
+ * "name:kind" must be given, "name:kind=value" has a default, "name:kind?" may be left out (the
+ * builder asks with cvm_layer_given). Where the first kinds are `tensor`, the layer takes named tensors
+ * (add(it, skip)); every other layer takes the tensor that flows. The front end checks count,
+ * names and kinds against this string, and that ints are within 0 … 2^31-1. */
+#ifndef CVM_GRAPH_LAYER_H
+#define CVM_GRAPH_LAYER_H
+
+#include "compiler/graph/op.h"
+
+typedef struct CvmArgument {
+    const char *name;
+    bool given;          /* false: the default below stands */
+    bool same;           /* pad=same */
+    int64_t integers[4]; /* int, bool: [0]; size: h, w; pad: top, left, bottom, right */
+    double real;
+    CvmNode *tensor;
+    CvmSpan span; /* of the argument, or of the layer when not given */
+} CvmArgument;
+
+enum { CVM_MAX_ARGUMENTS = 12 };
+
+struct CvmLayer {
+    CvmGraph *graph;
+    CvmDiag *diag;
+    CvmNode *input; /* the tensor that flows; NULL before any */
+    CvmOp op;
+    CvmOrigin origin; /* name: "body.conv1" */
+    CvmArgument arguments[CVM_MAX_ARGUMENTS];
+    int argument_count;
+};
+
+/* The argument called name; aborts when the signature has none (a bug in the op's file). */
+const CvmArgument *cvm_layer_argument(const CvmLayer *layer, const char *name);
+
+/* A weight of this layer, named origin.name + "." + name. See cvm_graph_parameter. */
+CvmNode *cvm_layer_parameter(CvmLayer *layer, const char *name, CvmShape shape, double bound,
+                             double fill);
+
+/* cvm_graph_add with the layer's graph, origin and diag. */
+CvmNode *cvm_layer_add(CvmLayer *layer, CvmOp op, CvmNode *const *inputs, int input_count,
+                       const CvmAttribute *attributes);
+
+#endif

@@ -1,0 +1,43 @@
+/* The whole way from a graph to something that runs, on one screen (pipeline.c). */
+#ifndef CVM_COMPILER_PIPELINE_H
+#define CVM_COMPILER_PIPELINE_H
+
+#include "compiler/passes/passes.h"
+#include "runtime/plan.h"
+
+typedef struct CvmCompileOptions {
+    CvmPassChoice passes;
+    const char *cpu;      /* "host" (also NULL), or an LLVM CPU name: "x86-64", "x86-64-v3", "x86-64-v4" */
+    const char *cache;    /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
+    int threads;          /* that compile kernels side by side; 0: one per core */
+    bool verbose;
+} CvmCompileOptions;
+
+/* A compiled graph: its plan points at machine code that lives as long as the executable. */
+typedef struct CvmExecutable CvmExecutable;
+
+/* Runs passes, kernels, schedule, code generation and linking over the graph (rewriting it). The
+ * plan's inputs, outputs and slots are the graph's inputs, outputs and parameters. NULL on error. */
+CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag);
+void cvm_executable_free(CvmExecutable *executable);
+const CvmPlan *cvm_executable_plan(const CvmExecutable *executable);
+
+/* What came from the cache and what was compiled. */
+typedef struct CvmCompileStats {
+    int kernels, cached;
+    double seconds;
+} CvmCompileStats;
+CvmCompileStats cvm_executable_stats(const CvmExecutable *executable);
+
+/* For `cvmc dump`: runs the stages up to the named one and prints it.
+ * graph (before passes), fused (after passes), kernels, plan, llvm, asm. */
+typedef enum CvmStage {
+    CVM_STAGE_GRAPH, CVM_STAGE_FUSED, CVM_STAGE_KERNELS, CVM_STAGE_PLAN, CVM_STAGE_LLVM, CVM_STAGE_ASM,
+} CvmStage;
+bool cvm_dump_stage(CvmGraph *graph, const CvmCompileOptions *options, CvmStage stage, FILE *stream,
+                    CvmDiag *diag);
+
+/* Lanes of f32 in a vector of the CPU named as in the options: 16, 8 or 4. */
+int cvm_target_lanes(const char *cpu);
+
+#endif

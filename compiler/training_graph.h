@@ -1,0 +1,15 @@
+/* The joint graph of one training step: forward, loss, backward, optimizer. */
+#ifndef CVM_COMPILER_TRAINING_GRAPH_H
+#define CVM_COMPILER_TRAINING_GRAPH_H
+
+#include "compiler/front/program.h"
+
+/* Inputs: the model's image [batch, c, h, w], "target" i32 [batch], "rate" f32 []. Outputs: "loss" f32 [].
+ * Updates: every parameter whose multiplier is not 0, and its momentum. NULL on error (reported). */
+CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag);
+
+/* Inputs: the image. Output: "logits" f32 [batch, classes]; with_softmax: also "probabilities". */
+CvmGraph *cvm_inference_graph(const CvmModelUse *model, int64_t batch, bool with_softmax,
+                              CvmArena *arena, CvmDiag *diag);
+
+#endif

@@ -1,0 +1,34 @@
+/* The tensors that outlive a step, by name: parameters, running statistics, optimizer state. Plans
+ * bind to a store; checkpoints are read into and written from one. */
+#ifndef CVM_RUNTIME_STORE_H
+#define CVM_RUNTIME_STORE_H
+
+#include "runtime/error.h"
+#include "runtime/plan.h"
+
+typedef struct CvmStored {
+    char *name;
+    CvmSlotKind kind;
+    CvmDtype dtype;
+    CvmShape shape;
+    void *data; /* aligned to CVM_ALIGNMENT, plain row-major, owned by the store */
+} CvmStored;
+
+typedef struct CvmStore {
+    CvmStored *tensors;
+    int count;
+} CvmStore;
+
+/* An empty store; never fails. */
+void cvm_store_init(CvmStore *store);
+void cvm_store_free(CvmStore *store);
+
+/* Adds every slot of `plan` that the store lacks, with its starting values: random numbers are
+ * keyed by (seed, slot name), so they do not depend on order or on other layers.
+ * Error: a slot that exists with another shape, or no memory. */
+bool cvm_store_add_slots(CvmStore *store, const CvmPlan *plan, uint64_t seed, CvmError *error);
+
+/* The tensor called name, or NULL. */
+CvmStored *cvm_store_find(const CvmStore *store, const char *name);
+
+#endif
