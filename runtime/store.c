@@ -1,0 +1,116 @@
+/* See store.h. */
+#include "runtime/store.h"
+
+#include "runtime/memory.h"
+#include "runtime/random.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void cvm_store_init(CvmStore *store) {
+    *store = (CvmStore){0};
+}
+
+static int64_t stored_bytes(const CvmStored *tensor) {
+    int64_t count = 0;
+    cvm_shape_count(&tensor->shape, &count); /* was checked when the tensor was added */
+    return count * (int64_t)cvm_dtype_bytes(tensor->dtype);
+}
+
+/* Frees the tensors from number `count` on. */
+static void truncate_store(CvmStore *store, int count) {
+    while (store->count > count) {
+        CvmStored *last = &store->tensors[--store->count];
+        cvm_memory_free(last->data, stored_bytes(last));
+        free(last->name);
+    }
+}
+
+void cvm_store_free(CvmStore *store) {
+    truncate_store(store, 0);
+    free(store->tensors);
+    cvm_store_init(store);
+}
+
+CvmStored *cvm_store_find(const CvmStore *store, const char *name) {
+    for (int i = 0; i < store->count; i++)
+        if (strcmp(store->tensors[i].name, name) == 0)
+            return &store->tensors[i];
+    return NULL;
+}
+
+/* Element i is drawn from the i-th 32 bits of the stream of the slot's name; 24 of them are kept,
+ * as many as a float tells apart, so that rounding never reaches the upper bound. */
+static void fill_uniform(float *data, int64_t count, uint64_t seed, const char *name,
+                         double bound) {
+    uint64_t stream = cvm_random_stream(name);
+    uint32_t drawn[4];
+    for (int64_t i = 0; i < count; i++) {
+        if (i % 4 == 0)
+            cvm_philox(seed, stream, (uint64_t)(i / 4), drawn);
+        double unit = (double)(drawn[i % 4] >> 8) * 0x1p-24;
+        data[i] = (float)((2 * unit - 1) * bound);
+    }
+}
+
+static void fill_start(CvmStored *tensor, const CvmSlot *slot, int64_t count, uint64_t seed) {
+    if (tensor->dtype == CVM_I32) {
+        for (int64_t i = 0; i < count; i++)
+            ((int32_t *)tensor->data)[i] = (int32_t)slot->fill;
+    } else if (slot->bound > 0) {
+        fill_uniform(tensor->data, count, seed, slot->name, slot->bound);
+    } else if (slot->fill != 0) { /* the memory starts as zeros */
+        for (int64_t i = 0; i < count; i++)
+            ((float *)tensor->data)[i] = (float)slot->fill;
+    }
+}
+
+static bool add_slot(CvmStore *store, const CvmSlot *slot, uint64_t seed, CvmError *error) {
+    int64_t count, bytes;
+    if (!cvm_shape_count(&slot->shape, &count) ||
+        __builtin_mul_overflow(count, (int64_t)cvm_dtype_bytes(slot->dtype), &bytes))
+        return cvm_error_set(error, CVM_ERROR_INPUT, "%s is too large", slot->name);
+    CvmStored tensor = {
+        .kind = slot->kind, .dtype = slot->dtype, .shape = slot->shape, .name = strdup(slot->name)};
+    tensor.data = cvm_memory_allocate(bytes);
+    if (!tensor.name || !tensor.data) {
+        free(tensor.name);
+        cvm_memory_free(tensor.data, bytes);
+        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for %s (%lld bytes)", slot->name,
+                             (long long)bytes);
+    }
+    fill_start(&tensor, slot, count, seed);
+    store->tensors[store->count++] = tensor;
+    return true;
+}
+
+static bool check_same(const CvmStored *tensor, const CvmSlot *slot, const char *plan,
+                       CvmError *error) {
+    if (tensor->dtype == slot->dtype && cvm_shape_equal(&tensor->shape, &slot->shape))
+        return true;
+    char have[128], want[128];
+    return cvm_error_set(
+        error, CVM_ERROR_INPUT, "%s is %s %s, and the plan '%s' needs %s %s", slot->name,
+        cvm_dtype_name(tensor->dtype), cvm_shape_text(&tensor->shape, have, sizeof have), plan,
+        cvm_dtype_name(slot->dtype), cvm_shape_text(&slot->shape, want, sizeof want));
+}
+
+bool cvm_store_add_slots(CvmStore *store, const CvmPlan *plan, uint64_t seed, CvmError *error) {
+    size_t room = (size_t)store->count + (size_t)plan->slot_count;
+    CvmStored *grown = realloc(store->tensors, (room ? room : 1) * sizeof *grown);
+    if (!grown)
+        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for %zu tensors", room);
+    store->tensors = grown;
+    int before = store->count;
+    for (int i = 0; i < plan->slot_count; i++) {
+        const CvmSlot *slot = &plan->slots[i];
+        const CvmStored *present = cvm_store_find(store, slot->name);
+        bool done = present ? check_same(present, slot, plan->name, error)
+                            : add_slot(store, slot, seed, error);
+        if (!done) {
+            truncate_store(store, before);
+            return false;
+        }
+    }
+    return true;
+}
