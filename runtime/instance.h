@@ -10,10 +10,18 @@
 
 typedef struct CvmInstance CvmInstance;
 
+/* A call whose cost (floating-point operations plus bytes) is below this runs on one thread. A core
+ * does 25 to 100 such units a nanosecond, so that this is 5 to 20 microseconds of work: what splitting
+ * it could win is not more than what waking and meeting the other threads may cost. */
+#define CVM_SMALL_COST 524288.0
+
 /* Takes neither plan nor store, both must outlive the instance. NULL on error: a slot missing from
  * the store or of another shape (CVM_ERROR_INPUT), no memory (CVM_ERROR_MACHINE). */
 CvmInstance *cvm_instance_create(const CvmPlan *plan, const CvmStore *store, CvmError *error);
 void cvm_instance_free(CvmInstance *instance);
+
+/* The plan it was made of. */
+const CvmPlan *cvm_instance_plan(const CvmInstance *instance);
 
 /* Memory of the input or output called name, in the arena; NULL when the plan has none. */
 void *cvm_instance_input(CvmInstance *instance, const char *name);

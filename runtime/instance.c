@@ -1,0 +1,223 @@
+/* See instance.h. Every thread walks the same list of steps. A small step is done by thread 0
+ * alone, any other is cut into one contiguous range of work items per thread. Between two steps all
+ * threads meet at a barrier, unless thread 0 did both steps alone. */
+#include "runtime/instance.h"
+
+#include "runtime/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Step {
+    CvmKernelFunction function;
+    void *const *buffers;
+    int64_t extent;
+    bool alone;          /* done by thread 0 */
+    bool barrier_before; /* its input may come from another thread */
+} Step;
+
+struct CvmInstance {
+    const CvmPlan *plan;
+    char *arena;
+    void **buffers; /* of all steps, one after the other */
+    Step *steps;
+    int step_count;
+    int shared_end; /* after this many steps thread 0 is alone; 0: from the start */
+    CvmPool *pool;  /* of the run that is going on */
+};
+
+static bool check_ports(const CvmPlan *plan, const CvmPort *ports, int count, CvmError *error) {
+    for (int i = 0; i < count; i++) {
+        int64_t elements, end;
+        if (!cvm_shape_count(&ports[i].shape, &elements) || ports[i].offset < 0 ||
+            __builtin_mul_overflow(elements, (int64_t)cvm_dtype_bytes(ports[i].dtype), &end) ||
+            __builtin_add_overflow(end, ports[i].offset, &end) || end > plan->arena_bytes)
+            return cvm_error_set(error, CVM_ERROR_INPUT,
+                                 "the plan '%s' is broken: %s lies outside of its arena",
+                                 plan->name, ports[i].name);
+    }
+    return true;
+}
+
+static const CvmStored *find_slot(const CvmStore *store, const CvmPlan *plan, const CvmSlot *slot,
+                                  CvmError *error) {
+    const CvmStored *tensor = cvm_store_find(store, slot->name);
+    if (!tensor) {
+        cvm_error_set(error, CVM_ERROR_INPUT, "the plan '%s' needs %s, which the store lacks",
+                      plan->name, slot->name);
+        return NULL;
+    }
+    if (tensor->dtype != slot->dtype || !cvm_shape_equal(&tensor->shape, &slot->shape)) {
+        char have[128], want[128];
+        cvm_error_set(error, CVM_ERROR_INPUT, "%s is %s %s, and the plan '%s' needs %s %s",
+                      slot->name, cvm_dtype_name(tensor->dtype),
+                      cvm_shape_text(&tensor->shape, have, sizeof have), plan->name,
+                      cvm_dtype_name(slot->dtype), cvm_shape_text(&slot->shape, want, sizeof want));
+        return NULL;
+    }
+    return tensor;
+}
+
+/* The memory of every slot, in the plan's order. */
+static bool find_slots(const CvmPlan *plan, const CvmStore *store, void **slots, CvmError *error) {
+    for (int i = 0; i < plan->slot_count; i++) {
+        const CvmStored *tensor = find_slot(store, plan, &plan->slots[i], error);
+        if (!tensor)
+            return false;
+        slots[i] = tensor->data;
+    }
+    return true;
+}
+
+static bool resolve(const CvmInstance *instance, const CvmBuffer *buffer, void *const *slots,
+                    void **pointer) {
+    const CvmPlan *plan = instance->plan;
+    bool in_arena = buffer->space == CVM_SPACE_ARENA;
+    /* an empty tensor may stand at the very end */
+    int64_t end = in_arena ? plan->arena_bytes + 1 : plan->slot_count;
+    if (buffer->position < 0 || buffer->position >= end)
+        return false;
+    *pointer = in_arena ? instance->arena + buffer->position : slots[buffer->position];
+    return true;
+}
+
+static bool bind_buffers(CvmInstance *instance, void *const *slots, CvmError *error) {
+    void **next = instance->buffers;
+    for (int i = 0; i < instance->step_count; i++) {
+        const CvmCall *call = &instance->plan->calls[i];
+        instance->steps[i].buffers = next;
+        for (int b = 0; b < call->buffer_count; b++)
+            if (!resolve(instance, &call->buffers[b], slots, next++))
+                return cvm_error_set(error, CVM_ERROR_INPUT,
+                                     "the plan '%s' is broken: buffer %d of %s (%s) lies outside "
+                                     "of its memory",
+                                     instance->plan->name, b, call->kernel, call->layer);
+    }
+    return true;
+}
+
+static void schedule(CvmInstance *instance) {
+    for (int i = 0; i < instance->step_count; i++) {
+        const CvmCall *call = &instance->plan->calls[i];
+        Step *step = &instance->steps[i];
+        step->function = call->function;
+        step->extent = call->extent;
+        step->alone = call->cost < CVM_SMALL_COST || call->extent <= 1;
+        step->barrier_before = i > 0 && !(step->alone && instance->steps[i - 1].alone);
+        if (!step->alone)
+            instance->shared_end = i + 1;
+    }
+}
+
+static bool allocate(CvmInstance *instance, CvmError *error) {
+    const CvmPlan *plan = instance->plan;
+    size_t buffers = 0;
+    for (int i = 0; i < plan->call_count; i++)
+        buffers += (size_t)plan->calls[i].buffer_count;
+    instance->arena = cvm_memory_allocate(plan->arena_bytes);
+    instance->buffers = calloc(buffers + 1, sizeof *instance->buffers);
+    instance->steps = calloc((size_t)plan->call_count + 1, sizeof *instance->steps);
+    instance->step_count = plan->call_count;
+    if (instance->arena && instance->buffers && instance->steps)
+        return true;
+    return cvm_error_set(error, CVM_ERROR_MACHINE,
+                         "no memory for the plan '%s' (an arena of %lld bytes)", plan->name,
+                         (long long)plan->arena_bytes);
+}
+
+static bool prepare(CvmInstance *instance, const CvmStore *store, void **slots, CvmError *error) {
+    const CvmPlan *plan = instance->plan;
+    if (!check_ports(plan, plan->inputs, plan->input_count, error) ||
+        !check_ports(plan, plan->outputs, plan->output_count, error) ||
+        !find_slots(plan, store, slots, error) || !allocate(instance, error) ||
+        !bind_buffers(instance, slots, error))
+        return false;
+    schedule(instance);
+    return true;
+}
+
+CvmInstance *cvm_instance_create(const CvmPlan *plan, const CvmStore *store, CvmError *error) {
+    CvmInstance *instance = calloc(1, sizeof *instance);
+    void **slots = calloc((size_t)plan->slot_count + 1, sizeof *slots);
+    bool ready = instance && slots;
+    if (!ready) {
+        cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for the plan '%s'", plan->name);
+    } else {
+        instance->plan = plan;
+        ready = prepare(instance, store, slots, error);
+    }
+    free(slots);
+    if (ready)
+        return instance;
+    cvm_instance_free(instance);
+    return NULL;
+}
+
+void cvm_instance_free(CvmInstance *instance) {
+    if (!instance)
+        return;
+    if (instance->plan)
+        cvm_memory_free(instance->arena, instance->plan->arena_bytes);
+    free(instance->buffers);
+    free(instance->steps);
+    free(instance);
+}
+
+const CvmPlan *cvm_instance_plan(const CvmInstance *instance) {
+    return instance->plan;
+}
+
+static char *find_port(const CvmInstance *instance, const CvmPort *ports, int count,
+                       const char *name) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(ports[i].name, name) == 0)
+            return instance->arena + ports[i].offset;
+    return NULL;
+}
+
+void *cvm_instance_input(CvmInstance *instance, const char *name) {
+    return find_port(instance, instance->plan->inputs, instance->plan->input_count, name);
+}
+
+const void *cvm_instance_output(const CvmInstance *instance, const char *name) {
+    return find_port(instance, instance->plan->outputs, instance->plan->output_count, name);
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Ranges differ in length by one item at most. */
+static void run_part(const Step *step, int thread, int threads) {
+    int64_t length = step->extent / threads, longer = step->extent % threads;
+    int64_t begin = thread * length + smaller(thread, longer);
+    int64_t end = begin + length + (thread < longer);
+    if (begin < end)
+        step->function(step->buffers, begin, end);
+}
+
+static void run_whole(const Step *step) {
+    if (step->extent > 0)
+        step->function(step->buffers, 0, step->extent);
+}
+
+static void walk(void *context, int thread, int threads) {
+    const CvmInstance *instance = context;
+    for (int i = 0; i < instance->shared_end; i++) {
+        const Step *step = &instance->steps[i];
+        if (step->barrier_before)
+            cvm_pool_barrier(instance->pool);
+        if (!step->alone)
+            run_part(step, thread, threads);
+        else if (thread == 0)
+            run_whole(step);
+    }
+}
+
+void cvm_instance_run(CvmInstance *instance, CvmPool *pool) {
+    instance->pool = pool;
+    if (instance->shared_end > 0)
+        cvm_pool_run(pool, walk, instance);
+    for (int i = instance->shared_end; i < instance->step_count; i++)
+        run_whole(&instance->steps[i]);
+}
