@@ -1,0 +1,30 @@
+/* Writing a file so that readers see the old one or the new one, never a part: the bytes go to a
+ * temporary file in the same folder, which is synced and then renamed onto the path. */
+#ifndef CVM_RUNTIME_ATOMIC_FILE_H
+#define CVM_RUNTIME_ATOMIC_FILE_H
+
+#include "runtime/error.h"
+
+#include <stdio.h>
+
+typedef struct CvmAtomicFile {
+    FILE *stream;
+    char *path, *temporary;
+    int failure; /* errno of the first write that failed, or 0 */
+} CvmAtomicFile;
+
+/* Error (machine): the folder is missing or refuses, or the path names something that exists and is
+ * not a regular file. */
+bool cvm_atomic_file_open(const char *path, CvmAtomicFile *file, CvmError *error);
+
+/* Appends bytes. A failure is kept and reported by cvm_atomic_file_commit; what follows it is ignored. */
+void cvm_atomic_file_write(CvmAtomicFile *file, const void *bytes, size_t size);
+
+/* Ends the file, whether it succeeds or not. Error (machine): anything that was written to the stream
+ * or the folder failed (disk full, too large); then the temporary is gone and the path as before. */
+bool cvm_atomic_file_commit(CvmAtomicFile *file, CvmError *error);
+
+/* Ends the file without a trace. */
+void cvm_atomic_file_abandon(CvmAtomicFile *file);
+
+#endif
