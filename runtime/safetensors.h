@@ -24,10 +24,11 @@ typedef struct CvmFileText {
 } CvmFileText;
 
 typedef struct CvmTensorFile {
-    CvmFileTensor *tensors; /* in file order */
+    CvmFileTensor *tensors; /* in the order of their data */
     int count;
     CvmFileText *metadata; /* the "__metadata__" strings */
     int metadata_count;
+    void *header; /* the parsed JSON, which owns names and texts */
     void *mapping;
     int64_t mapping_bytes;
 } CvmTensorFile;
@@ -46,8 +47,13 @@ const char *cvm_tensor_file_metadata(const CvmTensorFile *file, const char *key)
 bool cvm_file_tensor_read_f32(const CvmFileTensor *tensor, float *out, CvmError *error);
 bool cvm_file_tensor_read_i32(const CvmFileTensor *tensor, int32_t *out, CvmError *error);
 
+/* "F32", "BF16"; the size of one element. */
+const char *cvm_file_dtype_name(CvmFileDtype dtype);
+int64_t cvm_file_dtype_bytes(CvmFileDtype dtype);
+
 /* Writes a file through a temporary one in the same folder, synced and renamed: readers see the old
- * file or the new one, never a part; on error the temporary is removed. */
+ * file or the new one, never a part; on error the temporary is removed. The same arguments give the
+ * same bytes: metadata and tensors stand in the order given, and data begins at a multiple of 64. */
 bool cvm_tensor_file_write(const char *path, const CvmFileTensor *tensors, int count,
                            const CvmFileText *metadata, int metadata_count, CvmError *error);
 

@@ -1,0 +1,403 @@
+/* See safetensors.h. Reading: first the header's text is scanned for what could make parsing it
+ * expensive, then cJSON parses it, then every entry is checked by itself, then all of them
+ * together: sorted by where their data begins, the tensors must cover the data exactly, one after
+ * the other. Writing is in safetensors_write.c, conversion of elements in safetensors_read.c. */
+#include "runtime/safetensors.h"
+
+#include "runtime/text.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian");
+
+enum {
+    LENGTH_BYTES = 8,
+    MAX_HEADER_BYTES = 100000000, /* the format's own limit */
+    MAX_DEPTH = 4,                /* {"name": {"shape": [..]}} needs 3 */
+    MAX_VALUES = 1 << 20,         /* JSON values: 64 bytes of memory each */
+};
+
+static const double EXACT_LIMIT = 9007199254740992.0; /* 2^53 */
+
+typedef struct DtypeRow {
+    const char *name;
+    int64_t bytes;
+} DtypeRow;
+
+static const DtypeRow DTYPES[] = {
+    [CVM_FILE_F32] = {"F32", 4}, [CVM_FILE_F16] = {"F16", 2}, [CVM_FILE_BF16] = {"BF16", 2},
+    [CVM_FILE_F64] = {"F64", 8}, [CVM_FILE_I64] = {"I64", 8}, [CVM_FILE_I32] = {"I32", 4},
+    [CVM_FILE_U8] = {"U8", 1},
+};
+enum { DTYPE_COUNT = sizeof DTYPES / sizeof DTYPES[0] };
+
+const char *cvm_file_dtype_name(CvmFileDtype dtype) {
+    return DTYPES[dtype].name;
+}
+
+int64_t cvm_file_dtype_bytes(CvmFileDtype dtype) {
+    return DTYPES[dtype].bytes;
+}
+
+/* The file while it is being checked. */
+typedef struct Reader {
+    CvmTensorFile *file;
+    const uint8_t *data; /* after the header */
+    int64_t data_bytes;
+    CvmError *error;
+} Reader;
+
+static bool wrong(CvmError *error, const char *what) {
+    return cvm_error_set(error, CVM_ERROR_INPUT, "not a valid safetensors file: %s", what);
+}
+
+static bool wrong_tensor(const Reader *reader, const char *name, const char *what) {
+    return cvm_error_set(reader->error, CVM_ERROR_INPUT,
+                         "not a valid safetensors file: tensor '%s' %s", cvm_shown(name).text,
+                         what);
+}
+
+/* Bounds the parser's recursion and memory, and refuses zero bytes, which C strings cannot hold. */
+static bool scan_header(const char *text, int64_t size, CvmError *error) {
+    int64_t depth = 0, values = 1;
+    bool quoted = false;
+    if (size == 0 || text[0] != '{')
+        return wrong(error, "the header does not begin with '{'");
+    if (memchr(text, 0, (size_t)size) || memmem(text, (size_t)size, "\\u0000", 6))
+        return wrong(error, "the header holds a zero character");
+    for (int64_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (quoted)
+            continue;
+        else if (c == '{' || c == '[')
+            depth++, values++;
+        else if (c == '}' || c == ']')
+            depth--;
+        else if (c == ',')
+            values++;
+        if (depth > MAX_DEPTH)
+            return wrong(error, "the header is nested too deeply");
+        if (values > MAX_VALUES)
+            return wrong(error, "the header has too many values");
+    }
+    return true;
+}
+
+/* Parses a copy that ends in a zero: some versions of cJSON look one byte past the length given. */
+static cJSON *parse_header(const char *text, int64_t size, CvmError *error) {
+    if (!scan_header(text, size, error))
+        return NULL;
+    char *copy = strndup(text, (size_t)size);
+    if (!copy) {
+        cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for the file's header");
+        return NULL;
+    }
+    const char *end = NULL;
+    cJSON *header = cJSON_ParseWithLengthOpts(copy, (size_t)size + 1, &end, false);
+    bool whole = header && end[strspn(end, " \t\r\n")] == '\0';
+    free(copy);
+    if (whole && cJSON_IsObject(header))
+        return header;
+    wrong(error, "the header is not a JSON object");
+    cJSON_Delete(header);
+    return NULL;
+}
+
+/* A JSON number that is a whole number from 0 to 2^53 - 1. */
+static bool read_whole(const cJSON *item, int64_t *value) {
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble < EXACT_LIMIT))
+        return false;
+    *value = (int64_t)item->valuedouble;
+    return (double)*value == item->valuedouble;
+}
+
+static bool read_dtype(const Reader *reader, const cJSON *item, CvmFileTensor *tensor) {
+    if (!cJSON_IsString(item))
+        return wrong_tensor(reader, tensor->name, "has a dtype that is not a string");
+    for (int i = 0; i < DTYPE_COUNT; i++) {
+        if (strcmp(item->valuestring, DTYPES[i].name) == 0) {
+            tensor->dtype = (CvmFileDtype)i;
+            return true;
+        }
+    }
+    return cvm_error_set(reader->error, CVM_ERROR_INPUT,
+                         "tensor '%s' has the element type '%s', which cvm cannot read",
+                         cvm_shown(tensor->name).text, cvm_shown(item->valuestring).text);
+}
+
+static bool read_shape(const Reader *reader, const cJSON *item, CvmFileTensor *tensor) {
+    if (!cJSON_IsArray(item))
+        return wrong_tensor(reader, tensor->name, "has a shape that is not a list");
+    const cJSON *size;
+    cJSON_ArrayForEach(size, item) {
+        if (tensor->shape.rank == CVM_MAX_RANK)
+            return wrong_tensor(reader, tensor->name, "has more than 4 dimensions");
+        if (!read_whole(size, &tensor->shape.sizes[tensor->shape.rank++]))
+            return wrong_tensor(reader, tensor->name, "has a size that is not a whole number");
+    }
+    return true;
+}
+
+static bool read_offsets(const Reader *reader, const cJSON *item, CvmFileTensor *tensor) {
+    const cJSON *first = cJSON_IsArray(item) ? item->child : NULL;
+    const cJSON *second = first ? first->next : NULL;
+    int64_t begin, end;
+    if (!second || second->next || !read_whole(first, &begin) || !read_whole(second, &end))
+        return wrong_tensor(reader, tensor->name,
+                            "has data_offsets that are not two whole numbers");
+    if (begin > end || end > reader->data_bytes)
+        return wrong_tensor(reader, tensor->name, "has data that ends beyond the file's end");
+    tensor->data = reader->data + begin;
+    tensor->bytes = end - begin;
+    return true;
+}
+
+typedef bool ReadField(const Reader *reader, const cJSON *item, CvmFileTensor *tensor);
+
+static const struct FieldRow {
+    const char *key;
+    ReadField *read;
+} FIELDS[] = {{"dtype", read_dtype}, {"shape", read_shape}, {"data_offsets", read_offsets}};
+enum { FIELD_COUNT = sizeof FIELDS / sizeof FIELDS[0] };
+
+static int find_field(const char *key) {
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (strcmp(key, FIELDS[i].key) == 0)
+            return i;
+    return -1;
+}
+
+/* The three fields, each once, in any order, and nothing else. */
+static bool read_fields(const Reader *reader, const cJSON *entry, CvmFileTensor *tensor) {
+    unsigned seen = 0;
+    const cJSON *item;
+    if (!cJSON_IsObject(entry))
+        return wrong_tensor(reader, tensor->name, "is not described by an object");
+    cJSON_ArrayForEach(item, entry) {
+        int field = find_field(item->string);
+        if (field < 0 || (seen & 1u << field))
+            return wrong_tensor(reader, tensor->name, "has an unknown or repeated field");
+        seen |= 1u << field;
+        if (!FIELDS[field].read(reader, item, tensor))
+            return false;
+    }
+    if (seen != (1u << FIELD_COUNT) - 1)
+        return wrong_tensor(reader, tensor->name, "lacks dtype, shape or data_offsets");
+    return true;
+}
+
+static bool read_tensor(const Reader *reader, const cJSON *entry, CvmFileTensor *tensor) {
+    int64_t count, bytes;
+    *tensor = (CvmFileTensor){.name = entry->string};
+    if (!read_fields(reader, entry, tensor))
+        return false;
+    if (!cvm_shape_count(&tensor->shape, &count) ||
+        __builtin_mul_overflow(count, DTYPES[tensor->dtype].bytes, &bytes) ||
+        bytes != tensor->bytes)
+        return wrong_tensor(reader, tensor->name, "has a shape that does not fit its data");
+    return true;
+}
+
+static bool read_metadata(const Reader *reader, const cJSON *entry) {
+    CvmTensorFile *file = reader->file;
+    if (file->metadata)
+        return wrong(reader->error, "it has __metadata__ twice");
+    if (!cJSON_IsObject(entry))
+        return wrong(reader->error, "__metadata__ is not an object");
+    file->metadata = calloc((size_t)cJSON_GetArraySize(entry) + 1, sizeof *file->metadata);
+    if (!file->metadata)
+        return cvm_error_set(reader->error, CVM_ERROR_MACHINE, "no memory for the file's header");
+    const cJSON *item;
+    cJSON_ArrayForEach(item, entry) {
+        if (!cJSON_IsString(item))
+            return wrong(reader->error, "__metadata__ holds something that is not a string");
+        file->metadata[file->metadata_count++] = (CvmFileText){item->string, item->valuestring};
+    }
+    return true;
+}
+
+static bool read_entries(const Reader *reader, const cJSON *header) {
+    CvmTensorFile *file = reader->file;
+    file->tensors = calloc((size_t)cJSON_GetArraySize(header) + 1, sizeof *file->tensors);
+    if (!file->tensors)
+        return cvm_error_set(reader->error, CVM_ERROR_MACHINE, "no memory for the file's header");
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, header) {
+        bool done = strcmp(entry->string, "__metadata__") == 0
+                        ? read_metadata(reader, entry)
+                        : read_tensor(reader, entry, &file->tensors[file->count++]);
+        if (!done)
+            return false;
+    }
+    return true;
+}
+
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A name that occurs twice among names[0..count), which are sorted by this; or NULL. */
+static const char *find_duplicate(const char **names, int count) {
+    qsort(names, (size_t)count, sizeof *names, compare_texts);
+    for (int i = 1; i < count; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            return names[i];
+    return NULL;
+}
+
+static bool check_names(const Reader *reader) {
+    const CvmTensorFile *file = reader->file;
+    int room = file->count > file->metadata_count ? file->count : file->metadata_count;
+    const char **names = calloc((size_t)room + 1, sizeof *names);
+    if (!names)
+        return cvm_error_set(reader->error, CVM_ERROR_MACHINE, "no memory for the file's header");
+    for (int i = 0; i < file->count; i++)
+        names[i] = file->tensors[i].name;
+    const char *twice = find_duplicate(names, file->count);
+    if (!twice) {
+        for (int i = 0; i < file->metadata_count; i++)
+            names[i] = file->metadata[i].key;
+        twice = find_duplicate(names, file->metadata_count);
+    }
+    free(names);
+    if (twice)
+        return cvm_error_set(reader->error, CVM_ERROR_INPUT,
+                             "not a valid safetensors file: the name '%s' occurs twice",
+                             cvm_shown(twice).text);
+    return true;
+}
+
+/* By begin, then by end: an empty tensor stands before the one that begins where it does. Then by
+ * name, so that the order is one whatever the sort. */
+static int compare_positions(const void *a, const void *b) {
+    const CvmFileTensor *x = a, *y = b;
+    if (x->data != y->data)
+        return (const char *)x->data < (const char *)y->data ? -1 : 1;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static bool check_cover(const Reader *reader) {
+    CvmTensorFile *file = reader->file;
+    qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, compare_positions);
+    const uint8_t *end = reader->data;
+    for (int i = 0; i < file->count; i++) {
+        const uint8_t *begin = file->tensors[i].data;
+        if (begin < end)
+            return wrong_tensor(reader, file->tensors[i].name, "shares its data with another one");
+        if (begin > end)
+            return wrong_tensor(reader, file->tensors[i].name, "comes after a hole in the data");
+        end = begin + file->tensors[i].bytes;
+    }
+    if (end != reader->data + reader->data_bytes)
+        return wrong(reader->error, "it has data that belongs to no tensor");
+    return true;
+}
+
+static bool check_length(const uint8_t *bytes, int64_t size, int64_t *header_bytes,
+                         CvmError *error) {
+    uint64_t length;
+    if (size < LENGTH_BYTES)
+        return wrong(error, "it is shorter than its header's length");
+    memcpy(&length, bytes, sizeof length);
+    if (length > MAX_HEADER_BYTES)
+        return wrong(error, "its header would be longer than 100 MB");
+    if (length > (uint64_t)(size - LENGTH_BYTES))
+        return wrong(error, "it ends within its header");
+    *header_bytes = (int64_t)length;
+    return true;
+}
+
+bool cvm_tensor_file_parse(const void *bytes, int64_t size, CvmTensorFile *file, CvmError *error) {
+    int64_t header_bytes = 0;
+    *file = (CvmTensorFile){0};
+    if (!check_length(bytes, size, &header_bytes, error))
+        return false;
+    const char *text = (const char *)bytes + LENGTH_BYTES;
+    cJSON *header = parse_header(text, header_bytes, error);
+    if (!header)
+        return false;
+    file->header = header;
+    Reader reader = {file, (const uint8_t *)text + header_bytes, size - LENGTH_BYTES - header_bytes,
+                     error};
+    if (read_entries(&reader, header) && check_names(&reader) && check_cover(&reader))
+        return true;
+    cvm_tensor_file_close(file);
+    return false;
+}
+
+static bool map_file(const char *path, void **mapping, int64_t *size, CvmError *error) {
+    /* O_NONBLOCK: opening a pipe must not wait for a writer */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
+    if (descriptor < 0 || fstat(descriptor, &status) != 0) {
+        cvm_error_set(error, CVM_ERROR_MACHINE, "cannot read %.800s: %s", path, strerror(errno));
+    } else if (!S_ISREG(status.st_mode)) {
+        cvm_error_set(error, CVM_ERROR_MACHINE, "cannot read %.800s: it is not a regular file",
+                      path);
+    } else if (status.st_size == 0) {
+        cvm_error_set(error, CVM_ERROR_INPUT, "%.800s is empty", path);
+    } else {
+        *mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        *size = status.st_size;
+        if (*mapping != MAP_FAILED) {
+            close(descriptor);
+            return true;
+        }
+        cvm_error_set(error, CVM_ERROR_MACHINE, "cannot map %.800s: %s", path, strerror(errno));
+    }
+    if (descriptor >= 0)
+        close(descriptor);
+    return false;
+}
+
+bool cvm_tensor_file_open(const char *path, CvmTensorFile *file, CvmError *error) {
+    void *mapping;
+    int64_t size;
+    CvmError inner;
+    *file = (CvmTensorFile){0};
+    if (!map_file(path, &mapping, &size, error))
+        return false;
+    if (!cvm_tensor_file_parse(mapping, size, file, &inner)) {
+        munmap(mapping, (size_t)size);
+        return cvm_error_set(error, inner.kind, "%.500s: %.500s", path, inner.message);
+    }
+    file->mapping = mapping;
+    file->mapping_bytes = size;
+    return true;
+}
+
+void cvm_tensor_file_close(CvmTensorFile *file) {
+    if (file->mapping)
+        munmap(file->mapping, (size_t)file->mapping_bytes);
+    cJSON_Delete(file->header);
+    free(file->tensors);
+    free(file->metadata);
+    *file = (CvmTensorFile){0};
+}
+
+const CvmFileTensor *cvm_tensor_file_find(const CvmTensorFile *file, const char *name) {
+    for (int i = 0; i < file->count; i++)
+        if (strcmp(file->tensors[i].name, name) == 0)
+            return &file->tensors[i];
+    return NULL;
+}
+
+const char *cvm_tensor_file_metadata(const CvmTensorFile *file, const char *key) {
+    for (int i = 0; i < file->metadata_count; i++)
+        if (strcmp(file->metadata[i].key, key) == 0)
+            return file->metadata[i].value;
+    return NULL;
+}
