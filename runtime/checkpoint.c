@@ -1,0 +1,273 @@
+/* See checkpoint.h. The tensors' types in the file are those of the store, so that saving and
+ * loading are plain copies. Loading first reads the metadata, then compares every tensor, and
+ * copies only when nothing is wrong. */
+#include "runtime/checkpoint.h"
+
+#include "runtime/safetensors.h"
+#include "runtime/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_COUNT = 7, TEXT_BYTES = 128, LISTED_TENSORS = 3 };
+
+static const char OPTIMIZER_PREFIX[] = "optimizer.";
+
+static CvmFileDtype file_dtype(CvmDtype dtype) {
+    return dtype == CVM_F32 ? CVM_FILE_F32 : CVM_FILE_I32;
+}
+
+static int64_t stored_bytes(const CvmStored *tensor) {
+    int64_t count = 0;
+    cvm_shape_count(&tensor->shape, &count);
+    return count * (int64_t)cvm_dtype_bytes(tensor->dtype);
+}
+
+/* Saving */
+
+/* "0.28604,0.35302": 17 digits give the same double back. */
+static void print_list(char text[TEXT_BYTES], const double *values, int count) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < count && used < TEXT_BYTES; i++)
+        used +=
+            (size_t)snprintf(text + used, TEXT_BYTES - used, "%s%.17g", i ? "," : "", values[i]);
+}
+
+/* The texts that metadata rows point into. */
+typedef struct InfoTexts {
+    char hash[TEXT_BYTES], epoch[TEXT_BYTES], seed[TEXT_BYTES], accuracy[TEXT_BYTES];
+    char mean[TEXT_BYTES], deviation[TEXT_BYTES];
+} InfoTexts;
+
+static void describe(const CvmCheckpointInfo *info, InfoTexts *texts,
+                     CvmFileText metadata[KEY_COUNT]) {
+    const CvmNormalization *normalization = &info->normalization;
+    snprintf(texts->hash, TEXT_BYTES, "%016" PRIx64, info->model_hash);
+    snprintf(texts->epoch, TEXT_BYTES, "%d", info->epoch);
+    snprintf(texts->seed, TEXT_BYTES, "%" PRIu64, info->seed);
+    print_list(texts->accuracy, &info->accuracy, 1);
+    print_list(texts->mean, normalization->mean, normalization->channels);
+    print_list(texts->deviation, normalization->deviation, normalization->channels);
+    const CvmFileText rows[KEY_COUNT] = {
+        {"cvm.model", info->model},        {"cvm.model_hash", texts->hash},
+        {"cvm.epoch", texts->epoch},       {"cvm.seed", texts->seed},
+        {"cvm.mean", texts->mean},         {"cvm.deviation", texts->deviation},
+        {"cvm.accuracy", texts->accuracy},
+    };
+    memcpy(metadata, rows, sizeof rows);
+}
+
+bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheckpointInfo *info,
+                         CvmError *error) {
+    CvmFileTensor *tensors = calloc((size_t)store->count + 1, sizeof *tensors);
+    if (!tensors)
+        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to write %.800s", path);
+    for (int i = 0; i < store->count; i++) {
+        const CvmStored *stored = &store->tensors[i];
+        tensors[i] = (CvmFileTensor){.name = stored->name,
+                                     .dtype = file_dtype(stored->dtype),
+                                     .shape = stored->shape,
+                                     .data = stored->data,
+                                     .bytes = stored_bytes(stored)};
+    }
+    InfoTexts texts;
+    CvmFileText metadata[KEY_COUNT];
+    describe(info, &texts, metadata);
+    bool done = cvm_tensor_file_write(path, tensors, store->count, metadata, KEY_COUNT, error);
+    free(tensors);
+    return done;
+}
+
+/* Loading: metadata */
+
+static bool parse_double(const char **text, double *value) {
+    char *end;
+    if (**text == ' ' || **text == '\0')
+        return false;
+    *value = strtod(*text, &end);
+    bool parsed = end != *text && isfinite(*value);
+    *text = end;
+    return parsed;
+}
+
+/* A list of 1 to CVM_MAX_CHANNELS finite numbers; its length, or 0. */
+static int parse_list(const char *text, double *values) {
+    int count = 0;
+    while (count < CVM_MAX_CHANNELS && parse_double(&text, &values[count])) {
+        count++;
+        if (*text == '\0')
+            return count;
+        if (*text++ != ',')
+            return 0;
+    }
+    return 0;
+}
+
+static bool parse_normalization(const char *mean, const char *deviation,
+                                CvmNormalization *normalization) {
+    normalization->channels = parse_list(mean, normalization->mean);
+    if (normalization->channels == 0 ||
+        parse_list(deviation, normalization->deviation) != normalization->channels)
+        return false;
+    for (int c = 0; c < normalization->channels; c++)
+        if (normalization->deviation[c] <= 0)
+            return false;
+    return true;
+}
+
+static bool parse_whole(const char *text, int base, uint64_t limit, uint64_t *value) {
+    char *end;
+    if (text[0] == '\0' || strspn(text, "0123456789abcdef") != strlen(text))
+        return false;
+    errno = 0;
+    *value = strtoull(text, &end, base);
+    return *end == '\0' && errno == 0 && *value <= limit;
+}
+
+static bool parse_accuracy(const char *text, double *accuracy) {
+    return parse_double(&text, accuracy) && *text == '\0' && *accuracy <= 1;
+}
+
+static const char *metadata_or_empty(const CvmTensorFile *file, const char *key) {
+    const char *value = cvm_tensor_file_metadata(file, key);
+    return value ? value : "";
+}
+
+static bool read_info(const CvmTensorFile *file, const char *path, CvmCheckpointInfo *info,
+                      CvmError *error) {
+    const char *model = cvm_tensor_file_metadata(file, "cvm.model");
+    uint64_t epoch = 0;
+    *info = (CvmCheckpointInfo){0};
+    if (!model || strlen(model) >= sizeof info->model)
+        return cvm_error_set(error, CVM_ERROR_INPUT,
+                             "%.800s is not a checkpoint of cvm: it does not name its model", path);
+    const struct {
+        const char *key;
+        bool good;
+    } checks[] = {
+        {"cvm.model_hash",
+         parse_whole(metadata_or_empty(file, "cvm.model_hash"), 16, UINT64_MAX, &info->model_hash)},
+        {"cvm.epoch", parse_whole(metadata_or_empty(file, "cvm.epoch"), 10, INT_MAX, &epoch)},
+        {"cvm.seed", parse_whole(metadata_or_empty(file, "cvm.seed"), 10, UINT64_MAX, &info->seed)},
+        {"cvm.mean and cvm.deviation",
+         parse_normalization(metadata_or_empty(file, "cvm.mean"),
+                             metadata_or_empty(file, "cvm.deviation"), &info->normalization)},
+        {"cvm.accuracy", parse_accuracy(metadata_or_empty(file, "cvm.accuracy"), &info->accuracy)},
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
+        if (!checks[i].good)
+            return cvm_error_set(error, CVM_ERROR_INPUT,
+                                 "%.800s is a damaged checkpoint: its %s is missing or no sensible "
+                                 "value",
+                                 path, checks[i].key);
+    strcpy(info->model, model);
+    info->epoch = (int)epoch;
+    return true;
+}
+
+/* Loading: tensors */
+
+/* The differences between file and store: how many, and the first few in words. */
+typedef struct Differences {
+    int count;
+    char text[600];
+} Differences;
+
+static void note(Differences *differences, const char *name, const char *in_file,
+                 const char *in_model) {
+    if (differences->count++ >= LISTED_TENSORS)
+        return;
+    size_t used = strlen(differences->text);
+    snprintf(differences->text + used, sizeof differences->text - used,
+             "%s%s is %s in the file, %s in the model", used ? "; " : "", cvm_shown(name).text,
+             in_file, in_model);
+}
+
+static void compare_tensor(const CvmStored *stored, const CvmFileTensor *tensor,
+                           Differences *differences) {
+    char have[160] = "missing", want[160], shape[128];
+    snprintf(want, sizeof want, "%s %s", cvm_file_dtype_name(file_dtype(stored->dtype)),
+             cvm_shape_text(&stored->shape, shape, sizeof shape));
+    if (tensor)
+        snprintf(have, sizeof have, "%s %s", cvm_file_dtype_name(tensor->dtype),
+                 cvm_shape_text(&tensor->shape, shape, sizeof shape));
+    if (strcmp(have, want) != 0)
+        note(differences, stored->name, have, want);
+}
+
+static void compare_tensors(const CvmTensorFile *file, const CvmStore *store, bool need_optimizer,
+                            Differences *differences) {
+    for (int i = 0; i < store->count; i++) {
+        const CvmStored *stored = &store->tensors[i];
+        const CvmFileTensor *tensor = cvm_tensor_file_find(file, stored->name);
+        if (tensor || stored->kind != CVM_SLOT_OPTIMIZER || need_optimizer)
+            compare_tensor(stored, tensor, differences);
+    }
+    for (int i = 0; i < file->count; i++) {
+        const char *name = file->tensors[i].name;
+        bool optimizer = strncmp(name, OPTIMIZER_PREFIX, sizeof OPTIMIZER_PREFIX - 1) == 0;
+        char shape[128];
+        if (!optimizer && !cvm_store_find(store, name))
+            note(differences, name, cvm_shape_text(&file->tensors[i].shape, shape, sizeof shape),
+                 "not present");
+    }
+}
+
+static bool refuse(const char *path, const CvmCheckpointInfo *info, const char *model, bool other,
+                   const Differences *differences, CvmError *error) {
+    char what[400];
+    if (!other)
+        snprintf(what, sizeof what, "does not fit the model %.128s", model);
+    else if (strcmp(info->model, model) != 0)
+        snprintf(what, sizeof what, "is a checkpoint of another model (%s, not %.128s)",
+                 cvm_shown(info->model).text, model);
+    else
+        snprintf(what, sizeof what,
+                 "is a checkpoint of another model (%s with different layers or settings)",
+                 cvm_shown(model).text);
+    char more[32] = "";
+    if (differences->count > LISTED_TENSORS)
+        snprintf(more, sizeof more, "; %d more", differences->count - LISTED_TENSORS);
+    return cvm_error_set(error, CVM_ERROR_INPUT, "%.300s %s%s%s%s", path, what,
+                         differences->count ? ": " : "", differences->text, more);
+}
+
+static void copy_tensors(const CvmTensorFile *file, CvmStore *store) {
+    for (int i = 0; i < store->count; i++) {
+        const CvmFileTensor *tensor = cvm_tensor_file_find(file, store->tensors[i].name);
+        if (tensor && tensor->bytes > 0)
+            memcpy(store->tensors[i].data, tensor->data, (size_t)tensor->bytes);
+    }
+}
+
+static bool load(const CvmTensorFile *file, const char *path, CvmStore *store, const char *model,
+                 uint64_t model_hash, bool need_optimizer, CvmCheckpointInfo *info,
+                 CvmError *error) {
+    CvmCheckpointInfo found;
+    Differences differences = {0};
+    if (!read_info(file, path, &found, error))
+        return false;
+    compare_tensors(file, store, need_optimizer, &differences);
+    bool other = found.model_hash != model_hash;
+    if (other || differences.count > 0)
+        return refuse(path, &found, model, other, &differences, error);
+    copy_tensors(file, store);
+    *info = found;
+    return true;
+}
+
+bool cvm_checkpoint_load(const char *path, CvmStore *store, const char *model, uint64_t model_hash,
+                         bool need_optimizer, CvmCheckpointInfo *info, CvmError *error) {
+    CvmTensorFile file;
+    if (!cvm_tensor_file_open(path, &file, error))
+        return false;
+    bool done = load(&file, path, store, model, model_hash, need_optimizer, info, error);
+    cvm_tensor_file_close(&file);
+    return done;
+}
