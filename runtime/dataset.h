@@ -21,9 +21,10 @@ typedef struct CvmNormalization {
     double mean[CVM_MAX_CHANNELS], deviation[CVM_MAX_CHANNELS];
 } CvmNormalization;
 
-/* Reads a pair of IDX files (http://yann.lecun.com/exdb/mnist: big-endian magic 0x00000803 images, 0x00000801
- * labels), plain or gzip. Errors: missing file, wrong magic, truncated, counts that differ, a label
- * >= classes, pictures of another size than [channels, height, width]. */
+/* Reads a pair of IDX files (http://yann.lecun.com/exdb/mnist: big-endian magic 0x00000803 images,
+ * 0x00000801 labels), plain or gzip; where a path does not exist, the path with ".gz" is tried. Errors:
+ * missing or unreadable file (machine); wrong magic, truncated, too long, counts that differ, a label
+ * >= classes, pictures of another size than image = [1, height, width] (input). */
 bool cvm_dataset_read_idx(const char *images, const char *labels, CvmShape image, int classes,
                           CvmDataset *dataset, CvmError *error);
 void cvm_dataset_free(CvmDataset *dataset);
