@@ -13,7 +13,7 @@ typedef struct CvmImage {
 } CvmImage;
 
 /* Reads a PNG as `channels` channels (1: grey by ITU-R 601 weights, 3: RGB); alpha is laid over
- * black; 16-bit is reduced. At most 16384 pixels a side. */
+ * black; 16-bit is reduced. At most 16384 pixels a side and 2^26 together. */
 bool cvm_image_read_png(const char *path, int channels, CvmImage *image, CvmError *error);
 
 /* Writes a PNG through a temporary file and rename. */
