@@ -27,8 +27,11 @@ typedef struct CvmProgress {
     double seconds_left;         /* of the whole training, estimated */
 } CvmProgress;
 
+enum { CVM_MAX_CLASSES = 256 }; /* labels are bytes */
+
 typedef struct CvmEvaluation {
     int64_t count, correct;
+    int64_t class_count[CVM_MAX_CLASSES], class_correct[CVM_MAX_CLASSES]; /* by label */
     double loss;     /* mean cross-entropy */
     double seconds;
 } CvmEvaluation;

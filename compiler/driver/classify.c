@@ -1,0 +1,147 @@
+/* See classify.h. */
+#include "compiler/driver/classify.h"
+
+#include "compiler/driver/report.h"
+
+bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
+                         CvmClassifier *classifier) {
+    *classifier = (CvmClassifier){.session = session, .input = cvm_model_input(session->model)};
+    classifier->instance = cvm_session_inference(session, 1, true);
+    classifier->pool = classifier->instance ? cvm_session_pool(session) : NULL;
+    if (!classifier->pool)
+        return false;
+    const CvmPlan *plan = cvm_executable_plan(session->executables[session->plan_count - 1]);
+    for (int i = 0; i < plan->output_count; i++)
+        if (plan->outputs[i].shape.rank == 2)
+            classifier->classes = (int)plan->outputs[i].shape.sizes[1];
+    CvmCheckpointInfo info;
+    if (!trained && !cvm_session_load_checkpoint(session, &info))
+        return false;
+    classifier->normalization = trained ? *trained : info.normalization;
+    return true;
+}
+
+/* Puts the class among the guesses if it is likelier than one of them. */
+static void consider(CvmGuesses *guesses, int label, float probability) {
+    int place = guesses->count;
+    while (place > 0 && probability > guesses->best[place - 1].probability)
+        place--;
+    if (place == CVM_GUESSES)
+        return;
+    if (guesses->count < CVM_GUESSES)
+        guesses->count++;
+    for (int i = guesses->count - 1; i > place; i--)
+        guesses->best[i] = guesses->best[i - 1];
+    guesses->best[place] = (CvmGuess){label, probability};
+}
+
+CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels) {
+    const CvmShape *input = &classifier->input;
+    uint8_t no_label = 0;
+    int32_t first = 0, target;
+    CvmDataset picture = {
+        .count = 1,
+        .channels = (int)input->sizes[0],
+        .height = (int)input->sizes[1],
+        .width = (int)input->sizes[2],
+        .classes = 1,
+        .pixels = (uint8_t *)pixels,
+        .labels = &no_label,
+    };
+    const char *image = cvm_session_image_input(classifier->session);
+    cvm_dataset_fill(&picture, &classifier->normalization, &first, 1,
+                     cvm_instance_input(classifier->instance, image), &target);
+    cvm_instance_run(classifier->instance, classifier->pool);
+    const float *probabilities = cvm_instance_output(classifier->instance, "probabilities");
+    CvmGuesses guesses = {.count = 0};
+    for (int label = 0; label < classifier->classes; label++)
+        consider(&guesses, label, probabilities[label]);
+    return guesses;
+}
+
+/* --- files --- */
+
+static bool read_picture(const CvmClassifier *classifier, const char *path, CvmImage *image,
+                         CvmError *error) {
+    const CvmShape *input = &classifier->input;
+    if (!cvm_image_read_png(path, (int)input->sizes[0], image, error))
+        return false;
+    if (image->height == input->sizes[1] && image->width == input->sizes[2])
+        return true;
+    cvm_error_set(
+        error, CVM_ERROR_INPUT,
+        "%s is %d pixels wide and %d high, and %s takes pictures %lld wide and %lld high; "
+        "scale it first",
+        path, image->width, image->height, cvm_model_name(classifier->session->model),
+        (long long)input->sizes[2], (long long)input->sizes[1]);
+    cvm_image_free(image);
+    return false;
+}
+
+static cJSON *guesses_json(const CvmSession *session, const CvmGuesses *guesses) {
+    cJSON *array = cJSON_CreateArray();
+    for (int i = 0; i < guesses->count; i++) {
+        char name[32];
+        const CvmGuess *guess = &guesses->best[i];
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "class",
+                                cvm_session_class_name(session, guess->label, name, sizeof name));
+        cJSON_AddNumberToObject(object, "label", guess->label);
+        cJSON_AddNumberToObject(object, "probability", guess->probability);
+        cJSON_AddItemToArray(array, object);
+    }
+    return array;
+}
+
+static void print_guesses(const CvmSession *session, const char *path, const CvmGuesses *guesses) {
+    printf("%s\n", path);
+    for (int i = 0; i < guesses->count; i++) {
+        char name[32];
+        const CvmGuess *guess = &guesses->best[i];
+        printf("  %5.1f%%  %s\n", guess->probability * 100,
+               cvm_session_class_name(session, guess->label, name, sizeof name));
+    }
+}
+
+static bool classify_file(const CvmClassifier *classifier, const char *path, cJSON *results) {
+    CvmSession *session = classifier->session;
+    CvmImage image;
+    CvmError error;
+    bool read = read_picture(classifier, path, &image, &error);
+    cJSON *result = results ? cJSON_CreateObject() : NULL;
+    if (result) {
+        cJSON_AddStringToObject(result, "file", path);
+        cJSON_AddItemToArray(results, result);
+    }
+    if (!read) {
+        cvm_report_error("%s", error.message);
+        if (result)
+            cJSON_AddStringToObject(result, "error", error.message);
+        return false;
+    }
+    CvmGuesses guesses = cvm_classify(classifier, image.pixels);
+    cvm_image_free(&image);
+    if (result)
+        cJSON_AddItemToObject(result, "classes", guesses_json(session, &guesses));
+    else
+        print_guesses(session, path, &guesses);
+    return true;
+}
+
+bool cvm_classify_files(const CvmClassifier *classifier, const char *const *paths, int count) {
+    CvmSession *session = classifier->session;
+    cJSON *object = NULL, *results = NULL;
+    if (session->options->json) {
+        object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "event", "pictures");
+        results = cJSON_AddArrayToObject(object, "pictures");
+    }
+    bool all = true;
+    for (int i = 0; i < count; i++)
+        all &= classify_file(classifier, paths[i], results);
+    if (object)
+        cvm_report_json(object);
+    if (!all)
+        session->status = CVM_EXIT_INPUT;
+    return all;
+}

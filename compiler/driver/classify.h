@@ -1,0 +1,42 @@
+/* Classifying single pictures with a trained model, for predict, run and samples. */
+#ifndef CVM_DRIVER_CLASSIFY_H
+#define CVM_DRIVER_CLASSIFY_H
+
+#include "compiler/driver/session.h"
+#include "runtime/image.h"
+
+enum { CVM_GUESSES = 5 };
+
+typedef struct CvmClassifier {
+    CvmSession *session;
+    CvmInstance *instance;
+    CvmPool *pool;
+    CvmNormalization normalization;
+    CvmShape input; /* [c, h, w] */
+    int classes;
+} CvmClassifier;
+
+typedef struct CvmGuess {
+    int label;
+    float probability;
+} CvmGuess;
+
+/* The likeliest classes, likeliest first; equal ones in the order of the labels. */
+typedef struct CvmGuesses {
+    CvmGuess best[CVM_GUESSES];
+    int count; /* fewer than CVM_GUESSES where the model has fewer classes */
+} CvmGuesses;
+
+/* With the weights of options->checkpoint and its normalization, or, where trained is not NULL,
+ * with those in the store and that normalization. */
+bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
+                         CvmClassifier *classifier);
+
+/* pixels: [c, h, w] of the model's input. */
+CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels);
+
+/* Reads, classifies and prints each picture. One that can't be read or has the wrong size is
+ * reported, and the others go on: false then, and exit code 1. */
+bool cvm_classify_files(const CvmClassifier *classifier, const char *const *paths, int count);
+
+#endif

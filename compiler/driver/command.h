@@ -1,0 +1,17 @@
+/* The commands of cvmc, one file each. A command gets the parsed command line and returns the exit
+ * code; it has reported what went wrong. */
+#ifndef CVM_DRIVER_COMMAND_H
+#define CVM_DRIVER_COMMAND_H
+
+#include "compiler/driver/options.h"
+
+int cvm_command_check(const CvmOptions *options);
+int cvm_command_run(const CvmOptions *options);
+int cvm_command_train(const CvmOptions *options);
+int cvm_command_eval(const CvmOptions *options);
+int cvm_command_predict(const CvmOptions *options);
+int cvm_command_samples(const CvmOptions *options);
+int cvm_command_explain(const CvmOptions *options);
+int cvm_command_dump(const CvmOptions *options);
+
+#endif

@@ -1,0 +1,17 @@
+/* Finding a data set's files on this machine and reading them. Looked for, in this order: --data
+ * DIR and nowhere else when it is given; $CVM_DATA; the folder of Debian's dataset packages; the
+ * .cvm file's own folder. In each place with and without the data set's sub-folder, plain or .gz.
+ */
+#ifndef CVM_DRIVER_DATA_H
+#define CVM_DRIVER_DATA_H
+
+#include "compiler/driver/session.h"
+#include "runtime/dataset.h"
+
+typedef enum CvmDataPart { CVM_DATA_TRAIN, CVM_DATA_TEST } CvmDataPart;
+
+/* Reads a part of the train's data set. A missing one: exit code 3, and a message with every place
+ * looked at. On success the caller frees it. */
+bool cvm_session_read_data(CvmSession *session, CvmDataPart part, CvmDataset *dataset);
+
+#endif

@@ -1,0 +1,94 @@
+/* cvmc dump: what the compiler makes of a file, at any stage, as text. */
+#include "compiler/driver/command.h"
+#include "compiler/driver/report.h"
+#include "compiler/driver/session.h"
+#include "compiler/training_graph.h"
+
+#include <string.h>
+
+typedef struct StageName {
+    const char *name;
+    CvmStage stage;
+    bool drawable; /* has a Graphviz form */
+} StageName;
+
+static const StageName stages[] = {
+    {"graph", CVM_STAGE_GRAPH, true},      {"fused", CVM_STAGE_FUSED, true},
+    {"kernels", CVM_STAGE_KERNELS, false}, {"plan", CVM_STAGE_PLAN, false},
+    {"llvm", CVM_STAGE_LLVM, false},       {"asm", CVM_STAGE_ASM, false},
+};
+enum { STAGE_COUNT = sizeof stages / sizeof *stages };
+
+static const StageName *find_stage(const char *name) {
+    const char *names[STAGE_COUNT + 1] = {"ast"};
+    for (int i = 0; i < STAGE_COUNT; i++) {
+        if (strcmp(stages[i].name, name) == 0)
+            return &stages[i];
+        names[i + 1] = stages[i].name;
+    }
+    const char *nearest = cvm_nearest_name(name, names, STAGE_COUNT + 1);
+    cvm_report_error("there is no stage '%s'%s%s%s; ast, graph, fused, kernels, plan, llvm and asm "
+                     "are the stages",
+                     name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "");
+    return NULL;
+}
+
+static CvmGraph *build_graph(CvmSession *session) {
+    const CvmOptions *options = session->options;
+    bool training = session->train && !options->forward;
+    int64_t batch = options->batch ? options->batch : training ? session->train->batch : 1;
+    if (training)
+        return cvm_training_graph(session->train, batch, session->arena, &session->diag);
+    return cvm_inference_graph(session->model, batch, false, session->arena, &session->diag);
+}
+
+static bool print_drawing(CvmSession *session, CvmGraph *graph, CvmStage stage) {
+    if (stage == CVM_STAGE_FUSED) {
+        CvmPassContext context = {
+            .diag = &session->diag,
+            .vector_lanes = cvm_target_lanes(session->compile.cpu),
+            .remarks = session->options->verbose ? stderr : NULL,
+        };
+        if (!cvm_run_passes(&session->compile.passes, &context, graph))
+            return cvm_session_fail_compile(session);
+    }
+    cvm_graph_print_dot(graph, stdout);
+    return true;
+}
+
+static bool dump_stage(CvmSession *session, const StageName *stage) {
+    if (!cvm_session_need_model(session))
+        return false;
+    CvmGraph *graph = build_graph(session);
+    if (!graph)
+        return cvm_session_fail_compile(session);
+    if (session->options->dot)
+        return print_drawing(session, graph, stage->stage);
+    if (!cvm_dump_stage(graph, &session->compile, stage->stage, stdout, &session->diag))
+        return cvm_session_fail_compile(session);
+    return true;
+}
+
+int cvm_command_dump(const CvmOptions *options) {
+    if (!options->stage) {
+        cvm_report_error("dump needs --stage STAGE: ast, graph, fused, kernels, plan, llvm or asm");
+        return CVM_EXIT_USAGE;
+    }
+    bool tree = strcmp(options->stage, "ast") == 0;
+    const StageName *stage = tree ? NULL : find_stage(options->stage);
+    if (!tree && !stage)
+        return CVM_EXIT_USAGE;
+    if (options->dot && (tree || !stage->drawable)) {
+        cvm_report_error("--dot draws the stages graph and fused, not %s", options->stage);
+        return CVM_EXIT_USAGE;
+    }
+    CvmSession session;
+    if (cvm_session_open(&session, options)) {
+        if (tree)
+            cvm_ast_print(cvm_program_ast(session.program), stdout);
+        else
+            dump_stage(&session, stage);
+    }
+    return cvm_session_close(&session);
+}

@@ -1,0 +1,89 @@
+/* See evaluation.h. */
+#include "compiler/driver/evaluation.h"
+
+#include "compiler/driver/data.h"
+#include "compiler/driver/report.h"
+
+CvmInstance *cvm_session_evaluator(CvmSession *session, int64_t count, int64_t *batch) {
+    *batch = session->train->batch < count ? session->train->batch : count;
+    return cvm_session_inference(session, *batch, false);
+}
+
+bool cvm_session_evaluate(CvmSession *session, CvmInstance *evaluator, int64_t batch,
+                          const CvmDataset *data, const CvmNormalization *normalization,
+                          CvmEvaluation *evaluation) {
+    CvmError error;
+    CvmPool *pool = cvm_session_pool(session);
+    if (!pool)
+        return false;
+    if (!cvm_evaluate_dataset(evaluator, cvm_session_image_input(session), batch, data,
+                              normalization, pool, evaluation, &error))
+        return cvm_session_fail(session, &error);
+    return true;
+}
+
+double cvm_accuracy(const CvmEvaluation *evaluation) {
+    return evaluation->count ? (double)evaluation->correct / (double)evaluation->count : 0;
+}
+
+static cJSON *class_json(const CvmSession *session, const CvmEvaluation *evaluation, int label) {
+    char name[32];
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "class",
+                            cvm_session_class_name(session, label, name, sizeof name));
+    cJSON_AddNumberToObject(object, "count", (double)evaluation->class_count[label]);
+    cJSON_AddNumberToObject(object, "correct", (double)evaluation->class_correct[label]);
+    if (evaluation->class_count[label])
+        cJSON_AddNumberToObject(object, "accuracy",
+                                (double)evaluation->class_correct[label] /
+                                    (double)evaluation->class_count[label]);
+    return object;
+}
+
+static void print_json(const CvmSession *session, const CvmEvaluation *evaluation) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "event", "evaluation");
+    cJSON_AddNumberToObject(object, "accuracy", cvm_accuracy(evaluation));
+    cJSON_AddNumberToObject(object, "loss", evaluation->loss);
+    cJSON_AddNumberToObject(object, "count", (double)evaluation->count);
+    cJSON_AddNumberToObject(object, "correct", (double)evaluation->correct);
+    cJSON_AddNumberToObject(object, "seconds", evaluation->seconds);
+    cJSON *classes = cJSON_AddArrayToObject(object, "classes");
+    for (int label = 0; label < session->train->data->classes; label++)
+        cJSON_AddItemToArray(classes, class_json(session, evaluation, label));
+    cvm_report_json(object);
+}
+
+void cvm_session_print_evaluation(const CvmSession *session, const CvmEvaluation *evaluation) {
+    if (session->options->json) {
+        print_json(session, evaluation);
+        return;
+    }
+    printf("test accuracy %.4f (%lld of %lld), loss %.4f\n", cvm_accuracy(evaluation),
+           (long long)evaluation->correct, (long long)evaluation->count, evaluation->loss);
+    for (int label = 0; label < session->train->data->classes; label++) {
+        char name[32];
+        int64_t count = evaluation->class_count[label];
+        if (count)
+            printf("  %-20s %.4f of %lld\n",
+                   cvm_session_class_name(session, label, name, sizeof name),
+                   (double)evaluation->class_correct[label] / (double)count, (long long)count);
+    }
+}
+
+bool cvm_session_evaluate_checkpoint(CvmSession *session) {
+    CvmDataset data;
+    if (!cvm_session_need_train(session) || !cvm_session_read_data(session, CVM_DATA_TEST, &data))
+        return false;
+    int64_t batch;
+    CvmCheckpointInfo info;
+    CvmEvaluation evaluation = {0};
+    CvmInstance *evaluator = cvm_session_evaluator(session, data.count, &batch);
+    bool done =
+        evaluator && cvm_session_load_checkpoint(session, &info) &&
+        cvm_session_evaluate(session, evaluator, batch, &data, &info.normalization, &evaluation);
+    if (done)
+        cvm_session_print_evaluation(session, &evaluation);
+    cvm_dataset_free(&data);
+    return done;
+}

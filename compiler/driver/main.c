@@ -1,0 +1,165 @@
+/* The command cvmc: a table of commands, each a file of this folder, and the help that is printed
+ * from the table. */
+#include "compiler/driver/command.h"
+#include "compiler/driver/report.h"
+#include "compiler/front/diag.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifndef CVM_VERSION
+#define CVM_VERSION "0.1.0"
+#endif
+
+typedef struct Command {
+    const char *name;
+    int (*run)(const CvmOptions *options);
+    const char *arguments; /* as in the usage line */
+    int least, most;       /* how many of them; most -1: any number */
+    unsigned options;
+    const char *help; /* one line */
+    const char *examples;
+} Command;
+
+enum {
+    TRAINING = CVM_OPTION_TRAIN | CVM_OPTION_OUTPUT | CVM_OPTION_CHECKPOINT | CVM_OPTION_EPOCHS |
+               CVM_OPTION_SEED | CVM_OPTION_THREADS | CVM_OPTION_DATA | CVM_OPTION_JSON |
+               CVM_OPTIONS_COMPILE,
+    CLASSIFYING =
+        CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_THREADS | CVM_OPTIONS_COMPILE,
+};
+
+static const Command commands[] = {
+    {"check", cvm_command_check, "FILE...", 1, -1, CVM_OPTION_JSON,
+     "parse and check files: every mistake, with its place and mend",
+     "  cvmc check models/lenet5.cvm\n"
+     "  cvmc check --json *.cvm\n"},
+    {"run", cvm_command_run, "FILE [IMAGE...]", 1, -1, TRAINING,
+     "do what the file says: train, evaluate, classify the images",
+     "  cvmc run models/lenet5.cvm\n"
+     "  cvmc run models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png\n"},
+    {"train", cvm_command_train, "FILE", 1, 1, TRAINING | CVM_OPTION_RESUME | CVM_OPTION_STOP_AFTER,
+     "train, with a checkpoint after each epoch",
+     "  cvmc train models/lenet5.cvm\n"
+     "  cvmc train models/lenet5.cvm --epochs 10 -o shoes.safetensors\n"
+     "  cvmc train models/lenet5.cvm --resume\n"},
+    {"eval", cvm_command_eval, "FILE --checkpoint PATH", 1, 1,
+     CLASSIFYING | CVM_OPTION_DATA | CVM_OPTION_JSON,
+     "accuracy and loss on the test set, and accuracy per class",
+     "  cvmc eval models/lenet5.cvm --checkpoint lenet5.safetensors\n"},
+    {"predict", cvm_command_predict, "FILE --checkpoint PATH IMAGE...", 2, -1,
+     CLASSIFYING | CVM_OPTION_MODEL | CVM_OPTION_JSON,
+     "classify pictures: the five likeliest classes of each",
+     "  cvmc predict models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png bag.png\n"},
+    {"samples", cvm_command_samples, "FILE --checkpoint PATH", 1, 1,
+     CLASSIFYING | CVM_OPTION_DATA | CVM_OPTION_COUNT | CVM_OPTION_WRONG | CVM_OPTION_SEED |
+         CVM_OPTION_PNG | CVM_OPTION_ASCII,
+     "show pictures of the test set with their predictions",
+     "  cvmc samples models/lenet5.cvm --checkpoint lenet5.safetensors --png samples.png\n"
+     "  cvmc samples models/lenet5.cvm --checkpoint lenet5.safetensors --wrong --count 20\n"
+     "  cvmc samples models/lenet5.cvm --checkpoint lenet5.safetensors --seed 7   # another "
+     "choice\n"},
+    {"explain", cvm_command_explain, "FILE", 1, 1,
+     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON,
+     "a table of the layers: shapes, parameters, FLOPs, receptive fields",
+     "  cvmc explain models/lenet5.cvm\n"},
+    {"dump", cvm_command_dump, "FILE --stage STAGE", 1, 1,
+     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_STAGE | CVM_OPTION_FORWARD |
+         CVM_OPTION_BATCH | CVM_OPTION_DOT | CVM_OPTIONS_COMPILE,
+     "what the compiler makes of it, at any stage, as text",
+     "  cvmc dump models/lenet5.cvm --stage graph --forward\n"
+     "  cvmc dump models/lenet5.cvm --stage fused --passes=-fuse-pointwise\n"
+     "  cvmc dump models/lenet5.cvm --stage graph --dot | dot -Tsvg > lenet5.svg\n"},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *stream) {
+    fputs("cvmc compiles image classifiers written in cvm to native code, trains and runs them.\n\n"
+          "usage: cvmc COMMAND FILE [OPTION...]\n\n",
+          stream);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(stream, "  %-9s %s\n", commands[i].name, commands[i].help);
+    fputs("  version   which cvmc this is\n"
+          "  help      this text; cvmc COMMAND --help says more of one\n\n"
+          "first steps:\n"
+          "  cvmc check models/lenet5.cvm       # is it right?\n"
+          "  cvmc explain models/lenet5.cvm     # what is it made of?\n"
+          "  cvmc run models/lenet5.cvm         # train and evaluate it\n\n"
+          "exit codes: 0 done, 1 the input is at fault, 2 the command line is, 3 the machine is\n",
+          stream);
+}
+
+static void print_command_help(const Command *command) {
+    printf("cvmc %s: %s\n\nusage: cvmc %s %s [OPTION...]\n\noptions:\n", command->name,
+           command->help, command->name, command->arguments);
+    cvm_options_print_help(command->options | CVM_OPTIONS_ALWAYS, stdout);
+    printf("\nexamples:\n%s", command->examples);
+}
+
+static const Command *find_command(const char *name) {
+    const char *names[COMMAND_COUNT];
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+        names[i] = commands[i].name;
+    }
+    const char *nearest = cvm_nearest_name(name, names, COMMAND_COUNT);
+    if (nearest)
+        cvm_report_error("there is no command '%s'; did you mean '%s'?", name, nearest);
+    else
+        cvm_report_error("there is no command '%s'; cvmc help lists them", name);
+    return NULL;
+}
+
+static int run_command(const Command *command, int argc, char **argv) {
+    CvmOptions options;
+    if (!cvm_options_parse(command->name, command->options | CVM_OPTIONS_ALWAYS, argc, argv,
+                           &options))
+        return CVM_EXIT_USAGE;
+    if (options.help) {
+        print_command_help(command);
+        return CVM_EXIT_DONE;
+    }
+    if (options.argument_count < command->least ||
+        (command->most >= 0 && options.argument_count > command->most)) {
+        cvm_report_error("usage: cvmc %s %s [OPTION...]; cvmc %s --help says more", command->name,
+                         command->arguments, command->name);
+        return CVM_EXIT_USAGE;
+    }
+    return command->run(&options);
+}
+
+static int dispatch(int argc, char **argv) {
+    if (argc < 2) {
+        print_help(stderr);
+        return CVM_EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
+        puts("cvmc " CVM_VERSION);
+        return CVM_EXIT_DONE;
+    }
+    bool help = strcmp(name, "help") == 0;
+    if ((help && argc == 2) || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        print_help(stdout);
+        return CVM_EXIT_DONE;
+    }
+    const Command *command = find_command(help ? argv[2] : name);
+    if (!command)
+        return CVM_EXIT_USAGE;
+    if (help) {
+        print_command_help(command);
+        return CVM_EXIT_DONE;
+    }
+    return run_command(command, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv) {
+    int code = dispatch(argc, argv);
+    /* results that never reached the disk must not look like success */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == CVM_EXIT_DONE) {
+        cvm_report_error("the output could not be written");
+        code = CVM_EXIT_MACHINE;
+    }
+    return code;
+}

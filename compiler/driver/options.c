@@ -1,0 +1,216 @@
+/* See options.h. The table says for each option its name, what value it takes and where the value
+ * goes; parsing and help both read it. */
+#include "compiler/driver/options.h"
+
+#include "compiler/driver/report.h"
+#include "compiler/front/diag.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum ValueKind { FLAG, TEXT, COUNT, NUMBER } ValueKind;
+
+typedef struct Option {
+    unsigned bit;
+    const char *name;
+    char letter;       /* 0: none */
+    ValueKind kind;    /* COUNT: 1 … 2^31-1; NUMBER: 0 … 2^64-1 */
+    const char *value; /* its name in the help */
+    size_t offset;     /* of its member in CvmOptions */
+    const char *help;
+} Option;
+
+#define MEMBER(name) offsetof(CvmOptions, name)
+
+static const Option table[] = {
+    {CVM_OPTION_TRAIN, "train", 0, TEXT, "NAME", MEMBER(train),
+     "which train of the file, when it has several"},
+    {CVM_OPTION_MODEL, "model", 0, TEXT, "NAME", MEMBER(model),
+     "a model of the file, with its default arguments, instead of a train's"},
+    {CVM_OPTION_CHECKPOINT, "checkpoint", 0, TEXT, "PATH", MEMBER(checkpoint),
+     "the trained weights, a file that cvmc train wrote"},
+    {CVM_OPTION_OUTPUT, "output", 'o', TEXT, "PATH", MEMBER(output),
+     "where the checkpoint goes (default: the file's stem + .safetensors, here)"},
+    {CVM_OPTION_RESUME, "resume", 0, FLAG, NULL, MEMBER(resume),
+     "go on from the checkpoint, to the same bits as without a break"},
+    {CVM_OPTION_EPOCHS, "epochs", 0, COUNT, "N", MEMBER(epochs), "instead of the file's epochs"},
+    {CVM_OPTION_STOP_AFTER, "stop-after", 0, COUNT, "N", MEMBER(stop_after),
+     "end after this epoch of them; --resume does the rest later"},
+    {CVM_OPTION_SEED, "seed", 0, NUMBER, "N", MEMBER(seed), "instead of the file's seed"},
+    {CVM_OPTION_DATA, "data", 0, TEXT, "DIR", MEMBER(data),
+     "look for data sets here only (default: $CVM_DATA, the system's, beside FILE)"},
+    {CVM_OPTION_THREADS, "threads", 0, COUNT, "N", MEMBER(threads),
+     "default: $CVM_THREADS, else one per core; the results are the same"},
+    {CVM_OPTION_STAGE, "stage", 0, TEXT, "STAGE", MEMBER(stage),
+     "ast, graph, fused, kernels, plan, llvm or asm"},
+    {CVM_OPTION_FORWARD, "forward", 0, FLAG, NULL, MEMBER(forward),
+     "the inference graph, though the file has a train"},
+    {CVM_OPTION_BATCH, "batch", 0, COUNT, "N", MEMBER(batch),
+     "pictures at once (default: the train's batch, or 1)"},
+    {CVM_OPTION_DOT, "dot", 0, FLAG, NULL, MEMBER(dot), "as a Graphviz drawing"},
+    {CVM_OPTION_COUNT, "count", 0, COUNT, "N", MEMBER(count), "how many pictures (default: 10)"},
+    {CVM_OPTION_WRONG, "wrong", 0, FLAG, NULL, MEMBER(wrong),
+     "only pictures it takes for another class"},
+    {CVM_OPTION_PNG, "png", 0, TEXT, "PATH", MEMBER(png), "write them as one picture, too"},
+    {CVM_OPTION_ASCII, "ascii", 0, FLAG, NULL, MEMBER(ascii),
+     "draw with letters (default: when the output is no terminal)"},
+    {CVM_OPTION_PASSES, "passes", 0, TEXT, "LIST", MEMBER(passes),
+     "default, none, or changes to it: -fuse-pointwise,+cse"},
+    {CVM_OPTION_CPU, "cpu", 0, TEXT, "NAME", MEMBER(cpu),
+     "compile for this CPU: host (default), x86-64, x86-64-v3, x86-64-v4"},
+    {CVM_OPTION_NO_CACHE, "no-cache", 0, FLAG, NULL, MEMBER(no_cache),
+     "neither read nor write compiled kernels in the user's cache"},
+    {CVM_OPTION_JSON, "json", 0, FLAG, NULL, MEMBER(json), "results as JSON"},
+    {CVM_OPTION_VERBOSE, "verbose", 'v', FLAG, NULL, MEMBER(verbose), "say more, on stderr"},
+    {CVM_OPTION_HELP, "help", 'h', FLAG, NULL, MEMBER(help), "this text"},
+};
+enum { OPTION_COUNT = sizeof table / sizeof *table };
+
+static const Option *find_long(const char *name, size_t length, unsigned allowed) {
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (table[i].bit & allowed && strlen(table[i].name) == length &&
+            strncmp(table[i].name, name, length) == 0)
+            return &table[i];
+    return NULL;
+}
+
+static const Option *find_letter(char letter, unsigned allowed) {
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (table[i].bit & allowed && table[i].letter == letter)
+            return &table[i];
+    return NULL;
+}
+
+/* Of an option nobody knows, or that another command takes. */
+static bool report_unknown(const char *command, unsigned allowed, const char *name, size_t length) {
+    char text[64];
+    snprintf(text, sizeof text, "%.*s", (int)length, name);
+    const char *names[OPTION_COUNT];
+    int count = 0;
+    for (int i = 0; i < OPTION_COUNT; i++)
+        if (table[i].bit & allowed)
+            names[count++] = table[i].name;
+    const char *nearest = cvm_nearest_name(text, names, count);
+    if (nearest)
+        cvm_report_error("%s has no option --%s; did you mean --%s?", command, text, nearest);
+    else
+        cvm_report_error("%s has no option --%s; cvmc %s --help lists them", command, text,
+                         command);
+    return false;
+}
+
+static bool parse_number(const Option *option, const char *text, uint64_t most, uint64_t *number) {
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    uint64_t least = option->kind == COUNT ? 1 : 0;
+    if (text[0] < '0' || text[0] > '9' || *end || errno || value < least || value > most) {
+        cvm_report_error("--%s needs a whole number from %llu to %llu, and '%s' is none",
+                         option->name, (unsigned long long)least, (unsigned long long)most, text);
+        return false;
+    }
+    *number = value;
+    return true;
+}
+
+static bool store_value(const Option *option, const char *value, CvmOptions *options) {
+    void *member = (char *)options + option->offset;
+    if (options->given & option->bit) {
+        cvm_report_error("--%s is given twice", option->name);
+        return false;
+    }
+    options->given |= option->bit;
+    uint64_t number;
+    switch (option->kind) {
+    case FLAG:
+        *(bool *)member = true;
+        return true;
+    case TEXT:
+        *(const char **)member = value;
+        return true;
+    case COUNT:
+        if (!parse_number(option, value, INT_MAX, &number))
+            return false;
+        *(int64_t *)member = (int64_t)number;
+        return true;
+    case NUMBER:
+        if (!parse_number(option, value, UINT64_MAX, &number))
+            return false;
+        *(uint64_t *)member = number;
+        return true;
+    }
+    return false;
+}
+
+/* The value of argv[*index]: after its '=', or the next argument. */
+static bool take_value(const Option *option, const char *attached, int argc, char **argv,
+                       int *index, const char **value) {
+    *value = attached;
+    if (option->kind == FLAG && attached) {
+        cvm_report_error("--%s takes no value", option->name);
+        return false;
+    }
+    if (option->kind == FLAG || attached)
+        return true;
+    if (*index + 1 >= argc) {
+        cvm_report_error("--%s needs a value: --%s %s", option->name, option->name, option->value);
+        return false;
+    }
+    *value = argv[++*index];
+    return true;
+}
+
+bool cvm_options_parse(const char *command, unsigned allowed, int argc, char **argv,
+                       CvmOptions *options) {
+    *options = (CvmOptions){.arguments = (const char *const *)argv};
+    bool only_arguments = false;
+    for (int i = 0; i < argc; i++) {
+        char *text = argv[i];
+        if (only_arguments || text[0] != '-' || !text[1]) {
+            argv[options->argument_count++] = text;
+            continue;
+        }
+        if (strcmp(text, "--") == 0) {
+            only_arguments = true;
+            continue;
+        }
+        const Option *option;
+        const char *attached = NULL;
+        if (text[1] == '-') {
+            size_t length = strcspn(text + 2, "=");
+            option = find_long(text + 2, length, allowed);
+            if (!option)
+                return report_unknown(command, allowed, text + 2, length);
+            attached = text[2 + length] ? text + 3 + length : NULL;
+        } else {
+            option = find_letter(text[1], allowed);
+            if (!option || (option->kind == FLAG && text[2])) {
+                cvm_report_error("%s has no option %s; cvmc %s --help lists them", command, text,
+                                 command);
+                return false;
+            }
+            attached = text[2] ? text + 2 : NULL;
+        }
+        const char *value;
+        if (!take_value(option, attached, argc, argv, &i, &value) ||
+            !store_value(option, value, options))
+            return false;
+    }
+    return true;
+}
+
+void cvm_options_print_help(unsigned allowed, FILE *stream) {
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        const Option *option = &table[i];
+        if (!(option->bit & allowed))
+            continue;
+        char left[64];
+        snprintf(left, sizeof left, "%c%c%s --%s%s%s", option->letter ? '-' : ' ',
+                 option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
+                 option->value ? " " : "", option->value ? option->value : "");
+        fprintf(stream, "  %-24s %s\n", left, option->help);
+    }
+}

@@ -1,0 +1,17 @@
+/* cvmc predict: the likeliest classes of each picture. */
+#include "compiler/driver/classify.h"
+#include "compiler/driver/command.h"
+#include "compiler/driver/report.h"
+
+int cvm_command_predict(const CvmOptions *options) {
+    if (!options->checkpoint) {
+        cvm_report_error("predict needs --checkpoint PATH, a file that cvmc train wrote");
+        return CVM_EXIT_USAGE;
+    }
+    CvmSession session;
+    CvmClassifier classifier;
+    if (cvm_session_open(&session, options) && cvm_session_need_model(&session) &&
+        cvm_classifier_open(&session, NULL, &classifier))
+        cvm_classify_files(&classifier, options->arguments + 1, options->argument_count - 1);
+    return cvm_session_close(&session);
+}

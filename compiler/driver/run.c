@@ -1,0 +1,52 @@
+/* cvmc run: does what the file says. Without a checkpoint it trains; it evaluates; it classifies
+ * the pictures named. With a checkpoint and pictures it only classifies, and so loads no data set.
+ */
+#include "compiler/driver/classify.h"
+#include "compiler/driver/command.h"
+#include "compiler/driver/evaluation.h"
+#include "compiler/driver/report.h"
+#include "compiler/driver/templates.h"
+#include "compiler/driver/training.h"
+
+typedef struct Pictures {
+    const char *const *paths;
+    int count;
+} Pictures;
+
+static bool classify(CvmSession *session, const CvmNormalization *trained, Pictures pictures) {
+    CvmClassifier classifier;
+    return cvm_classifier_open(session, trained, &classifier) &&
+           cvm_classify_files(&classifier, pictures.paths, pictures.count);
+}
+
+static bool run_checkpoint(CvmSession *session, Pictures pictures) {
+    if (pictures.count)
+        return classify(session, NULL, pictures);
+    return cvm_session_evaluate_checkpoint(session) && cvm_write_templates(session);
+}
+
+static bool run_train(CvmSession *session, Pictures pictures) {
+    CvmTrained trained;
+    if (!cvm_session_train(session, &trained))
+        return false;
+    cvm_session_print_evaluation(session, &trained.evaluation);
+    if (!cvm_write_templates(session))
+        return false;
+    return !pictures.count || classify(session, &trained.normalization, pictures);
+}
+
+int cvm_command_run(const CvmOptions *options) {
+    if (options->checkpoint && options->output) {
+        cvm_report_error("with --checkpoint nothing is trained, so there is no --output to write");
+        return CVM_EXIT_USAGE;
+    }
+    CvmSession session;
+    Pictures pictures = {options->arguments + 1, options->argument_count - 1};
+    if (cvm_session_open(&session, options) && cvm_session_need_model(&session)) {
+        if (options->checkpoint)
+            run_checkpoint(&session, pictures);
+        else
+            run_train(&session, pictures);
+    }
+    return cvm_session_close(&session);
+}

@@ -1,0 +1,285 @@
+/* See session.h. */
+#include "compiler/driver/session.h"
+
+#include "compiler/codegen/cache.h"
+#include "compiler/driver/report.h"
+#include "compiler/training_graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool cvm_session_fail(CvmSession *session, const CvmError *error) {
+    cvm_report_error("%s", error->message);
+    session->status = cvm_exit_code(error->kind);
+    return false;
+}
+
+bool cvm_session_refuse(CvmSession *session, int status, const char *format, ...) {
+    char message[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    cvm_report_error("%s", message);
+    session->status = status;
+    return false;
+}
+
+bool cvm_session_fail_compile(CvmSession *session) {
+    cvm_report_progress_end();
+    cvm_diag_print(&session->diag, stderr);
+    session->status = session->diag.machine_at_fault ? CVM_EXIT_MACHINE : CVM_EXIT_INPUT;
+    return false;
+}
+
+/* --- choosing what the command works on --- */
+
+/* "a, b, c" of the names. */
+static char *join_names(CvmArena *arena, const char *const *names, int count) {
+    char *text = cvm_arena_format(arena, "%s", count ? names[0] : "");
+    for (int i = 1; i < count; i++)
+        text = cvm_arena_format(arena, "%s, %s", text, names[i]);
+    return text;
+}
+
+/* The index of the wanted name, of the only one when none is wanted; -1 when refused. */
+static int choose(CvmSession *session, const char *kind, const char *wanted,
+                  const char *const *names, int count) {
+    if (!wanted && count == 1)
+        return 0;
+    if (!wanted) {
+        cvm_session_refuse(session, CVM_EXIT_USAGE,
+                           "%s has several %ss (%s); choose with --%s NAME", session->file, kind,
+                           join_names(session->arena, names, count), kind);
+        return -1;
+    }
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], wanted) == 0)
+            return i;
+    if (count == 0)
+        cvm_session_refuse(session, CVM_EXIT_USAGE, "%s has no %s", session->file, kind);
+    else
+        cvm_session_refuse(session, CVM_EXIT_USAGE, "%s has no %s '%s'; it has %s", session->file,
+                           kind, wanted, join_names(session->arena, names, count));
+    return -1;
+}
+
+static bool choose_train(CvmSession *session, int count) {
+    const char **names = cvm_arena_array(session->arena, (size_t)count + 1, sizeof *names);
+    for (int i = 0; i < count; i++)
+        names[i] = cvm_program_train(session->program, i)->name;
+    int index = choose(session, "train", session->options->train, names, count);
+    if (index < 0)
+        return false;
+    session->settings = *cvm_program_train(session->program, index);
+    if (session->options->epochs)
+        session->settings.epochs = (int)session->options->epochs;
+    if (session->options->given & CVM_OPTION_SEED)
+        session->settings.seed = session->options->seed;
+    session->train = &session->settings;
+    session->model = session->train->model;
+    return true;
+}
+
+static bool choose_model(CvmSession *session, int count) {
+    const char **names = cvm_arena_array(session->arena, (size_t)count + 1, sizeof *names);
+    for (int i = 0; i < count; i++)
+        names[i] = cvm_model_name(cvm_program_model(session->program, i));
+    int index = choose(session, "model", session->options->model, names, count);
+    if (index < 0)
+        return false;
+    session->model = cvm_program_model(session->program, index);
+    return true;
+}
+
+static bool choose_target(CvmSession *session) {
+    const CvmOptions *options = session->options;
+    int trains = cvm_program_train_count(session->program);
+    int models = cvm_program_model_count(session->program);
+    if (options->train && options->model)
+        return cvm_session_refuse(session, CVM_EXIT_USAGE,
+                                  "choose a --train or a --model, not both");
+    if (options->train || (trains > 0 && !options->model))
+        return choose_train(session, trains);
+    if (options->model || models > 0)
+        return choose_model(session, models);
+    return true;
+}
+
+static bool choose_compile_options(CvmSession *session) {
+    const CvmOptions *options = session->options;
+    const char *passes = options->passes ? options->passes : "default";
+    if (!cvm_pass_choice(passes, &session->compile.passes, &session->diag)) {
+        cvm_session_fail_compile(session);
+        session->status = CVM_EXIT_USAGE; /* the list came from the command line */
+        return false;
+    }
+    session->compile.cpu = options->cpu;
+    session->compile.verbose = options->verbose;
+    if (!options->no_cache && cvm_cache_folder(session->cache, sizeof session->cache))
+        session->compile.cache = session->cache;
+    return true;
+}
+
+bool cvm_session_open(CvmSession *session, const CvmOptions *options) {
+    *session = (CvmSession){.options = options, .file = options->arguments[0]};
+    session->arena = cvm_arena_create();
+    cvm_diag_init(&session->diag, session->arena);
+    cvm_store_init(&session->store);
+    session->program = cvm_program_load(session->arena, session->file, NULL, &session->diag);
+    if (!session->program)
+        return cvm_session_fail_compile(session);
+    cvm_diag_print(&session->diag, stderr); /* warnings */
+    cvm_diag_init(&session->diag, session->arena);
+    return choose_target(session) && choose_compile_options(session);
+}
+
+int cvm_session_close(CvmSession *session) {
+    for (int i = 0; i < session->plan_count; i++) {
+        cvm_instance_free(session->instances[i]);
+        cvm_executable_free(session->executables[i]);
+    }
+    if (session->pool)
+        cvm_pool_free(session->pool);
+    cvm_store_free(&session->store);
+    cvm_arena_free(session->arena);
+    return session->status;
+}
+
+bool cvm_session_need_train(CvmSession *session) {
+    if (session->train)
+        return true;
+    return cvm_session_refuse(session, CVM_EXIT_INPUT,
+                              "%s has no train, which says what data to learn from; see "
+                              "docs/language.md",
+                              session->file);
+}
+
+bool cvm_session_need_model(CvmSession *session) {
+    if (session->model)
+        return true;
+    return cvm_session_refuse(session, CVM_EXIT_INPUT,
+                              "%s has no train, and no model whose parameters all have defaults",
+                              session->file);
+}
+
+/* --- compiling --- */
+
+static void report_compiled(const CvmSession *session, const CvmExecutable *executable,
+                            const char *what) {
+    if (!session->options->verbose)
+        return;
+    CvmCompileStats stats = cvm_executable_stats(executable);
+    const CvmPlan *plan = cvm_executable_plan(executable);
+    char bytes[16];
+    cvm_report_note("%s: %d kernels (%d from the cache), %d calls, %sB of memory, %.1f ms", what,
+                    stats.kernels, stats.cached, plan->call_count,
+                    cvm_amount_text((double)plan->arena_bytes, bytes), stats.seconds * 1e3);
+}
+
+CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const char *what) {
+    if (session->plan_count == CVM_SESSION_PLANS)
+        abort();
+    CvmExecutable *executable = cvm_compile(graph, &session->compile, &session->diag);
+    if (!executable) {
+        cvm_session_fail_compile(session);
+        return NULL;
+    }
+    int index = session->plan_count++;
+    session->executables[index] = executable;
+    report_compiled(session, executable, what);
+
+    const CvmPlan *plan = cvm_executable_plan(executable);
+    CvmError error;
+    uint64_t seed = session->train ? session->train->seed : 0;
+    if (cvm_store_add_slots(&session->store, plan, seed, &error))
+        session->instances[index] = cvm_instance_create(plan, &session->store, &error);
+    if (!session->instances[index])
+        cvm_session_fail(session, &error);
+    return session->instances[index];
+}
+
+CvmInstance *cvm_session_inference(CvmSession *session, int64_t batch, bool with_softmax) {
+    CvmGraph *graph =
+        cvm_inference_graph(session->model, batch, with_softmax, session->arena, &session->diag);
+    if (!graph) {
+        cvm_session_fail_compile(session);
+        return NULL;
+    }
+    return cvm_session_compile(session, graph, "inference");
+}
+
+CvmInstance *cvm_session_training(CvmSession *session, int64_t batch) {
+    CvmGraph *graph = cvm_training_graph(session->train, batch, session->arena, &session->diag);
+    if (!graph) {
+        cvm_session_fail_compile(session);
+        return NULL;
+    }
+    return cvm_session_compile(session, graph, "training step");
+}
+
+CvmPool *cvm_session_pool(CvmSession *session) {
+    CvmError error;
+    if (!session->pool) {
+        session->pool = cvm_pool_create((int)session->options->threads, &error);
+        if (!session->pool)
+            cvm_session_fail(session, &error);
+    }
+    return session->pool;
+}
+
+const char *cvm_session_image_input(const CvmSession *session) {
+    /* the target and the rate are the other inputs of a training step */
+    const CvmPlan *plan = cvm_executable_plan(session->executables[0]);
+    for (int i = 0; i < plan->input_count; i++)
+        if (plan->inputs[i].shape.rank == 4)
+            return plan->inputs[i].name;
+    return "image";
+}
+
+bool cvm_session_model_hash(CvmSession *session, uint64_t *hash) {
+    CvmGraph *graph = cvm_model_build(session->model, 1, session->arena, &session->diag);
+    if (!graph)
+        return cvm_session_fail_compile(session);
+    *hash = cvm_graph_hash(graph);
+    return true;
+}
+
+bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info) {
+    uint64_t hash;
+    CvmError error;
+    if (!cvm_session_model_hash(session, &hash))
+        return false;
+    if (!cvm_checkpoint_load(session->options->checkpoint, &session->store,
+                             cvm_model_name(session->model), hash, false, info, &error))
+        return cvm_session_fail(session, &error);
+    return true;
+}
+
+/* --- names --- */
+
+void cvm_session_stem(const CvmSession *session, const char *ending, char path[CVM_PATH_SIZE]) {
+    const char *slash = strrchr(session->file, '/');
+    const char *name = slash ? slash + 1 : session->file;
+    size_t length = strlen(name);
+    if (length > 4 && strcmp(name + length - 4, ".cvm") == 0)
+        length -= 4;
+    snprintf(path, CVM_PATH_SIZE, "%.*s%s", (int)length, name, ending);
+}
+
+void cvm_session_folder(const CvmSession *session, char path[CVM_PATH_SIZE]) {
+    const char *slash = strrchr(session->file, '/');
+    if (!slash)
+        snprintf(path, CVM_PATH_SIZE, ".");
+    else
+        snprintf(path, CVM_PATH_SIZE, "%.*s",
+                 slash == session->file ? 1 : (int)(slash - session->file), session->file);
+}
+
+const char *cvm_session_class_name(const CvmSession *session, int index, char *text, size_t size) {
+    const CvmData *data = session->train ? session->train->data : NULL;
+    if (data && data->class_names && index < data->classes)
+        return data->class_names[index];
+    snprintf(text, size, "class %d", index);
+    return text;
+}

@@ -1,0 +1,84 @@
+/* What the commands share: a loaded program with the train or model the command line chose, compile
+ * settings, one store of tensors, one thread pool, and every plan compiled for them. A function
+ * that fails has reported it, set `status`, and returns false. */
+#ifndef CVM_DRIVER_SESSION_H
+#define CVM_DRIVER_SESSION_H
+
+#include "compiler/driver/options.h"
+#include "compiler/front/program.h"
+#include "compiler/pipeline.h"
+#include "runtime/checkpoint.h"
+#include "runtime/instance.h"
+
+enum { CVM_SESSION_PLANS = 8, CVM_PATH_SIZE = 4096 };
+
+typedef struct CvmSession {
+    const CvmOptions *options;
+    const char *file; /* the .cvm file */
+    int status;       /* exit code so far */
+
+    CvmArena *arena;
+    CvmDiag diag;
+    CvmProgram *program;
+    const CvmTrain *train;    /* with the command line's changes; NULL when there is none */
+    const CvmModelUse *model; /* the train's, or the one chosen; NULL when there is none */
+    CvmTrain settings;        /* what `train` points at */
+
+    CvmCompileOptions compile;
+    char cache[CVM_PATH_SIZE];
+    CvmPool *pool;
+    CvmStore store;
+    CvmExecutable *executables[CVM_SESSION_PLANS];
+    CvmInstance *instances[CVM_SESSION_PLANS];
+    int plan_count;
+} CvmSession;
+
+/* Loads and checks options->arguments[0] and chooses its train and model. Warnings are printed. */
+bool cvm_session_open(CvmSession *session, const CvmOptions *options);
+
+/* Frees everything; returns the exit code. */
+int cvm_session_close(CvmSession *session);
+
+/* Prints the error and sets the status from its kind. Always false. */
+bool cvm_session_fail(CvmSession *session, const CvmError *error);
+/* The same with a sentence and an exit code. */
+bool cvm_session_refuse(CvmSession *session, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same with what the compiler reported. */
+bool cvm_session_fail_compile(CvmSession *session);
+
+/* Whether there is a train (a model); refuses when not. */
+bool cvm_session_need_train(CvmSession *session);
+bool cvm_session_need_model(CvmSession *session);
+
+/* Compiles a graph (which it rewrites), adds its slots to the store, and binds an instance, which
+ * the session owns. `what` names it in messages. */
+CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const char *what);
+
+/* Instances of the model at a batch size; with_softmax: output "probabilities" beside "logits". */
+CvmInstance *cvm_session_inference(CvmSession *session, int64_t batch, bool with_softmax);
+/* Of the train's step. */
+CvmInstance *cvm_session_training(CvmSession *session, int64_t batch);
+
+/* The threads, made at the first call. NULL on error. */
+CvmPool *cvm_session_pool(CvmSession *session);
+
+/* Name of the plans' picture input. */
+const char *cvm_session_image_input(const CvmSession *session);
+
+/* Names the model in checkpoints: cvm_graph_hash of its forward graph at batch 1. */
+bool cvm_session_model_hash(CvmSession *session, uint64_t *hash);
+
+/* Fills the store (whose plans are compiled) from options->checkpoint. */
+bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info);
+
+/* Writes the .cvm file's name without folder and ".cvm", and with `ending`, into path. */
+void cvm_session_stem(const CvmSession *session, const char *ending, char path[CVM_PATH_SIZE]);
+
+/* Folder of the .cvm file: "models", or ".". */
+void cvm_session_folder(const CvmSession *session, char path[CVM_PATH_SIZE]);
+
+/* "Ankle boot", or "class 9" where the data has no names; into text of size bytes when made. */
+const char *cvm_session_class_name(const CvmSession *session, int index, char *text, size_t size);
+
+#endif

@@ -1,0 +1,272 @@
+/* See training.h. What can be refused is refused before the first step: an output that can't be
+ * written, data, weights, a checkpoint to resume from. */
+#include "compiler/driver/training.h"
+
+#include "compiler/driver/data.h"
+#include "compiler/driver/evaluation.h"
+#include "compiler/driver/report.h"
+#include "compiler/driver/weights.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct Run {
+    CvmSession *session;
+    CvmTrained *trained;
+    CvmDataset train, test;
+    CvmInstance *step, *last, *evaluator;
+    int64_t batch, test_batch;
+    CvmCheckpointInfo info; /* what a checkpoint says now */
+    CvmFrozen frozen;
+    double seconds; /* of the epochs done here */
+} Run;
+
+/* --- where the checkpoint goes --- */
+
+static void choose_output(const CvmSession *session, char path[CVM_PATH_SIZE]) {
+    const CvmOptions *options = session->options;
+    const char *given = options->output ? options->output : options->checkpoint;
+    if (given)
+        snprintf(path, CVM_PATH_SIZE, "%s", given);
+    else
+        cvm_session_stem(session, ".safetensors", path);
+}
+
+/* Tries by making a file beside it: permissions alone don't tell of read-only or full disks. */
+static bool check_writable(CvmSession *session, const char *path) {
+    struct stat status;
+    char probe[CVM_PATH_SIZE + 16];
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
+                                  "the checkpoint can't be written to %s: it is no plain file",
+                                  path);
+    snprintf(probe, sizeof probe, "%s.XXXXXX", path);
+    int file = mkstemp(probe);
+    if (file < 0)
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
+                                  "the checkpoint can't be written to %s: %s; choose another place "
+                                  "with -o PATH",
+                                  path, strerror(errno));
+    close(file);
+    unlink(probe);
+    return true;
+}
+
+/* --- what the epochs need --- */
+
+static bool read_data(Run *run) {
+    CvmSession *session = run->session;
+    if (!cvm_session_read_data(session, CVM_DATA_TRAIN, &run->train) ||
+        !cvm_session_read_data(session, CVM_DATA_TEST, &run->test))
+        return false;
+    run->trained->normalization = session->train->normalize == CVM_NORMALIZE_MEAN_OF_TRAIN
+                                      ? cvm_normalization_of(&run->train)
+                                      : cvm_normalization_unit(run->train.channels);
+    return true;
+}
+
+static bool compile(Run *run) {
+    CvmSession *session = run->session;
+    int64_t count = run->train.count;
+    run->batch = session->train->batch < count ? session->train->batch : count;
+    run->step = cvm_session_training(session, run->batch);
+    if (!run->step)
+        return false;
+    if (count % run->batch != 0) {
+        run->last = cvm_session_training(session, count % run->batch);
+        if (!run->last)
+            return false;
+    }
+    run->evaluator = cvm_session_evaluator(session, run->test.count, &run->test_batch);
+    return run->evaluator != NULL && cvm_session_pool(session) != NULL;
+}
+
+static bool same_normalization(const CvmNormalization *a, const CvmNormalization *b) {
+    if (a->channels != b->channels)
+        return false;
+    for (int i = 0; i < a->channels; i++)
+        if (a->mean[i] != b->mean[i] || a->deviation[i] != b->deviation[i])
+            return false;
+    return true;
+}
+
+static bool resume(Run *run, uint64_t hash) {
+    CvmSession *session = run->session;
+    const char *path = run->trained->checkpoint;
+    CvmError error;
+    if (!cvm_checkpoint_load(path, &session->store, cvm_model_name(session->model), hash, true,
+                             &run->info, &error))
+        return cvm_session_fail(session, &error);
+    if (run->info.seed != session->train->seed)
+        return cvm_session_refuse(session, CVM_EXIT_INPUT,
+                                  "%s was trained with seed %llu, and this training has seed %llu; "
+                                  "going on would not give what either gives",
+                                  path, (unsigned long long)run->info.seed,
+                                  (unsigned long long)session->train->seed);
+    if (!same_normalization(&run->info.normalization, &run->trained->normalization))
+        return cvm_session_refuse(session, CVM_EXIT_INPUT,
+                                  "%s was trained on other pictures: their mean and deviation "
+                                  "differ from those of the data set found now",
+                                  path);
+    return true;
+}
+
+static bool start(Run *run) {
+    CvmSession *session = run->session;
+    uint64_t hash;
+    if (!cvm_session_model_hash(session, &hash))
+        return false;
+    if (session->options->resume)
+        return resume(run, hash);
+    run->info = (CvmCheckpointInfo){
+        .model_hash = hash,
+        .seed = session->train->seed,
+        .normalization = run->trained->normalization,
+        .accuracy = -1,
+    };
+    snprintf(run->info.model, sizeof run->info.model, "%s", cvm_model_name(session->model));
+    return cvm_session_load_weights(session);
+}
+
+static CvmRate rate_of(const CvmTrain *train) {
+    static const CvmRateSchedule schedules[] = {
+        [CVM_SCHEDULE_CONSTANT] = CVM_RATE_CONSTANT,
+        [CVM_SCHEDULE_STEP] = CVM_RATE_STEP,
+        [CVM_SCHEDULE_COSINE] = CVM_RATE_COSINE,
+    };
+    return (CvmRate){
+        .schedule = schedules[train->schedule],
+        .base = train->rate,
+        .step_epochs = train->step_epochs,
+        .step_factor = train->step_factor,
+        .epochs = train->epochs,
+    };
+}
+
+/* --- reporting --- */
+
+static void report_epoch(const Run *run, const CvmEpochResult *result) {
+    const CvmSession *session = run->session;
+    const CvmEvaluation *evaluation = &run->trained->evaluation;
+    double speed = result->seconds > 0 ? (double)run->train.count / result->seconds : 0;
+    cvm_report_note(
+        "epoch %d/%d  loss %.4f  test accuracy %.4f  test loss %.4f  %.1f s  %.0f images/s",
+        run->info.epoch, session->train->epochs, result->loss, run->info.accuracy, evaluation->loss,
+        result->seconds, speed);
+    if (!session->options->json)
+        return;
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "event", "epoch");
+    cJSON_AddNumberToObject(object, "epoch", run->info.epoch);
+    cJSON_AddNumberToObject(object, "epochs", session->train->epochs);
+    cJSON_AddNumberToObject(object, "loss", result->loss);
+    cJSON_AddNumberToObject(object, "test_accuracy", run->info.accuracy);
+    cJSON_AddNumberToObject(object, "test_loss", evaluation->loss);
+    cJSON_AddNumberToObject(object, "seconds", result->seconds);
+    cJSON_AddNumberToObject(object, "images_per_second", speed);
+    cvm_report_json(object);
+}
+
+static void report_trained(const Run *run, int changed) {
+    const CvmSession *session = run->session;
+    if (session->options->json) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "event", "trained");
+        cJSON_AddStringToObject(object, "model", run->info.model);
+        cJSON_AddStringToObject(object, "checkpoint", run->trained->checkpoint);
+        cJSON_AddNumberToObject(object, "epoch", run->info.epoch);
+        cJSON_AddNumberToObject(object, "epochs", session->train->epochs);
+        cJSON_AddNumberToObject(object, "test_accuracy", run->info.accuracy);
+        cJSON_AddNumberToObject(object, "seconds", run->seconds);
+        cJSON_AddNumberToObject(object, "frozen", run->frozen.count);
+        cJSON_AddNumberToObject(object, "frozen_changed", changed);
+        cvm_report_json(object);
+        return;
+    }
+    if (run->frozen.count && !changed)
+        printf("frozen: %d tensors, bits unchanged\n", run->frozen.count);
+    printf("trained %s for %d epochs: test accuracy %.4f, %.1f s; weights in %s\n", run->info.model,
+           run->info.epoch, run->info.accuracy, run->seconds, run->trained->checkpoint);
+}
+
+static void report_done_before(const Run *run) {
+    const CvmSession *session = run->session;
+    if (session->options->json)
+        report_trained(run, 0);
+    else
+        printf("%s is trained already: %d of %d epochs, test accuracy %.4f\n",
+               run->trained->checkpoint, run->info.epoch, session->train->epochs,
+               run->info.accuracy);
+}
+
+/* --- the epochs --- */
+
+static bool train_epoch(Run *run, const CvmTraining *training) {
+    CvmSession *session = run->session;
+    CvmEpochResult result;
+    CvmError error;
+    if (!cvm_train_epoch(training, run->info.epoch, &result, &error))
+        return cvm_session_fail(session, &error);
+    if (!cvm_session_evaluate(session, run->evaluator, run->test_batch, &run->test,
+                              &run->trained->normalization, &run->trained->evaluation))
+        return false;
+    run->seconds += result.seconds + run->trained->evaluation.seconds;
+    run->info.epoch++;
+    run->info.accuracy = cvm_accuracy(&run->trained->evaluation);
+    if (!cvm_checkpoint_save(run->trained->checkpoint, &session->store, &run->info, &error))
+        return cvm_session_fail(session, &error);
+    report_epoch(run, &result);
+    return true;
+}
+
+static bool train_epochs(Run *run) {
+    CvmSession *session = run->session;
+    CvmTraining training = {
+        .step = run->step,
+        .last = run->last,
+        .batch = run->batch,
+        .image_input = cvm_session_image_input(session),
+        .data = &run->train,
+        .normalization = &run->trained->normalization,
+        .rate = rate_of(session->train),
+        .epochs = session->train->epochs,
+        .seed = session->train->seed,
+        .pool = session->pool,
+        .progress = cvm_report_progress,
+    };
+    int end = session->train->epochs;
+    if (session->options->stop_after && session->options->stop_after < end)
+        end = (int)session->options->stop_after;
+    if (run->info.epoch >= end) {
+        report_done_before(run);
+        return true;
+    }
+    run->frozen = cvm_frozen_copy(session);
+    while (run->info.epoch < end)
+        if (!train_epoch(run, &training))
+            return false;
+    int changed = cvm_frozen_changed(&run->frozen);
+    report_trained(run, changed);
+    if (changed)
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
+                                  "%d of %d frozen tensors changed: a mistake in cvmc; please "
+                                  "report it",
+                                  changed, run->frozen.count);
+    return true;
+}
+
+bool cvm_session_train(CvmSession *session, CvmTrained *trained) {
+    *trained = (CvmTrained){0};
+    Run run = {.session = session, .trained = trained};
+    if (!cvm_session_need_train(session))
+        return false;
+    choose_output(session, trained->checkpoint);
+    bool done = check_writable(session, trained->checkpoint) && read_data(&run) && compile(&run) &&
+                start(&run) && train_epochs(&run);
+    cvm_dataset_free(&run.train);
+    cvm_dataset_free(&run.test);
+    return done;
+}
