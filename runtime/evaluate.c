@@ -30,7 +30,10 @@ static double cross_entropy(const float *logits, int64_t classes, int64_t label)
 static void count_results(const float *logits, int64_t classes, const int32_t *labels,
                           int64_t count, CvmEvaluation *result) {
     for (int64_t i = 0; i < count; i++, logits += classes) {
-        result->correct += largest(logits, classes) == labels[i];
+        bool correct = largest(logits, classes) == labels[i];
+        result->correct += correct;
+        result->class_count[labels[i]]++;
+        result->class_correct[labels[i]] += correct;
         result->loss += cross_entropy(logits, classes, labels[i]);
     }
     result->count += count;
