@@ -1,0 +1,105 @@
+/* What the kernel generators share: a module under construction, loops, vector loads and stores with
+ * compile-time masks, and arithmetic on vectors or scalars alike. */
+#ifndef CVM_CODEGEN_EMITTER_H
+#define CVM_CODEGEN_EMITTER_H
+
+#include "compiler/kernels/kernel.h"
+
+#include <llvm-c/Core.h>
+
+typedef struct CvmEmitter {
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMBuilderRef builder;
+    LLVMValueRef function;
+    const CvmKernel *kernel;
+    LLVMTypeRef f32, i32, i64, i1, pointer;
+    LLVMValueRef buffers[CVM_MAX_BUFFERS]; /* base pointers */
+    LLVMBasicBlockRef entry;               /* where stack slots are made */
+} CvmEmitter;
+
+/* Which lanes of a vector take part, known when code is made. lanes 1: a scalar. */
+typedef struct CvmLanes {
+    int lanes;
+    bool on[64];
+} CvmLanes;
+
+CvmLanes cvm_lanes_first(int lanes, int64_t count); /* the first `count` of them */
+bool cvm_lanes_all(const CvmLanes *lanes);
+bool cvm_lanes_none(const CvmLanes *lanes);
+
+/* A counted loop. Between begin and end the builder stands in the body; `index` is i64. */
+typedef struct CvmLoop {
+    LLVMValueRef index;
+    LLVMBasicBlockRef header, exit;
+    LLVMValueRef step;
+} CvmLoop;
+
+/* for (index = first; index < last; index += step). A loop known to run once makes no branches. */
+CvmLoop cvm_loop_begin(CvmEmitter *emitter, LLVMValueRef first, LLVMValueRef last, int64_t step);
+void cvm_loop_end(CvmEmitter *emitter, CvmLoop *loop);
+
+/* if (condition) { … }; between begin and end the builder stands in the branch. */
+typedef struct CvmBranch {
+    LLVMBasicBlockRef otherwise, exit;
+} CvmBranch;
+CvmBranch cvm_branch_begin(CvmEmitter *emitter, LLVMValueRef condition);
+void cvm_branch_else(CvmEmitter *emitter, CvmBranch *branch);
+void cvm_branch_end(CvmEmitter *emitter, CvmBranch *branch);
+
+LLVMValueRef cvm_i64(const CvmEmitter *emitter, int64_t value);
+LLVMTypeRef cvm_float_type(const CvmEmitter *emitter, int lanes);
+LLVMValueRef cvm_float(const CvmEmitter *emitter, int lanes, double value);
+LLVMValueRef cvm_splat(CvmEmitter *emitter, LLVMValueRef scalar, int lanes);
+
+/* index * factor and a + b on i64, folding the trivial cases. */
+LLVMValueRef cvm_scale(CvmEmitter *emitter, LLVMValueRef index, int64_t factor);
+LLVMValueRef cvm_sum(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b);
+
+/* pointer + elements * 4 bytes. */
+LLVMValueRef cvm_advance(CvmEmitter *emitter, LLVMValueRef pointer, LLVMValueRef elements);
+
+/* Elements at pointer, pointer + stride, …; lanes that are off hold `otherwise`. stride 0 splats one
+ * element. */
+LLVMValueRef cvm_load(CvmEmitter *emitter, LLVMValueRef pointer, int64_t stride,
+                      const CvmLanes *lanes, double otherwise);
+void cvm_store(CvmEmitter *emitter, LLVMValueRef value, LLVMValueRef pointer, int64_t stride,
+               const CvmLanes *lanes);
+
+/* A stack slot in the entry block. */
+LLVMValueRef cvm_stack_slot(CvmEmitter *emitter, LLVMTypeRef type, const char *name);
+
+/* Calls an LLVM intrinsic overloaded on one type. */
+LLVMValueRef cvm_intrinsic(CvmEmitter *emitter, const char *name, LLVMTypeRef overload,
+                           LLVMValueRef *arguments, unsigned count);
+
+/* --- arithmetic on f32 scalars or vectors (emit_math.c) --- */
+LLVMValueRef cvm_emit_multiply_add(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b,
+                                   LLVMValueRef c); /* a * b + c */
+LLVMValueRef cvm_emit_maximum(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef cvm_emit_exp(CvmEmitter *emitter, LLVMValueRef x);
+LLVMValueRef cvm_emit_log(CvmEmitter *emitter, LLVMValueRef x);
+LLVMValueRef cvm_emit_tanh(CvmEmitter *emitter, LLVMValueRef x);
+LLVMValueRef cvm_emit_sigmoid(CvmEmitter *emitter, LLVMValueRef x);
+/* Sum or largest of a vector's lanes, in one fixed order. */
+LLVMValueRef cvm_emit_lane_sum(CvmEmitter *emitter, LLVMValueRef vector);
+LLVMValueRef cvm_emit_lane_maximum(CvmEmitter *emitter, LLVMValueRef vector);
+
+/* --- expressions (emit_expression.c) --- */
+typedef struct CvmExprContext {
+    LLVMValueRef accumulator;
+    int lanes; /* of every value */
+    /* The value of a leaf that is not a constant or the accumulator. */
+    LLVMValueRef (*leaf)(CvmEmitter *emitter, const CvmExpr *expr, void *state);
+    void *state;
+} CvmExprContext;
+LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
+                           const CvmExprContext *context);
+
+/* --- generators: each emits the body for the work item `item` (i64) --- */
+void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_rows(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item);
+
+#endif

@@ -1,0 +1,175 @@
+/* The kernel IR: what one fused group computes, as loops, accesses and small expression trees, still
+ * free of any machine. A kernel is one of four forms, each with its generator in compiler/codegen:
+ *
+ *   REDUCE    out[i…] = results(combine over the reduce axes of a[…] * b[…]) - convolution, linear,
+ *             their gradients, pooling, sums; without reduce axes it is a pointwise map
+ *   ROWS      statements along the last axis, row by row - softmax, losses
+ *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
+ *   RELAYOUT  plain to batch-blocked memory and back
+ *
+ * A kernel's text (cvm_kernel_print) says everything that code generation looks at, so equal texts
+ * share one compiled function, and the text is the key of the object cache. */
+#ifndef CVM_KERNELS_KERNEL_H
+#define CVM_KERNELS_KERNEL_H
+
+#include "compiler/graph/graph.h"
+
+enum {
+    CVM_MAX_AXES = 10,
+    CVM_MAX_BUFFERS = 16,
+    CVM_MAX_RESULTS = 8,
+    CVM_MAX_WINDOWS = 2,
+    CVM_MAX_STATEMENTS = 16,
+};
+
+/* A loop. Output axes index the result, reduce axes are combined away. */
+typedef struct CvmAxis {
+    const char *name;
+    int64_t extent;
+    bool reduce;
+} CvmAxis;
+
+/* A tensor the kernel reads or writes, as strides (in elements) along the axes. An axis that a
+ * window maps has stride 0 here and acts through the window. */
+typedef struct CvmKernelBuffer {
+    const CvmNode *value;
+    CvmDtype dtype;
+    bool written;
+    int64_t strides[CVM_MAX_AXES];
+} CvmKernelBuffer;
+
+/* How a position axis and a tap axis together index a spatial dimension of buffer `a`:
+ *   t = position * position_scale + tap * tap_scale + offset,  index = t / divisor
+ * A (position, tap) pair counts only where divisor divides t and 0 <= index < extent; elsewhere it
+ * lies in the padding (or between the strides of a transposed convolution) and is left out. */
+typedef struct CvmWindow {
+    int position, tap; /* axes */
+    int64_t position_scale, tap_scale, offset, divisor, extent;
+    int64_t stride; /* elements of buffer `a` between neighbouring indices */
+} CvmWindow;
+
+typedef enum CvmExprKind {
+    CVM_EXPR_CONSTANT,    /* value */
+    CVM_EXPR_ACCUMULATOR, /* what the reduction gave (SCATTER: the gradient of this element) */
+    CVM_EXPR_LOAD,        /* buffer `index` at the result's coordinates */
+    CVM_EXPR_ROW_SCALAR,  /* ROWS: result of statement `index`, one number for the row */
+    CVM_EXPR_ROW_VALUE,   /* ROWS: result of statement `index`, one number per column */
+    CVM_EXPR_IS_TARGET,   /* ROWS: 1 where the column is buffer `index`'s entry for this row, else 0 */
+    CVM_EXPR_ADD,
+    CVM_EXPR_SUBTRACT,
+    CVM_EXPR_MULTIPLY,
+    CVM_EXPR_DIVIDE,
+    CVM_EXPR_MAXIMUM,
+    CVM_EXPR_EXP,
+    CVM_EXPR_LOG,
+    CVM_EXPR_TANH,
+    CVM_EXPR_SIGMOID,
+    CVM_EXPR_WHERE_POSITIVE, /* b where a > 0, else c */
+} CvmExprKind;
+
+typedef struct CvmExpr {
+    CvmExprKind kind;
+    double value;
+    int index;
+    const struct CvmExpr *a, *b, *c;
+} CvmExpr;
+
+/* A stored value. */
+typedef struct CvmResult {
+    int buffer;
+    const CvmExpr *value;
+} CvmResult;
+
+typedef enum CvmCombine {
+    CVM_COMBINE_NONE, /* a map: nothing is reduced */
+    CVM_COMBINE_PRODUCTS, /* sum of a * b */
+    CVM_COMBINE_SUM,
+    CVM_COMBINE_MAXIMUM,
+} CvmCombine;
+
+typedef enum CvmStatementKind {
+    CVM_STATEMENT_MAXIMUM, /* of the expression over the row: a row scalar */
+    CVM_STATEMENT_SUM,     /* the same with a sum */
+    CVM_STATEMENT_VALUE,   /* the expression per column: a row value, stored when buffer >= 0 */
+    CVM_STATEMENT_STORE,   /* a row-scalar expression stored to a [n] buffer */
+} CvmStatementKind;
+
+typedef struct CvmStatement {
+    CvmStatementKind kind;
+    const CvmExpr *value;
+    int buffer; /* -1: kept for later statements only */
+} CvmStatement;
+
+/* How a REDUCE kernel's loops are cut; see schedule.h. */
+typedef struct CvmSchedule {
+    int lanes;       /* of the vectors */
+    int vector_axis; /* whose neighbours fill a vector's lanes; -1: scalar code */
+    int64_t tile[CVM_MAX_AXES]; /* output axes: how many units (vectors along vector_axis, else
+                                   elements) are computed together in registers */
+    int slide;          /* window whose taps are unrolled and positions blocked; -1: none */
+    int64_t slide_step; /* when the slide's position is a reduce axis: positions per block */
+    const char *reason; /* for `cvmc explain --kernels` */
+} CvmSchedule;
+
+typedef enum CvmKernelForm {
+    CVM_KERNEL_REDUCE,
+    CVM_KERNEL_ROWS,
+    CVM_KERNEL_SCATTER,
+    CVM_KERNEL_RELAYOUT,
+} CvmKernelForm;
+
+/* SCATTER: planes of [height, width] lying `lanes` apart per element (1: plain). */
+typedef struct CvmScatter {
+    bool maximum;       /* gradient to the window's first largest value; else shared equally */
+    int64_t planes;     /* n/lanes * c */
+    int64_t lanes;
+    int64_t kernel[2], stride[2], pad[2];
+    int64_t input[2], output[2]; /* height and width of x and dx, of dy */
+    int gradient, x;    /* buffers: dy; x (maximum only, else -1) */
+} CvmScatter;
+
+typedef struct CvmKernel {
+    CvmKernelForm form;
+    char symbol[64]; /* name of the compiled function: the layer's kind and a hash of the text */
+    const char *layer; /* whose work it is, for people */
+
+    CvmKernelBuffer buffers[CVM_MAX_BUFFERS];
+    int buffer_count;
+
+    /* REDUCE */
+    CvmAxis axes[CVM_MAX_AXES];
+    int axis_count;
+    CvmWindow windows[CVM_MAX_WINDOWS];
+    int window_count;
+    CvmCombine combine;
+    int a, b; /* buffers combined; -1: absent */
+    CvmSchedule schedule;
+
+    /* REDUCE, SCATTER */
+    CvmResult results[CVM_MAX_RESULTS];
+    int result_count;
+
+    /* ROWS */
+    int64_t rows, columns;
+    CvmStatement statements[CVM_MAX_STATEMENTS];
+    int statement_count;
+
+    CvmScatter scatter;
+
+    /* RELAYOUT: [batch][inner] to [batch/lanes][inner][lanes], or back */
+    int64_t relayout_batch, relayout_inner, relayout_lanes;
+    bool relayout_to_plain;
+
+    int64_t extent;     /* work items of the compiled function */
+    double flops, bytes; /* of the whole call */
+} CvmKernel;
+
+/* Whether windows share elements or reach into the padding: then elements are added to in turn and
+ * no epilogue can be applied on the way. */
+bool cvm_scatter_overlaps(const CvmScatter *scatter);
+
+/* Writes the kernel's canonical text: all that its code depends on, and nothing else. */
+void cvm_kernel_print(const CvmKernel *kernel, FILE *stream);
+char *cvm_kernel_text(const CvmKernel *kernel, CvmArena *arena);
+
+#endif

@@ -1,0 +1,336 @@
+/* Turns every fused group of a finished graph into a kernel: the calls of lower.h with which the ops
+ * describe themselves, and the walk over groups that drives them. Loops are cut afterwards
+ * (schedule.c), code is made from the result alone (compiler/codegen). */
+#include "compiler/kernels/lower.h"
+
+#include "compiler/kernels/schedule.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+CvmStrides cvm_value_strides(const CvmType *type) {
+    CvmStrides strides = {.lane = type->layout == CVM_LAYOUT_BATCH ? 1 : 0};
+    int64_t step = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
+    for (int i = type->shape.rank - 1; i >= 0; i--) {
+        strides.dims[i] = step;
+        step *= type->shape.sizes[i];
+    }
+    return strides;
+}
+
+static bool in_rows(const CvmLowering *lowering) {
+    return lowering->kernel->form == CVM_KERNEL_ROWS;
+}
+
+const CvmExpr *cvm_expr_constant(CvmLowering *lowering, double value) {
+    CvmExpr *expr = CVM_NEW(lowering->arena, CvmExpr);
+    expr->kind = CVM_EXPR_CONSTANT;
+    expr->value = value;
+    return expr;
+}
+
+const CvmExpr *cvm_expr(CvmLowering *lowering, CvmExprKind kind, const CvmExpr *a,
+                        const CvmExpr *b, const CvmExpr *c) {
+    CvmExpr *expr = CVM_NEW(lowering->arena, CvmExpr);
+    *expr = (CvmExpr){.kind = kind, .a = a, .b = b, .c = c};
+    return expr;
+}
+
+static const CvmExpr *indexed(CvmLowering *lowering, CvmExprKind kind, int index) {
+    CvmExpr *expr = CVM_NEW(lowering->arena, CvmExpr);
+    *expr = (CvmExpr){.kind = kind, .index = index};
+    return expr;
+}
+
+const CvmExpr *cvm_expr_row(CvmLowering *lowering, CvmExprKind kind, int index) {
+    return indexed(lowering, kind, index);
+}
+
+int cvm_lower_axis(CvmLowering *lowering, const char *name, int64_t extent, bool reduce) {
+    CvmKernel *kernel = lowering->kernel;
+    if (kernel->axis_count == CVM_MAX_AXES)
+        abort(); /* more loops than any op has: a bug in its lower function */
+    kernel->axes[kernel->axis_count] = (CvmAxis){name, extent, reduce};
+    return kernel->axis_count++;
+}
+
+int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written) {
+    CvmKernel *kernel = lowering->kernel;
+    if (kernel->buffer_count == CVM_MAX_BUFFERS) {
+        cvm_lower_refuse(lowering, value, "its group reads and writes more tensors than a kernel can");
+        return 0;
+    }
+    kernel->buffers[kernel->buffer_count] =
+        (CvmKernelBuffer){.value = value, .dtype = value->type.dtype, .written = written};
+    return kernel->buffer_count++;
+}
+
+void cvm_lower_stride(CvmLowering *lowering, int buffer, int axis, int64_t stride) {
+    if (buffer >= 0)
+        lowering->kernel->buffers[buffer].strides[axis] = stride;
+}
+
+void cvm_lower_output(CvmLowering *lowering, int axis, int64_t stride, int64_t channel_stride) {
+    lowering->output_strides[axis] = stride;
+    lowering->channel_strides[axis] = channel_stride;
+}
+
+static int position_in_group(const CvmLowering *lowering, const CvmNode *node) {
+    for (int i = 0; i < lowering->node_count; i++)
+        if (lowering->nodes[i] == node)
+            return i;
+    return -1;
+}
+
+/* Strides along the kernel's axes of a tensor read or written at the result's coordinates: the
+ * result's own for its shape, the channel's for [c], none for a scalar. */
+static bool set_result_strides(CvmLowering *lowering, int buffer, const CvmNode *value) {
+    CvmKernel *kernel = lowering->kernel;
+    int64_t *strides = kernel->buffers[buffer].strides;
+    const CvmType *result = &lowering->nodes[lowering->node_count - 1]->type;
+    const CvmShape *shape = &value->type.shape;
+    if (in_rows(lowering)) {
+        strides[0] = shape->rank == 2 ? shape->sizes[1] : 1;
+        strides[1] = shape->rank == 2;
+        return true;
+    }
+    if (shape->rank == 0)
+        return true;
+    bool same = cvm_shape_equal(shape, &result->shape);
+    if (!same && shape->rank != 1)
+        return false;
+    memcpy(strides, same ? lowering->output_strides : lowering->channel_strides,
+           sizeof lowering->output_strides);
+    return true;
+}
+
+static int result_buffer(CvmLowering *lowering, const CvmNode *value, bool written) {
+    CvmKernel *kernel = lowering->kernel;
+    int buffer = cvm_lower_buffer(lowering, value, written);
+    if (!set_result_strides(lowering, buffer, value))
+        cvm_lower_refuse(lowering, value, "its shape is not that of the group's result");
+    for (int i = 0; i < buffer && !written; i++)
+        if (kernel->buffers[i].value == value && !kernel->buffers[i].written &&
+            !memcmp(kernel->buffers[i].strides, kernel->buffers[buffer].strides,
+                    sizeof kernel->buffers[i].strides)) {
+            kernel->buffer_count = buffer; /* read already: one buffer serves both */
+            return i;
+        }
+    return buffer;
+}
+
+const CvmExpr *cvm_lower_operand(CvmLowering *lowering, const CvmNode *node, int operand) {
+    const CvmNode *input = node->inputs[operand];
+    int position = position_in_group(lowering, input);
+    if (position >= 0)
+        return lowering->values[position];
+    if (input->op == CVM_OP_CONSTANT)
+        return cvm_expr_constant(lowering, cvm_node_attribute(input, "value")->real);
+    return indexed(lowering, CVM_EXPR_LOAD, result_buffer(lowering, input, false));
+}
+
+const CvmExpr *cvm_expr_is_target(CvmLowering *lowering, const CvmNode *node, int operand) {
+    return indexed(lowering, CVM_EXPR_IS_TARGET,
+                   result_buffer(lowering, node->inputs[operand], false));
+}
+
+void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *value) {
+    lowering->values[position_in_group(lowering, node)] = value;
+}
+
+int cvm_lower_statement(CvmLowering *lowering, CvmStatementKind kind, const CvmExpr *value) {
+    CvmKernel *kernel = lowering->kernel;
+    if (kernel->statement_count == CVM_MAX_STATEMENTS) {
+        cvm_lower_refuse(lowering, lowering->nodes[0], "its group has too many row operations");
+        return 0;
+    }
+    kernel->statements[kernel->statement_count] = (CvmStatement){kind, value, -1};
+    return kernel->statement_count++;
+}
+
+void cvm_lower_refuse(CvmLowering *lowering, const CvmNode *node, const char *why) {
+    if (!lowering->failed)
+        cvm_diag_error(lowering->diag, 1602, node->origin.span, node->origin.uses, NULL,
+                       "no kernel for %s (%s): %s", cvm_op_info(node->op)->name,
+                       node->origin.name ? node->origin.name : "unnamed", why);
+    lowering->failed = true;
+}
+
+/* A pointwise group has no anchor: its loops are those of the result's memory, flat unless an
+ * operand is broadcast along the channels. */
+static void lower_map_axes(CvmLowering *lowering) {
+    const CvmType *type = &lowering->nodes[lowering->node_count - 1]->type;
+    const CvmShape *shape = &type->shape;
+    bool by_channel = false;
+    for (int i = 0; i < lowering->node_count; i++)
+        by_channel |= lowering->nodes[i]->op == CVM_OP_BIAS;
+    lowering->kernel->combine = CVM_COMBINE_NONE;
+    int64_t count;
+    cvm_shape_count(shape, &count);
+    if (!by_channel) {
+        cvm_lower_output(lowering, cvm_lower_axis(lowering, "i", count, false), 1, 0);
+        return;
+    }
+    CvmStrides strides = cvm_value_strides(type);
+    int64_t lanes = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
+    int64_t batch = shape->sizes[0] / lanes, channels = shape->sizes[1];
+    int64_t inner = count / (shape->sizes[0] * channels) * lanes;
+    cvm_lower_output(lowering, cvm_lower_axis(lowering, "n", batch, false), strides.dims[0], 0);
+    cvm_lower_output(lowering, cvm_lower_axis(lowering, "c", channels, false), strides.dims[1], 1);
+    if (inner > 1)
+        cvm_lower_output(lowering, cvm_lower_axis(lowering, "i", inner, false), 1, 0);
+}
+
+static CvmKernelForm form_of(const CvmNode *anchor) {
+    switch (cvm_op_info(anchor->op)->class) {
+    case CVM_CLASS_ROWS:
+        return CVM_KERNEL_ROWS;
+    case CVM_CLASS_MOVE:
+        return CVM_KERNEL_RELAYOUT;
+    case CVM_CLASS_WINDOW:
+        return anchor->op == CVM_OP_MAXPOOL_GRAD || anchor->op == CVM_OP_AVGPOOL_GRAD
+                   ? CVM_KERNEL_SCATTER
+                   : CVM_KERNEL_REDUCE;
+    default:
+        return CVM_KERNEL_REDUCE;
+    }
+}
+
+/* Stores what the world outside the group reads. */
+static void store_results(CvmLowering *lowering, const bool *read_outside) {
+    CvmKernel *kernel = lowering->kernel;
+    for (int i = 0; i < lowering->node_count; i++) {
+        const CvmNode *node = lowering->nodes[i];
+        if (!read_outside[node->id])
+            continue;
+        const CvmExpr *value = lowering->values[i];
+        if (kernel->form == CVM_KERNEL_RELAYOUT)
+            continue; /* its lower function named both buffers */
+        int buffer = result_buffer(lowering, node, true);
+        if (in_rows(lowering)) {
+            bool per_column = node->type.shape.rank == 2;
+            int statement = per_column && value->kind == CVM_EXPR_ROW_VALUE
+                                ? value->index
+                                : cvm_lower_statement(lowering,
+                                                      per_column ? CVM_STATEMENT_VALUE
+                                                                 : CVM_STATEMENT_STORE,
+                                                      value);
+            kernel->statements[statement].buffer = buffer;
+        } else if (kernel->result_count < CVM_MAX_RESULTS) {
+            kernel->results[kernel->result_count++] = (CvmResult){buffer, value};
+        } else {
+            cvm_lower_refuse(lowering, node, "its group stores more results than a kernel can");
+        }
+    }
+}
+
+bool cvm_scatter_overlaps(const CvmScatter *scatter) {
+    for (int i = 0; i < 2; i++)
+        if (scatter->stride[i] < scatter->kernel[i] || scatter->pad[i] > 0)
+            return true;
+    return false;
+}
+
+static uint64_t text_hash(const char *text) {
+    uint64_t hash = 14695981039346656037u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    return hash;
+}
+
+static void add_costs(CvmKernel *kernel, const CvmLowering *lowering) {
+    for (int i = 0; i < lowering->node_count; i++) {
+        const CvmOpInfo *info = cvm_op_info(lowering->nodes[i]->op);
+        if (info->cost)
+            kernel->flops += info->cost(lowering->nodes[i]).flops;
+    }
+    for (int i = 0; i < kernel->buffer_count; i++) {
+        const CvmType *type = &kernel->buffers[i].value->type;
+        int64_t count;
+        if (cvm_shape_count(&type->shape, &count))
+            kernel->bytes += (double)count * (double)cvm_dtype_bytes(type->dtype);
+    }
+}
+
+static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
+                              CvmTargetShape target) {
+    CvmKernel *kernel = lowering->kernel = CVM_NEW(lowering->arena, CvmKernel);
+    CvmNode *anchor = lowering->nodes[0];
+    kernel->a = kernel->b = -1;
+    kernel->scatter.x = kernel->scatter.gradient = -1;
+    kernel->layer = anchor->origin.name ? anchor->origin.name : "";
+    kernel->form = form_of(anchor);
+    lowering->values =
+        cvm_arena_array(lowering->arena, (size_t)lowering->node_count, sizeof(CvmExpr *));
+    memset(lowering->output_strides, 0, sizeof lowering->output_strides);
+    memset(lowering->channel_strides, 0, sizeof lowering->channel_strides);
+    if (cvm_op_info(anchor->op)->class == CVM_CLASS_POINTWISE)
+        lower_map_axes(lowering);
+    for (int i = 0; i < lowering->node_count && !lowering->failed; i++) {
+        const CvmOpInfo *info = cvm_op_info(lowering->nodes[i]->op);
+        if (info->lower)
+            info->lower(lowering, lowering->nodes[i]);
+        else
+            cvm_lower_refuse(lowering, lowering->nodes[i], "the operator has no code generation");
+    }
+    if (!lowering->failed)
+        store_results(lowering, read_outside);
+    if (lowering->failed)
+        return NULL;
+    add_costs(kernel, lowering);
+    kernel->schedule.lanes = target.lanes;
+    if (kernel->form == CVM_KERNEL_REDUCE)
+        cvm_schedule(kernel, target);
+    char *text = cvm_kernel_text(kernel, lowering->arena);
+    snprintf(kernel->symbol, sizeof kernel->symbol, "%s_%016llx", cvm_op_info(anchor->op)->name,
+             (unsigned long long)text_hash(text));
+    return kernel;
+}
+
+/* A value needs memory when a node of another group, an output or an update reads it. */
+static bool *find_read_outside(const CvmGraph *graph, CvmArena *arena) {
+    bool *read = cvm_arena_array(arena, (size_t)graph->next_id + 1, sizeof *read);
+    for (int i = 0; i < graph->node_count; i++) {
+        const CvmNode *node = graph->nodes[i];
+        for (int k = 0; k < node->input_count; k++)
+            if (node->group == CVM_NO_GROUP || node->inputs[k]->group != node->group)
+                read[node->inputs[k]->id] = true;
+    }
+    for (int i = 0; i < graph->output_count; i++)
+        read[graph->outputs[i].value->id] = true;
+    for (int i = 0; i < graph->update_count; i++)
+        read[graph->updates[i].value->id] = true;
+    return read;
+}
+
+static bool has_kernel(const CvmNode *node) {
+    CvmOpClass class = cvm_op_info(node->op)->class;
+    return class != CVM_CLASS_SOURCE && class != CVM_CLASS_ALIAS;
+}
+
+bool cvm_lower_graph(CvmGraph *graph, CvmTargetShape target, CvmArena *arena, CvmKernelList *list,
+                     CvmDiag *diag) {
+    bool *read_outside = find_read_outside(graph, arena);
+    *list = (CvmKernelList){
+        .kernels = cvm_arena_array(arena, (size_t)graph->node_count + 1, sizeof(CvmKernel *))};
+    bool complete = true;
+    for (int i = 0, next; i < graph->node_count; i = next) {
+        CvmNode *node = graph->nodes[i];
+        next = i + 1;
+        if (!has_kernel(node))
+            continue;
+        while (node->group != CVM_NO_GROUP && next < graph->node_count &&
+               graph->nodes[next]->group == node->group)
+            next++;
+        CvmLowering lowering = {.arena = arena,
+                                .graph = graph,
+                                .diag = diag,
+                                .nodes = graph->nodes + i,
+                                .node_count = next - i};
+        CvmKernel *kernel = lower_group(&lowering, read_outside, target);
+        if (kernel)
+            list->kernels[list->count++] = kernel;
+        complete &= kernel != NULL;
+    }
+    return complete;
+}

@@ -1,0 +1,75 @@
+/* From fused groups to kernels. Each op's `lower` function describes its part through the calls
+ * below: an anchor (contraction, window, reduction, rows statement, relayout) gives the loops, and
+ * every pointwise op adds its expression on top. */
+#ifndef CVM_KERNELS_LOWER_H
+#define CVM_KERNELS_LOWER_H
+
+#include "compiler/graph/op.h"
+#include "compiler/kernels/kernel.h"
+
+struct CvmLowering {
+    CvmArena *arena;
+    CvmGraph *graph;
+    CvmDiag *diag;
+    CvmKernel *kernel;
+    CvmNode *const *nodes; /* of the group, in order */
+    int node_count;
+    const CvmExpr **values; /* by position in the group: what each node computes */
+    int64_t output_strides[CVM_MAX_AXES];  /* of the group's result, along the axes */
+    int64_t channel_strides[CVM_MAX_AXES]; /* what a step along an axis adds to the channel index */
+    bool failed;
+};
+
+/* The memory distance, in elements, of neighbours along each logical dimension of a value, and
+ * between the lanes of a batch-blocked one (0 when plain; sizes[0] then counts blocks). */
+typedef struct CvmStrides {
+    int64_t dims[CVM_MAX_RANK];
+    int64_t lane;
+} CvmStrides;
+CvmStrides cvm_value_strides(const CvmType *type);
+
+/* --- expressions --- */
+const CvmExpr *cvm_expr_constant(CvmLowering *lowering, double value);
+const CvmExpr *cvm_expr(CvmLowering *lowering, CvmExprKind kind, const CvmExpr *a,
+                        const CvmExpr *b, const CvmExpr *c);
+/* The expression of a node's operand: computed in the group, a constant, or a load. */
+const CvmExpr *cvm_lower_operand(CvmLowering *lowering, const CvmNode *node, int operand);
+/* Says what `node` computes. */
+void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *value);
+
+/* --- loops of a REDUCE kernel --- */
+/* Adds an axis and returns its index. Axes of extent 1 are added too: the schedule ignores them. */
+int cvm_lower_axis(CvmLowering *lowering, const char *name, int64_t extent, bool reduce);
+/* What a step along an output axis adds to the result's memory position (in elements) and to its
+ * channel index; results, same-shaped operands and per-channel operands follow from it. */
+void cvm_lower_output(CvmLowering *lowering, int axis, int64_t stride, int64_t channel_stride);
+/* Adds a buffer for a node's value, with no strides yet; returns its index. */
+int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written);
+/* Sets a buffer's stride along an axis; -1 for no buffer does nothing. */
+void cvm_lower_stride(CvmLowering *lowering, int buffer, int axis, int64_t stride);
+
+/* --- statements of a ROWS kernel; each returns its index --- */
+int cvm_lower_statement(CvmLowering *lowering, CvmStatementKind kind, const CvmExpr *value);
+const CvmExpr *cvm_expr_row(CvmLowering *lowering, CvmExprKind kind, int index);
+/* An expression that is 1 at the column given by i32 [n] operand `operand` of node, else 0. */
+const CvmExpr *cvm_expr_is_target(CvmLowering *lowering, const CvmNode *node, int operand);
+
+/* Reports that this op with this layout or shape has no kernel (code 1602). */
+void cvm_lower_refuse(CvmLowering *lowering, const CvmNode *node, const char *why);
+
+/* The kernels of a graph that passes have finished with, in order; equal ones share a symbol but
+ * each has its own buffers. NULL on error. lanes: f32 lanes of the target's vectors; registers: how many it has. */
+typedef struct CvmKernelList {
+    CvmKernel **kernels;
+    int count;
+} CvmKernelList;
+
+typedef struct CvmTargetShape {
+    int lanes;     /* f32 lanes of a vector */
+    int registers; /* vector registers */
+} CvmTargetShape;
+
+bool cvm_lower_graph(CvmGraph *graph, CvmTargetShape target, CvmArena *arena, CvmKernelList *list,
+                     CvmDiag *diag);
+
+#endif

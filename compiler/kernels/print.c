@@ -1,0 +1,151 @@
+/* The canonical text of a kernel: everything code generation looks at, nothing that only people
+ * read, so that equal texts mean equal code. */
+#include "compiler/kernels/kernel.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static const char *const expr_names[] = {
+    [CVM_EXPR_CONSTANT] = "constant",   [CVM_EXPR_ACCUMULATOR] = "sum",
+    [CVM_EXPR_LOAD] = "load",           [CVM_EXPR_ROW_SCALAR] = "row",
+    [CVM_EXPR_ROW_VALUE] = "column",    [CVM_EXPR_IS_TARGET] = "is_target",
+    [CVM_EXPR_ADD] = "add",             [CVM_EXPR_SUBTRACT] = "subtract",
+    [CVM_EXPR_MULTIPLY] = "multiply",   [CVM_EXPR_DIVIDE] = "divide",
+    [CVM_EXPR_MAXIMUM] = "maximum",     [CVM_EXPR_EXP] = "exp",
+    [CVM_EXPR_LOG] = "log",             [CVM_EXPR_TANH] = "tanh",
+    [CVM_EXPR_SIGMOID] = "sigmoid",     [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
+};
+
+static void print_expr(const CvmExpr *expr, FILE *stream) {
+    switch (expr->kind) {
+    case CVM_EXPR_CONSTANT:
+        fprintf(stream, "%.9g", expr->value);
+        return;
+    case CVM_EXPR_ACCUMULATOR:
+        fputs("sum", stream);
+        return;
+    case CVM_EXPR_LOAD:
+    case CVM_EXPR_ROW_SCALAR:
+    case CVM_EXPR_ROW_VALUE:
+    case CVM_EXPR_IS_TARGET:
+        fprintf(stream, "%s %d", expr_names[expr->kind], expr->index);
+        return;
+    default:
+        break;
+    }
+    fprintf(stream, "%s(", expr_names[expr->kind]);
+    const CvmExpr *operands[] = {expr->a, expr->b, expr->c};
+    for (int i = 0; i < 3 && operands[i]; i++) {
+        if (i)
+            fputs(", ", stream);
+        print_expr(operands[i], stream);
+    }
+    fputc(')', stream);
+}
+
+static void print_buffers(const CvmKernel *kernel, FILE *stream) {
+    int strides = kernel->form == CVM_KERNEL_ROWS     ? 2
+                  : kernel->form == CVM_KERNEL_REDUCE ? kernel->axis_count
+                                                      : 0;
+    for (int i = 0; i < kernel->buffer_count; i++) {
+        const CvmKernelBuffer *buffer = &kernel->buffers[i];
+        fprintf(stream, "  buffer %d %s %s", i, cvm_dtype_name(buffer->dtype),
+                buffer->written ? "write" : "read");
+        for (int k = 0; k < strides; k++)
+            fprintf(stream, " %" PRId64, buffer->strides[k]);
+        fputc('\n', stream);
+    }
+}
+
+static void print_reduce(const CvmKernel *kernel, FILE *stream) {
+    static const char *const combines[] = {"map", "products", "sum", "maximum"};
+    const CvmSchedule *schedule = &kernel->schedule;
+    for (int i = 0; i < kernel->axis_count; i++) {
+        const CvmAxis *axis = &kernel->axes[i];
+        fprintf(stream, "  %s %s %" PRId64, axis->reduce ? "reduce" : "axis", axis->name,
+                axis->extent);
+        if (!axis->reduce && schedule->tile[i] > 1)
+            fprintf(stream, " tile %" PRId64, schedule->tile[i]);
+        if (i == schedule->vector_axis)
+            fputs(" vector", stream);
+        fputc('\n', stream);
+    }
+    for (int i = 0; i < kernel->window_count; i++) {
+        const CvmWindow *window = &kernel->windows[i];
+        fprintf(stream,
+                "  window (%" PRId64 " %s + %" PRId64 " %s + %" PRId64 ") / %" PRId64
+                " below %" PRId64 " stride %" PRId64,
+                window->position_scale, kernel->axes[window->position].name, window->tap_scale,
+                kernel->axes[window->tap].name, window->offset, window->divisor, window->extent,
+                window->stride);
+        if (i == schedule->slide)
+            fprintf(stream, " slide %" PRId64, schedule->slide_step);
+        fputc('\n', stream);
+    }
+    fprintf(stream, "  combine %s %d %d\n", combines[kernel->combine], kernel->a, kernel->b);
+}
+
+static void print_rows(const CvmKernel *kernel, FILE *stream) {
+    static const char *const kinds[] = {"maximum", "sum", "value", "store"};
+    fprintf(stream, "  rows %" PRId64 " columns %" PRId64 "\n", kernel->rows, kernel->columns);
+    for (int i = 0; i < kernel->statement_count; i++) {
+        const CvmStatement *statement = &kernel->statements[i];
+        fprintf(stream, "  %d = %s ", i, kinds[statement->kind]);
+        print_expr(statement->value, stream);
+        if (statement->buffer >= 0)
+            fprintf(stream, " to %d", statement->buffer);
+        fputc('\n', stream);
+    }
+}
+
+static void print_scatter(const CvmScatter *scatter, FILE *stream) {
+    fprintf(stream, "  planes %" PRId64 " lanes %" PRId64 " %s dy %d x %d\n", scatter->planes,
+            scatter->lanes, scatter->maximum ? "maximum" : "mean", scatter->gradient, scatter->x);
+    for (int i = 0; i < 2; i++)
+        fprintf(stream,
+                "  %s kernel %" PRId64 " stride %" PRId64 " pad %" PRId64 " input %" PRId64
+                " output %" PRId64 "\n",
+                i ? "width" : "height", scatter->kernel[i], scatter->stride[i], scatter->pad[i],
+                scatter->input[i], scatter->output[i]);
+}
+
+void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
+    static const char *const forms[] = {"reduce", "rows", "scatter", "relayout"};
+    fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
+            kernel->schedule.lanes, kernel->extent);
+    print_buffers(kernel, stream);
+    switch (kernel->form) {
+    case CVM_KERNEL_REDUCE:
+        print_reduce(kernel, stream);
+        break;
+    case CVM_KERNEL_ROWS:
+        print_rows(kernel, stream);
+        break;
+    case CVM_KERNEL_SCATTER:
+        print_scatter(&kernel->scatter, stream);
+        break;
+    case CVM_KERNEL_RELAYOUT:
+        fprintf(stream, "  batch %" PRId64 " inner %" PRId64 " lanes %" PRId64 " %s\n",
+                kernel->relayout_batch, kernel->relayout_inner, kernel->relayout_lanes,
+                kernel->relayout_to_plain ? "to plain" : "from plain");
+        break;
+    }
+    for (int i = 0; i < kernel->result_count; i++) {
+        fprintf(stream, "  result %d = ", kernel->results[i].buffer);
+        print_expr(kernel->results[i].value, stream);
+        fputc('\n', stream);
+    }
+}
+
+char *cvm_kernel_text(const CvmKernel *kernel, CvmArena *arena) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        abort();
+    cvm_kernel_print(kernel, stream);
+    fclose(stream);
+    char *copy = cvm_arena_copy(arena, text, size);
+    free(text);
+    return copy;
+}

@@ -1,0 +1,296 @@
+/* See schedule.h. The model behind the choices, for an out-of-order core with two vector FMA units
+ * and two load ports: a block of results of tile a x tile b in registers needs a*b multiply-adds and
+ * about a+b loads per step, and at least eight independent sums to hide the latency of an FMA. */
+#include "compiler/kernels/schedule.h"
+
+enum {
+    MAX_TAPS = 16,         /* longest row of taps unrolled */
+    MAX_EDGE_BLOCKS = 6,   /* blocks generated one by one because their taps leave the picture */
+    ALL_STATIC_BLOCKS = 3, /* so few blocks are generated one by one in any case */
+    MIN_ITEMS = 2,         /* work items wanted, so that two threads can share a kernel … */
+};
+static const double SPLIT_WORTH = 100e3; /* … of at least so many operations */
+
+bool cvm_window_valid(const CvmWindow *window, int64_t position, int64_t tap) {
+    int64_t t = position * window->position_scale + tap * window->tap_scale + window->offset;
+    return t >= 0 && t % window->divisor == 0 && t / window->divisor < window->extent;
+}
+
+int64_t cvm_schedule_unit(const CvmKernel *kernel, int axis) {
+    return axis == kernel->schedule.vector_axis ? kernel->schedule.lanes : 1;
+}
+
+int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis) {
+    const CvmSchedule *schedule = &kernel->schedule;
+    int64_t tile = kernel->axes[axis].reduce ? schedule->slide_step : schedule->tile[axis];
+    int64_t size = tile * cvm_schedule_unit(kernel, axis);
+    return (kernel->axes[axis].extent + size - 1) / size;
+}
+
+/* Whether every tap of every position in a block lies inside. */
+static bool block_is_interior(const CvmKernel *kernel, const CvmWindow *window, int64_t first,
+                              int64_t count) {
+    int64_t taps = kernel->axes[window->tap].extent;
+    if (first + count > kernel->axes[window->position].extent)
+        return false;
+    for (int64_t p = first; p < first + count; p++)
+        for (int64_t k = 0; k < taps; k++) {
+            int64_t t = p * window->position_scale + k * window->tap_scale + window->offset;
+            if (t < 0 || t / window->divisor >= window->extent)
+                return false;
+        }
+    return true;
+}
+
+void cvm_slide_interior(const CvmKernel *kernel, int64_t *first, int64_t *last, int64_t *blocks) {
+    const CvmSchedule *schedule = &kernel->schedule;
+    const CvmWindow *window = &kernel->windows[schedule->slide];
+    int axis = window->position;
+    int64_t tile = kernel->axes[axis].reduce ? schedule->slide_step : schedule->tile[axis];
+    int64_t size = tile * cvm_schedule_unit(kernel, axis);
+    *blocks = cvm_schedule_blocks(kernel, axis);
+    *first = 0;
+    *last = 0;
+    if (*blocks <= ALL_STATIC_BLOCKS || (size * window->position_scale) % window->divisor != 0)
+        return;
+    /* A block's bounds depend linearly on its position, so the interior is one run of blocks. */
+    while (*first < *blocks && !block_is_interior(kernel, window, *first * size, size))
+        ++*first;
+    *last = *first;
+    while (*last < *blocks && block_is_interior(kernel, window, *last * size, size))
+        ++*last;
+    if (*first == *last)
+        *first = *last = 0;
+}
+
+static bool slide_is_affordable(const CvmKernel *kernel) {
+    int64_t first, last, blocks;
+    cvm_slide_interior(kernel, &first, &last, &blocks);
+    return blocks - (last - first) <= MAX_EDGE_BLOCKS;
+}
+
+/* --- which axis fills the vectors --- */
+
+static const CvmWindow *window_of(const CvmKernel *kernel, int axis, bool as_tap) {
+    for (int i = 0; i < kernel->window_count; i++)
+        if ((as_tap ? kernel->windows[i].tap : kernel->windows[i].position) == axis)
+            return &kernel->windows[i];
+    return NULL;
+}
+
+/* Memory distance of neighbours along an axis in a buffer, through a window where there is one; -1
+ * when it is not constant. */
+static int64_t axis_stride(const CvmKernel *kernel, int buffer, int axis) {
+    int64_t stride = kernel->buffers[buffer].strides[axis];
+    if (buffer != kernel->a)
+        return stride;
+    const CvmWindow *window = window_of(kernel, axis, false);
+    if (window)
+        return window->divisor == 1 ? window->position_scale * window->stride : -1;
+    return window_of(kernel, axis, true) ? -1 : stride;
+}
+
+static bool can_fill_vectors(const CvmKernel *kernel, int axis) {
+    const CvmAxis *loop = &kernel->axes[axis];
+    if (loop->extent < 2)
+        return false;
+    const CvmWindow *window = window_of(kernel, axis, false);
+    if (window && window != &kernel->windows[kernel->window_count - 1])
+        return false; /* only the last window's positions are blocked */
+    if (window && kernel->axes[window->tap].extent > MAX_TAPS)
+        return false;
+    for (int i = 0; i < kernel->buffer_count; i++) {
+        int64_t stride = axis_stride(kernel, i, axis);
+        bool summed = i == kernel->a || i == kernel->b;
+        if (loop->reduce ? summed && stride != 1
+                         : stride != 1 && (kernel->buffers[i].written || stride != 0))
+            return false;
+    }
+    return !loop->reduce || kernel->a >= 0;
+}
+
+static int choose_vector_axis(const CvmKernel *kernel, int lanes) {
+    int best = -1;
+    double best_score = 0;
+    for (int i = 0; i < kernel->axis_count; i++) {
+        if (!can_fill_vectors(kernel, i))
+            continue;
+        double extent = (double)kernel->axes[i].extent;
+        int64_t vectors = (kernel->axes[i].extent + lanes - 1) / lanes;
+        /* a reduced vector is summed over its lanes at the end, which short sums feel */
+        double score = extent / (double)(vectors * lanes) * (kernel->axes[i].reduce ? 0.85 : 1);
+        if (score > best_score) {
+            best = i;
+            best_score = score;
+        }
+    }
+    return best_score > 1.0 / lanes ? best : -1;
+}
+
+/* --- which results share registers --- */
+
+typedef struct TileAxis {
+    int axis;      /* -1: none */
+    int64_t units; /* its extent in tile units */
+    int64_t step;  /* sizes must be multiples of it */
+    int64_t fixed; /* the size, where there is no choice; 0 */
+} TileAxis;
+
+static TileAxis tile_axis(const CvmKernel *kernel, int axis) {
+    int64_t unit = cvm_schedule_unit(kernel, axis);
+    return (TileAxis){axis, (kernel->axes[axis].extent + unit - 1) / unit, 1, 0};
+}
+
+static bool varies(const CvmKernel *kernel, int buffer, int axis) {
+    if (buffer < 0)
+        return false;
+    return kernel->buffers[buffer].strides[axis] != 0 ||
+           (buffer == kernel->a &&
+            (window_of(kernel, axis, false) || window_of(kernel, axis, true)));
+}
+
+/* The output axis along which neighbours read other elements of `buffer` but the same of `other`,
+ * the longest one; axes that windows check with a branch are left out. */
+static TileAxis longest_axis(const CvmKernel *kernel, int buffer, int other) {
+    TileAxis best = {-1, 1, 1, 1};
+    for (int i = 0; i < kernel->axis_count; i++) {
+        if (kernel->axes[i].reduce || window_of(kernel, i, false) || window_of(kernel, i, true))
+            continue;
+        if (!varies(kernel, buffer, i) || varies(kernel, other, i))
+            continue;
+        TileAxis candidate = tile_axis(kernel, i);
+        if (candidate.units > best.units || best.axis < 0)
+            best = candidate;
+    }
+    return best;
+}
+
+static TileAxis slide_tile(const CvmKernel *kernel) {
+    const CvmWindow *window = &kernel->windows[kernel->schedule.slide];
+    if (kernel->axes[window->position].reduce) {
+        TileAxis taps = tile_axis(kernel, window->tap);
+        taps.fixed = taps.units; /* taps are unrolled whole */
+        return taps;
+    }
+    TileAxis positions = tile_axis(kernel, window->position);
+    positions.step = window->divisor;
+    return positions;
+}
+
+static TileAxis tile_of_a(const CvmKernel *kernel) {
+    if (kernel->schedule.slide >= 0)
+        return slide_tile(kernel);
+    if (kernel->combine == CVM_COMBINE_NONE)
+        return kernel->schedule.vector_axis >= 0 ? tile_axis(kernel, kernel->schedule.vector_axis)
+                                                 : (TileAxis){-1, 1, 1, 1};
+    return longest_axis(kernel, kernel->a, kernel->b);
+}
+
+/* Share of a tiled axis's work that is useful when its last block is cut short. */
+static double efficiency(int64_t units, int64_t tile) {
+    return (double)units / (double)((units + tile - 1) / tile * tile);
+}
+
+static double tile_score(const TileAxis *a, int64_t size_a, const TileAxis *b, int64_t size_b) {
+    double sums = (double)(size_a * size_b);
+    double loads = (double)(size_a + size_b);
+    double busy = sums > 8 ? sums : 8; /* fewer sums wait for each other */
+    return sums / (busy + 0.4 * loads) * efficiency(a->units, size_a) *
+           efficiency(b->units, size_b);
+}
+
+static int64_t work_items(const CvmKernel *kernel) {
+    int64_t items = 1;
+    int slide_axis = kernel->schedule.slide >= 0
+                         ? kernel->windows[kernel->schedule.slide].position
+                         : -1;
+    for (int i = 0; i < kernel->axis_count; i++)
+        if (!kernel->axes[i].reduce && i != slide_axis)
+            items *= cvm_schedule_blocks(kernel, i);
+    return items;
+}
+
+static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
+    CvmSchedule *schedule = &kernel->schedule;
+    TileAxis a = tile_of_a(kernel);
+    TileAxis b = longest_axis(kernel, kernel->b, kernel->a);
+    int64_t limit_a = a.fixed ? a.fixed : kernel->combine == CVM_COMBINE_NONE ? 4 : 8;
+    double best = -1;
+    int64_t best_a = a.fixed ? a.fixed : 1, best_b = 1;
+    for (int64_t size_a = a.fixed ? a.fixed : a.step; size_a <= limit_a; size_a += a.step)
+        for (int64_t size_b = 1; size_b <= 16 && size_b <= b.units; size_b++) {
+            if (size_a > a.units && size_a > a.step)
+                continue;
+            bool fits = size_a * size_b + (a.fixed ? size_b : size_a) + 1 <= target.registers;
+            if (!fits && (size_b > 1 || (!a.fixed && size_a > a.step)))
+                continue;
+            if (a.axis >= 0)
+                schedule->tile[a.axis] = size_a;
+            if (b.axis >= 0)
+                schedule->tile[b.axis] = size_b;
+            if (schedule->slide >= 0 && !slide_is_affordable(kernel))
+                continue;
+            double score = tile_score(&a, size_a, &b, size_b);
+            if (kernel->flops > SPLIT_WORTH && work_items(kernel) < MIN_ITEMS)
+                score *= 0.55;
+            if (score > best) {
+                best = score;
+                best_a = size_a;
+                best_b = size_b;
+            }
+        }
+    if (a.axis >= 0)
+        schedule->tile[a.axis] = best_a;
+    if (b.axis >= 0)
+        schedule->tile[b.axis] = best_b;
+}
+
+/* The last window's taps are unrolled when they are few and its edges take little code. */
+static int choose_slide(CvmKernel *kernel) {
+    int last = kernel->window_count - 1;
+    if (last < 0 || kernel->axes[kernel->windows[last].tap].extent > MAX_TAPS)
+        return -1;
+    const CvmWindow *window = &kernel->windows[last];
+    CvmSchedule *schedule = &kernel->schedule;
+    schedule->slide = last;
+    bool reduced = kernel->axes[window->position].reduce;
+    int64_t extent = kernel->axes[window->position].extent;
+    schedule->slide_step = 0;
+    if (reduced) { /* a few positions at once share their loads */
+        schedule->slide_step = extent % 4 == 0 ? 4 : extent % 5 == 0 ? 5 : extent % 2 == 0 ? 2 : 1;
+        if (schedule->vector_axis == window->position)
+            schedule->slide_step = 1;
+    } else {
+        schedule->tile[window->position] = window->divisor;
+    }
+    for (; !slide_is_affordable(kernel); ) {
+        int64_t *size = reduced ? &schedule->slide_step : &schedule->tile[window->position];
+        if (*size >= 8 || *size >= extent)
+            return -1;
+        *size += reduced ? 1 : window->divisor;
+    }
+    return last;
+}
+
+void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
+    CvmSchedule *schedule = &kernel->schedule;
+    *schedule = (CvmSchedule){.lanes = target.lanes, .slide = -1};
+    for (int i = 0; i < kernel->axis_count; i++)
+        schedule->tile[i] = 1;
+    schedule->vector_axis = choose_vector_axis(kernel, target.lanes);
+    schedule->slide = choose_slide(kernel);
+    if (schedule->slide < 0 && schedule->vector_axis >= 0 &&
+        window_of(kernel, schedule->vector_axis, false)) {
+        schedule->vector_axis = -1; /* those vectors needed the unrolled window */
+        schedule->slide = choose_slide(kernel);
+    }
+    if (schedule->slide < 0) {
+        for (int i = 0; i < kernel->axis_count; i++)
+            schedule->tile[i] = 1;
+        schedule->slide_step = 0;
+    }
+    if (schedule->vector_axis < 0)
+        schedule->lanes = 1;
+    choose_tiles(kernel, target);
+    kernel->extent = work_items(kernel);
+}

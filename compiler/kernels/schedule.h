@@ -1,0 +1,24 @@
+/* Decides how a REDUCE kernel's loops are cut: which axis fills the vectors, how many results are
+ * kept in registers together, which window is unrolled. From a cost model, without running anything. */
+#ifndef CVM_KERNELS_SCHEDULE_H
+#define CVM_KERNELS_SCHEDULE_H
+
+#include "compiler/kernels/lower.h"
+
+/* Fills kernel->schedule and kernel->extent. Always succeeds: scalar code fits every kernel. */
+void cvm_schedule(CvmKernel *kernel, CvmTargetShape target);
+
+/* Blocks an output axis is cut into: ceil(extent / (tile * unit)). */
+int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis);
+
+/* Elements of an axis that one tile unit covers: lanes along the vector axis, else 1. */
+int64_t cvm_schedule_unit(const CvmKernel *kernel, int axis);
+
+/* Whether t of the window at (position, tap) is a valid index. */
+bool cvm_window_valid(const CvmWindow *window, int64_t position, int64_t tap);
+
+/* The blocks of the slide's positions that need no bounds check: [*first, *last). Blocks before and
+ * after are generated one by one with their taps checked at compile time. */
+void cvm_slide_interior(const CvmKernel *kernel, int64_t *first, int64_t *last, int64_t *blocks);
+
+#endif

@@ -1,0 +1,141 @@
+/* See pipeline.h. cvm_compile is the compiler on one screen: passes, kernels, code, memory, plan. */
+#include "compiler/pipeline.h"
+
+#include "compiler/codegen/build.h"
+#include "compiler/codegen/module.h"
+#include "compiler/plan_builder.h"
+
+#include <llvm-c/Core.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct CvmExecutable {
+    CvmArena *arena; /* kernels and plan */
+    CvmCode *code;
+    CvmPlan *plan;
+    CvmCompileStats stats;
+};
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* What the stages make of a graph, up to the plan. */
+typedef struct Stages {
+    CvmTarget target;
+    CvmKernelList kernels;
+    CvmMemoryPlan memory;
+} Stages;
+
+static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
+    CvmPassContext context = {.diag = diag, .vector_lanes = cvm_target_lanes(options->cpu)};
+    return cvm_run_passes(&options->passes, &context, graph);
+}
+
+static bool run_stages(CvmGraph *graph, const CvmCompileOptions *options, CvmArena *arena,
+                       Stages *stages, CvmDiag *diag) {
+    return run_passes(graph, options, diag) &&
+           cvm_target_find(options->cpu, arena, &stages->target, diag) &&
+           cvm_lower_graph(graph, stages->target.shape, arena, &stages->kernels, diag) &&
+           cvm_plan_memory(graph, arena, &stages->memory, diag);
+}
+
+CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
+    double start = now();
+    CvmArena *arena = cvm_arena_create();
+    CvmExecutable *executable = CVM_NEW(arena, CvmExecutable);
+    executable->arena = arena;
+    Stages stages;
+    CvmBuildOptions build = {.cache = options->cache, .threads = options->threads};
+    if (!run_stages(graph, options, arena, &stages, diag) ||
+        !(executable->code = cvm_code_build(&stages.kernels, &stages.target, &build, diag))) {
+        cvm_arena_free(arena);
+        return NULL;
+    }
+    executable->plan = cvm_plan_build(graph, &stages.kernels, &stages.memory, arena);
+    for (int i = 0; i < executable->plan->call_count; i++)
+        ((CvmCall *)executable->plan->calls)[i].function =
+            cvm_code_function(executable->code, stages.kernels.kernels[i]);
+    executable->stats = (CvmCompileStats){.kernels = cvm_code_kernels(executable->code),
+                                          .cached = cvm_code_cached(executable->code),
+                                          .seconds = now() - start};
+    return executable;
+}
+
+void cvm_executable_free(CvmExecutable *executable) {
+    if (!executable)
+        return;
+    cvm_code_free(executable->code);
+    cvm_arena_free(executable->arena);
+}
+
+const CvmPlan *cvm_executable_plan(const CvmExecutable *executable) {
+    return executable->plan;
+}
+
+CvmCompileStats cvm_executable_stats(const CvmExecutable *executable) {
+    return executable->stats;
+}
+
+/* --- dumps --- */
+
+static bool dump_code(const Stages *stages, CvmCodeForm form, FILE *stream, CvmDiag *diag) {
+    for (int i = 0; i < stages->kernels.count; i++) {
+        const CvmKernel *kernel = stages->kernels.kernels[i];
+        bool repeated = false;
+        for (int k = 0; k < i; k++)
+            repeated |= !strcmp(stages->kernels.kernels[k]->symbol, kernel->symbol);
+        if (repeated)
+            continue;
+        char *error;
+        LLVMMemoryBufferRef text = cvm_compile_kernel(kernel, &stages->target, form, &error);
+        if (!text) {
+            cvm_diag_error(diag, 1604, (CvmSpan){0}, NULL, NULL,
+                           "generating code for %s (%s) failed: %s", kernel->layer, kernel->symbol,
+                           error);
+            LLVMDisposeMessage(error);
+            return false;
+        }
+        fwrite(LLVMGetBufferStart(text), 1, LLVMGetBufferSize(text), stream);
+        LLVMDisposeMemoryBuffer(text);
+    }
+    return true;
+}
+
+static void dump_kernels(const Stages *stages, FILE *stream) {
+    for (int i = 0; i < stages->kernels.count; i++) {
+        const CvmKernel *kernel = stages->kernels.kernels[i];
+        fprintf(stream, "%s %s\n", kernel->layer, kernel->symbol);
+        cvm_kernel_print(kernel, stream);
+    }
+}
+
+bool cvm_dump_stage(CvmGraph *graph, const CvmCompileOptions *options, CvmStage stage, FILE *stream,
+                    CvmDiag *diag) {
+    if (stage == CVM_STAGE_GRAPH) {
+        cvm_graph_print(graph, true, stream);
+        return true;
+    }
+    if (stage == CVM_STAGE_FUSED) {
+        if (!run_passes(graph, options, diag))
+            return false;
+        cvm_graph_print(graph, true, stream);
+        return true;
+    }
+    CvmArena *arena = cvm_arena_create();
+    Stages stages;
+    bool done = run_stages(graph, options, arena, &stages, diag);
+    if (done && stage == CVM_STAGE_KERNELS)
+        dump_kernels(&stages, stream);
+    else if (done && stage == CVM_STAGE_PLAN)
+        cvm_plan_print(cvm_plan_build(graph, &stages.kernels, &stages.memory, arena), stream);
+    else if (done)
+        done = dump_code(&stages, stage == CVM_STAGE_LLVM ? CVM_CODE_LLVM : CVM_CODE_ASSEMBLY,
+                         stream, diag);
+    cvm_arena_free(arena);
+    return done;
+}
