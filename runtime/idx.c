@@ -93,11 +93,8 @@ static void source_close(Source *source) {
     free(source->path);
 }
 
-/* Exactly `size` bytes, at most 2^30. */
-static bool read_bytes(const Source *source, void *bytes, int64_t size, CvmError *error) {
-    int got = gzread(source->stream, bytes, (unsigned)size);
-    if (got == size)
-        return true;
+/* Why less arrived than was asked for. */
+static bool short_read(const Source *source, CvmError *error) {
     int code = Z_OK;
     gzerror(source->stream, &code);
     if (code == Z_ERRNO)
@@ -107,6 +104,12 @@ static bool read_bytes(const Source *source, void *bytes, int64_t size, CvmError
     if (code == Z_DATA_ERROR)
         return wrong(source, "is damaged: its gzip data is not valid", error);
     return wrong(source, "is truncated: it ends before its header says", error);
+}
+
+/* Exactly `size` bytes, at most 2^30. */
+static bool read_bytes(const Source *source, void *bytes, int64_t size, CvmError *error) {
+    int got = gzread(source->stream, bytes, (unsigned)size);
+    return got == size || short_read(source, error);
 }
 
 static uint32_t big_endian(const uint8_t bytes[4]) {
@@ -157,15 +160,14 @@ static bool read_body(const Source *source, Idx *idx, CvmError *error) {
     return true;
 }
 
-/* Reading on to the end also makes zlib compare the checksum. */
+/* Reading on to the end also makes zlib look for the checksum and compare it. */
 static bool check_end(const Source *source, CvmError *error) {
     uint8_t byte;
-    int got = gzread(source->stream, &byte, 1);
-    if (got > 0)
+    int code = Z_OK;
+    if (gzread(source->stream, &byte, 1) > 0)
         return wrong(source, "is longer than its header says", error);
-    if (got < 0)
-        return wrong(source, "is damaged: its gzip data is not valid", error);
-    return true;
+    gzerror(source->stream, &code);
+    return code == Z_OK || short_read(source, error);
 }
 
 static bool read_idx(const Source *source, uint32_t magic, Idx *idx, CvmError *error) {
