@@ -239,6 +239,24 @@ void cvm_test_remove(const CvmTestPlace *place, const char *path) {
     assert_int_equal(remove(full), 0);
 }
 
+static int damage_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+    (void)walk;
+    if (kind != FTW_F)
+        return 0;
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, (long)status->st_size / 2, SEEK_SET);
+    for (long i = (long)status->st_size / 2; i < (long)status->st_size; i++)
+        fputc((int)(i * 37 & 0xff), file);
+    return fclose(file);
+}
+
+void cvm_test_damage_files(const CvmTestPlace *place, const char *path) {
+    char full[PATH_SIZE];
+    join(place, path, full);
+    assert_int_equal(nftw(full, damage_entry, 16, FTW_PHYS), 0);
+}
+
 int cvm_test_entry_count(const CvmTestPlace *place, const char *path) {
     char full[PATH_SIZE];
     join(place, path, full);

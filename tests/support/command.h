@@ -37,6 +37,9 @@ bool cvm_test_exists(const CvmTestPlace *place, const char *path);
 bool cvm_test_same_bytes(const CvmTestPlace *place, const char *one, const char *other);
 void cvm_test_remove(const CvmTestPlace *place, const char *path);
 
+/* Overwrites the second half of every file in and below the folder. */
+void cvm_test_damage_files(const CvmTestPlace *place, const char *path);
+
 /* How many entries the folder (relative; "." the place) has: to see that nothing was left behind.
  */
 int cvm_test_entry_count(const CvmTestPlace *place, const char *path);

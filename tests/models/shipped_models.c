@@ -1,0 +1,117 @@
+/* The models that come with cvm: they check, and explain tells of them what the papers tell. */
+#include "tests/support/command.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+#include <cmocka.h>
+
+static CvmTestPlace place;
+
+static int set_up(void **state) {
+    (void)state;
+    cvm_test_place_create(&place);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    cvm_test_place_remove(&place);
+    return 0;
+}
+
+static char *model_path(const char *name) {
+    static char path[512];
+    const char *folder = getenv("CVM_SOURCE_DIR");
+    assert_non_null(folder);
+    snprintf(path, sizeof path, "%s/models/%s", folder, name);
+    return path;
+}
+
+static cJSON *explain(const char *name) {
+    CvmTestResult result = cvm_test_cvmc(&place, "explain", model_path(name), "--json", NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *table = cJSON_Parse(result.out);
+    assert_non_null(table);
+    cvm_test_result_free(&result);
+    return table;
+}
+
+static const cJSON *layer(const cJSON *table, const char *name) {
+    const cJSON *row;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(table, "layers")) {
+        if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(row, "name")), name) == 0)
+            return row;
+    }
+    fail_msg("there is no layer %s", name);
+    return NULL;
+}
+
+static int number(const cJSON *object, const char *name) {
+    const cJSON *item = cJSON_GetObjectItem(object, name);
+    assert_true(cJSON_IsNumber(item));
+    return (int)item->valuedouble;
+}
+
+static void sees(const cJSON *row, int side) {
+    const cJSON *field = cJSON_GetObjectItem(row, "receptive_field");
+    assert_int_equal((int)cJSON_GetArrayItem(field, 0)->valuedouble, side);
+    assert_int_equal((int)cJSON_GetArrayItem(field, 1)->valuedouble, side);
+}
+
+static void every_model_checks(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "no mistakes", "", "check", model_path("lenet5.cvm"), NULL);
+    cvm_test_expect(&place, 0, "no mistakes", "", "check", model_path("linear.cvm"), NULL);
+}
+
+static void lenet5_has_61706_parameters_where_they_belong(void **state) {
+    (void)state;
+    cJSON *table = explain("lenet5.cvm");
+    assert_int_equal(number(table, "parameters"), 61706);
+    assert_int_equal(number(layer(table, "body.conv1"), "parameters"), 156);
+    assert_int_equal(number(layer(table, "body.conv2"), "parameters"), 2416);
+    assert_int_equal(number(layer(table, "body.linear1"), "parameters"), 48120);
+    assert_int_equal(number(layer(table, "body.linear2"), "parameters"), 10164);
+    assert_int_equal(number(layer(table, "head.linear1"), "parameters"), 850);
+    cJSON_Delete(table);
+    cvm_test_expect(&place, 0, "61,706 parameters", "", "explain", model_path("lenet5.cvm"), NULL);
+}
+
+static void lenet5_counts_flops_and_receptive_fields(void **state) {
+    (void)state;
+    cJSON *table = explain("lenet5.cvm");
+    /* 2 * 28*28 * 6 * 25 multiply-adds, and a bias for each output */
+    assert_int_equal(number(layer(table, "body.conv1"), "flops"), 2 * 784 * 150 + 784 * 6);
+    assert_int_equal(number(layer(table, "head.linear1"), "flops"), 2 * 840 + 10);
+    /* picture, weights and bias read, feature maps written */
+    assert_int_equal(number(layer(table, "body.conv1"), "bytes"), 4 * (784 + 156 + 784 * 6));
+    sees(layer(table, "body.conv1"), 5);
+    sees(layer(table, "body.maxpool1"), 6);
+    sees(layer(table, "body.conv2"), 14);
+    sees(layer(table, "body.maxpool2"), 16);
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(layer(table, "body.linear1"), "receptive_field")));
+    cJSON_Delete(table);
+}
+
+static void the_single_layer_has_one_template_a_class(void **state) {
+    (void)state;
+    cJSON *table = explain("linear.cvm");
+    assert_int_equal(number(table, "parameters"), 7850);
+    cJSON_Delete(table);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_model_checks),
+        cmocka_unit_test(lenet5_has_61706_parameters_where_they_belong),
+        cmocka_unit_test(lenet5_counts_flops_and_receptive_fields),
+        cmocka_unit_test(the_single_layer_has_one_template_a_class),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
