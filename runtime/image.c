@@ -74,17 +74,26 @@ static void allocate_rows(Reader *reader) {
         reader->rows[y] = reader->pixels + stride * (size_t)y;
 }
 
+/* Nothing has been allocated for pixels yet. */
+static void check_size(Reader *reader) {
+    png_uint_32 width = png_get_image_width(reader->png, reader->info);
+    png_uint_32 height = png_get_image_height(reader->png, reader->info);
+    if (width > MAX_SIDE || height > MAX_SIDE)
+        png_error(reader->png, "it has more than 16384 pixels on a side");
+    if ((int64_t)width * height > MAX_PIXELS)
+        png_error(reader->png, "it has more than 2^26 pixels");
+    reader->width = (int)width;
+    reader->height = (int)height;
+}
+
 static bool read_rgba(Reader *reader, FILE *stream) {
     if (setjmp(png_jmpbuf(reader->png)))
         return false;
-    png_set_user_limits(reader->png, MAX_SIDE, MAX_SIDE);
+    png_set_user_limits(reader->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* ours say what is wrong */
     png_set_chunk_malloc_max(reader->png, MAX_CHUNK_BYTES);
     png_init_io(reader->png, stream);
     png_read_info(reader->png, reader->info);
-    reader->width = (int)png_get_image_width(reader->png, reader->info);
-    reader->height = (int)png_get_image_height(reader->png, reader->info);
-    if ((int64_t)reader->width * reader->height > MAX_PIXELS)
-        png_error(reader->png, "more than 2^26 pixels");
+    check_size(reader);
     ask_for_rgba(reader);
     allocate_rows(reader);
     png_read_image(reader->png, reader->rows);
