@@ -142,11 +142,13 @@ static void test_truncated_and_damaged_files(void **state) {
     cvm_image_free(&image);
 }
 
-/* A header that asks for this size, with a right checksum. */
+/* A header that asks for this size, with a right checksum, and where the pixels would begin. */
 static void write_header(const char *path, uint32_t width, uint32_t height) {
-    uint8_t bytes[33] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n', 0, 0, 0,
-                         13,   'I', 'H', 'D', 'R',  0,    0,    0,    0, 0, 0,
-                         0,    0,   8,   6,   0,    0,    0,    0,    0, 0, 0};
+    uint8_t bytes[41] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n',
+                         0,    0,   0,   13,  'I',  'H',  'D',  'R'};
+    bytes[24] = 8; /* bits */
+    bytes[25] = PNG_COLOR_TYPE_RGB_ALPHA;
+    memcpy(bytes + 37, "IDAT", 4);
     for (int i = 0; i < 4; i++) {
         bytes[16 + i] = (uint8_t)(width >> (24 - 8 * i));
         bytes[20 + i] = (uint8_t)(height >> (24 - 8 * i));
