@@ -253,6 +253,13 @@ bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info) {
     if (!cvm_checkpoint_load(session->options->checkpoint, &session->store,
                              cvm_model_name(session->model), hash, false, info, &error))
         return cvm_session_fail(session, &error);
+    if (info->normalization.channels != cvm_model_input(session->model).sizes[0])
+        return cvm_session_refuse(session, CVM_EXIT_INPUT,
+                                  "%s has the mean and deviation of %d channels, and %s takes "
+                                  "pictures of %lld",
+                                  session->options->checkpoint, info->normalization.channels,
+                                  cvm_model_name(session->model),
+                                  (long long)cvm_model_input(session->model).sizes[0]);
     return true;
 }
 
