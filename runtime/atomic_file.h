@@ -17,11 +17,13 @@ typedef struct CvmAtomicFile {
  * not a regular file. */
 bool cvm_atomic_file_open(const char *path, CvmAtomicFile *file, CvmError *error);
 
-/* Appends bytes. A failure is kept and reported by cvm_atomic_file_commit; what follows it is ignored. */
+/* Appends bytes. A failure is kept and reported by cvm_atomic_file_commit; what follows it is
+ * ignored. */
 void cvm_atomic_file_write(CvmAtomicFile *file, const void *bytes, size_t size);
 
-/* Ends the file, whether it succeeds or not. Error (machine): anything that was written to the stream
- * or the folder failed (disk full, too large); then the temporary is gone and the path as before. */
+/* Ends the file, whether it succeeds or not. Error (machine): anything that was written to the
+ * stream or the folder failed (disk full, too large); then the temporary is gone and the path as
+ * before. */
 bool cvm_atomic_file_commit(CvmAtomicFile *file, CvmError *error);
 
 /* Ends the file without a trace. */

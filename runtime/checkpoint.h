@@ -1,6 +1,7 @@
 /* A training checkpoint: a safetensors file with every tensor of the store (weights, statistics,
- * optimizer state), and in its metadata the epoch, the data's statistics, the seed and a hash of the
- * model, so that resuming continues to the same bits and a checkpoint of another model is refused. */
+ * optimizer state), and in its metadata the epoch, the data's statistics, the seed and a hash of
+ * the model, so that resuming continues to the same bits and a checkpoint of another model is
+ * refused. */
 #ifndef CVM_RUNTIME_CHECKPOINT_H
 #define CVM_RUNTIME_CHECKPOINT_H
 
@@ -13,16 +14,16 @@ typedef struct CvmCheckpointInfo {
     int epoch;           /* epochs done */
     uint64_t seed;
     CvmNormalization normalization;
-    double accuracy;     /* on the test set after that epoch, 0…1; negative when not measured */
+    double accuracy; /* on the test set after that epoch, 0…1; negative when not measured */
 } CvmCheckpointInfo;
 
 bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheckpointInfo *info,
                          CvmError *error);
 
 /* Fills the store's tensors (which must exist: cvm_store_add_slots) from the file. Refused, with a
- * sentence that names the first offending tensors with both shapes: another model's hash, missing or
- * misshapen tensors. Optimizer state is required only with need_optimizer; what the store does not
- * have of optimizer state is skipped. On error the store is unchanged. */
+ * sentence that names the first offending tensors with both shapes: another model's hash, missing
+ * or misshapen tensors. Optimizer state is required only with need_optimizer; what the store does
+ * not have of optimizer state is skipped. On error the store is unchanged. */
 bool cvm_checkpoint_load(const char *path, CvmStore *store, const char *model, uint64_t model_hash,
                          bool need_optimizer, CvmCheckpointInfo *info, CvmError *error);
 

@@ -1,5 +1,6 @@
 /* What went wrong, for functions of the runtime. The runtime knows nothing of source text, so an
- * error is a kind (which the command turns into its exit code) and one sentence a person can act on.
+ * error is a kind (which the command turns into its exit code) and one sentence a person can act
+ * on.
  *
  * A function that can fail takes a `CvmError *error` last, returns false (or NULL), and leaves
  * nothing half done. `error` must not be NULL; it is written only on failure. */

@@ -1,5 +1,5 @@
-/* A plan made ready to run: its arena is allocated, its slots are bound to a store, every pointer is
- * resolved. Running allocates nothing. */
+/* A plan made ready to run: its arena is allocated, its slots are bound to a store, every pointer
+ * is resolved. Running allocates nothing. */
 #ifndef CVM_RUNTIME_INSTANCE_H
 #define CVM_RUNTIME_INSTANCE_H
 
@@ -11,8 +11,8 @@
 typedef struct CvmInstance CvmInstance;
 
 /* A call whose cost (floating-point operations plus bytes) is below this runs on one thread. A core
- * does 25 to 100 such units a nanosecond, so that this is 5 to 20 microseconds of work: what splitting
- * it could win is not more than what waking and meeting the other threads may cost. */
+ * does 25 to 100 such units a nanosecond, so that this is 5 to 20 microseconds of work: what
+ * splitting it could win is not more than what waking and meeting the other threads may cost. */
 #define CVM_SMALL_COST 524288.0
 
 /* Takes neither plan nor store, both must outlive the instance. NULL on error: a slot missing from

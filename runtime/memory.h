@@ -1,4 +1,5 @@
-/* Blocks of zeroed, aligned memory for tensors: the arena of an instance and the tensors of a store. */
+/* Blocks of zeroed, aligned memory for tensors: the arena of an instance and the tensors of a
+ * store. */
 #ifndef CVM_RUNTIME_MEMORY_H
 #define CVM_RUNTIME_MEMORY_H
 

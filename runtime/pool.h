@@ -12,7 +12,8 @@ typedef struct CvmPool CvmPool;
 typedef void (*CvmPoolFunction)(void *context, int thread, int threads);
 
 /* A pool of `threads` threads, the caller's included (1 starts none); 0 asks for CVM_THREADS from
- * the environment, else one per online core. NULL on error. */
+ * the environment, else one per processor this process may use. At most 256. NULL on error: a
+ * number outside of 1 to 256, by whoever (input), no memory or threads (machine). */
 CvmPool *cvm_pool_create(int threads, CvmError *error);
 void cvm_pool_free(CvmPool *pool);
 int cvm_pool_threads(const CvmPool *pool);

@@ -1,6 +1,6 @@
 /* Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011). A number depends on its key and counter alone, so any order of drawing and any
- * number of threads give the same ones. */
+ * 1, 2, 3", SC 2011). A number depends on its key and counter alone, so any order of drawing and
+ * any number of threads give the same ones. */
 #ifndef CVM_RUNTIME_RANDOM_H
 #define CVM_RUNTIME_RANDOM_H
 

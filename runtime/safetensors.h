@@ -8,7 +8,13 @@
 #include "runtime/tensor.h"
 
 typedef enum CvmFileDtype {
-    CVM_FILE_F32, CVM_FILE_F16, CVM_FILE_BF16, CVM_FILE_F64, CVM_FILE_I64, CVM_FILE_I32, CVM_FILE_U8,
+    CVM_FILE_F32,
+    CVM_FILE_F16,
+    CVM_FILE_BF16,
+    CVM_FILE_F64,
+    CVM_FILE_I64,
+    CVM_FILE_I32,
+    CVM_FILE_U8,
 } CvmFileDtype;
 
 typedef struct CvmFileTensor {
@@ -33,17 +39,19 @@ typedef struct CvmTensorFile {
     int64_t mapping_bytes;
 } CvmTensorFile;
 
-/* Maps and validates a file. Errors: missing or unreadable (machine), anything wrong inside (input). */
+/* Maps and validates a file. Errors: missing or unreadable (machine); anything wrong inside, an
+ * element type other than the above, more than CVM_MAX_RANK dimensions (input). */
 bool cvm_tensor_file_open(const char *path, CvmTensorFile *file, CvmError *error);
-/* The same for bytes in memory (tests, fuzzing); the bytes must outlive the file and are not freed. */
+/* The same for bytes in memory (tests, fuzzing); the bytes must outlive the file and are not freed.
+ */
 bool cvm_tensor_file_parse(const void *bytes, int64_t size, CvmTensorFile *file, CvmError *error);
 void cvm_tensor_file_close(CvmTensorFile *file);
 
 const CvmFileTensor *cvm_tensor_file_find(const CvmTensorFile *file, const char *name);
 const char *cvm_tensor_file_metadata(const CvmTensorFile *file, const char *key); /* or NULL */
 
-/* Copies a tensor's elements as f32 (F16, BF16, F64 converted) or i32 (I64 checked to fit). False when the
- * file's type cannot become that. out: as many elements as the tensor has. */
+/* Copies a tensor's elements as f32 (F16, BF16, F64 converted) or i32 (I64 checked to fit). False
+ * when the file's type cannot become that. out: as many elements as the tensor has. */
 bool cvm_file_tensor_read_f32(const CvmFileTensor *tensor, float *out, CvmError *error);
 bool cvm_file_tensor_read_i32(const CvmFileTensor *tensor, int32_t *out, CvmError *error);
 
@@ -53,7 +61,8 @@ int64_t cvm_file_dtype_bytes(CvmFileDtype dtype);
 
 /* Writes a file through a temporary one in the same folder, synced and renamed: readers see the old
  * file or the new one, never a part; on error the temporary is removed. The same arguments give the
- * same bytes: metadata and tensors stand in the order given, and data begins at a multiple of 64. */
+ * same bytes: metadata and tensors stand in the order given, and data begins at a multiple of 64.
+ */
 bool cvm_tensor_file_write(const char *path, const CvmFileTensor *tensors, int count,
                            const CvmFileText *metadata, int metadata_count, CvmError *error);
 

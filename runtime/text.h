@@ -9,7 +9,8 @@ typedef struct CvmShown {
 } CvmShown;
 
 /* `text` shortened to fit, with '?' for every control character, so that a name out of a file can
- * neither flood a message nor steer the terminal. Use: cvm_shown(name).text within one expression. */
+ * neither flood a message nor steer the terminal. Use: cvm_shown(name).text within one expression.
+ */
 CvmShown cvm_shown(const char *text);
 
 #endif

@@ -11,44 +11,46 @@ typedef enum CvmRateSchedule { CVM_RATE_CONSTANT, CVM_RATE_STEP, CVM_RATE_COSINE
 typedef struct CvmRate {
     CvmRateSchedule schedule;
     double base;
-    int step_epochs;    /* CVM_RATE_STEP: every so many epochs times step_factor */
+    int step_epochs; /* CVM_RATE_STEP: every so many epochs times step_factor */
     double step_factor;
-    int epochs;         /* CVM_RATE_COSINE: falls as (1 + cos(pi t / T)) / 2 over all steps T */
+    int epochs; /* CVM_RATE_COSINE: falls as (1 + cos(pi t / T)) / 2 over all steps T */
 } CvmRate;
 
 /* step: counted within the epoch, of steps_per_epoch. */
 double cvm_rate_at(const CvmRate *rate, int epoch, int64_t step, int64_t steps_per_epoch);
 
 typedef struct CvmProgress {
-    int epoch, epochs;           /* from 0 */
-    int64_t step, steps;         /* within the epoch, done so far */
-    double loss;                 /* mean since the epoch's start */
+    int epoch, epochs;   /* from 0 */
+    int64_t step, steps; /* within the epoch, done so far */
+    double loss;         /* mean since the epoch's start */
     double images_per_second;
-    double seconds_left;         /* of the whole training, estimated */
+    double seconds_left; /* of the whole training, estimated */
 } CvmProgress;
 
 enum { CVM_MAX_CLASSES = 256 }; /* labels are bytes */
 
 typedef struct CvmEvaluation {
     int64_t count, correct;
-    int64_t class_count[CVM_MAX_CLASSES], class_correct[CVM_MAX_CLASSES]; /* by label */
-    double loss;     /* mean cross-entropy */
+    /* by label */
+    int64_t class_count[CVM_MAX_CLASSES], class_correct[CVM_MAX_CLASSES];
+    double loss; /* mean cross-entropy */
     double seconds;
 } CvmEvaluation;
 
-/* What one training needs. Instances share one store. An epoch shuffles the data set, runs `step` for every full
- * batch, and `last` (batch = the remainder) for the rest. */
+/* What one training needs. Instances share one store. An epoch shuffles the data set, runs `step`
+ * for every full batch, and `last` (batch = the remainder) for the rest. */
 typedef struct CvmTraining {
     CvmInstance *step, *last; /* last: NULL when the batch divides the count */
     int64_t batch;
-    const char *image_input;  /* name of the plans' picture input; targets go to "target", the rate to "rate" */
+    const char *image_input; /* the plans' picture input; their others: "target", "rate" */
     const CvmDataset *data;
     const CvmNormalization *normalization;
     CvmRate rate;
     int epochs;
     uint64_t seed;
     CvmPool *pool;
-    void (*progress)(void *context, const CvmProgress *progress); /* at most ten times a second; may be NULL */
+    /* Called at most ten times a second; may be NULL. */
+    void (*progress)(void *context, const CvmProgress *progress);
     void *context;
 } CvmTraining;
 
@@ -58,12 +60,13 @@ typedef struct CvmEpochResult {
 } CvmEpochResult;
 
 /* Runs one epoch (number `epoch`, from 0). Error: the loss is not a number any more (input). */
-bool cvm_train_epoch(const CvmTraining *training, int epoch, CvmEpochResult *result, CvmError *error);
+bool cvm_train_epoch(const CvmTraining *training, int epoch, CvmEpochResult *result,
+                     CvmError *error);
 
 /* Runs the whole data set through an inference instance with inputs `image_input` [batch, …] and
  * output "logits"; the last batch is filled up with zeros whose results are not counted. */
 bool cvm_evaluate_dataset(CvmInstance *instance, const char *image_input, int64_t batch,
-                          const CvmDataset *data, const CvmNormalization *normalization, CvmPool *pool,
-                          CvmEvaluation *result, CvmError *error);
+                          const CvmDataset *data, const CvmNormalization *normalization,
+                          CvmPool *pool, CvmEvaluation *result, CvmError *error);
 
 #endif
