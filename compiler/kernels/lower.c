@@ -66,11 +66,13 @@ int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written) 
 }
 
 void cvm_lower_stride(CvmLowering *lowering, int buffer, int axis, int64_t stride) {
-    if (buffer >= 0)
+    if (buffer >= 0 && axis >= 0)
         lowering->kernel->buffers[buffer].strides[axis] = stride;
 }
 
 void cvm_lower_output(CvmLowering *lowering, int axis, int64_t stride, int64_t channel_stride) {
+    if (axis < 0)
+        return;
     lowering->output_strides[axis] = stride;
     lowering->channel_strides[axis] = channel_stride;
 }
@@ -136,6 +138,12 @@ const CvmExpr *cvm_expr_is_target(CvmLowering *lowering, const CvmNode *node, in
 
 void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *value) {
     lowering->values[position_in_group(lowering, node)] = value;
+}
+
+void cvm_lower_rows(CvmLowering *lowering, int64_t rows, int64_t columns) {
+    lowering->kernel->rows = rows;
+    lowering->kernel->columns = columns;
+    lowering->kernel->extent = rows;
 }
 
 int cvm_lower_statement(CvmLowering *lowering, CvmStatementKind kind, const CvmExpr *value) {

@@ -41,14 +41,17 @@ void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *
 /* Adds an axis and returns its index. Axes of extent 1 are added too: the schedule ignores them. */
 int cvm_lower_axis(CvmLowering *lowering, const char *name, int64_t extent, bool reduce);
 /* What a step along an output axis adds to the result's memory position (in elements) and to its
- * channel index; results, same-shaped operands and per-channel operands follow from it. */
+ * channel index; results, same-shaped operands and per-channel operands follow from it. Axis -1 does
+ * nothing. */
 void cvm_lower_output(CvmLowering *lowering, int axis, int64_t stride, int64_t channel_stride);
 /* Adds a buffer for a node's value, with no strides yet; returns its index. */
 int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written);
-/* Sets a buffer's stride along an axis; -1 for no buffer does nothing. */
+/* Sets a buffer's stride along an axis; -1 for no such buffer or axis does nothing. */
 void cvm_lower_stride(CvmLowering *lowering, int buffer, int axis, int64_t stride);
 
 /* --- statements of a ROWS kernel; each returns its index --- */
+/* Every op of the group says the size of its [rows, columns]; they agree. */
+void cvm_lower_rows(CvmLowering *lowering, int64_t rows, int64_t columns);
 int cvm_lower_statement(CvmLowering *lowering, CvmStatementKind kind, const CvmExpr *value);
 const CvmExpr *cvm_expr_row(CvmLowering *lowering, CvmExprKind kind, int index);
 /* An expression that is 1 at the column given by i32 [n] operand `operand` of node, else 0. */
