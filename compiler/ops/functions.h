@@ -46,7 +46,7 @@
 #define NONE cvm_no_reference
 #define OP(id, name, class, operands, count, arguments, attributes, build, infer, gradient, cost,  \
            lower, reference, doc)                                                                  \
-    void reference(const CvmNode *node, const void *const *operands, void *output);
+    void reference(const CvmNode *node, const void *const *values, void *output);
 #include "compiler/ops.def"
 #undef OP
 #undef NONE
