@@ -9,12 +9,13 @@ typedef struct CvmPassContext {
     CvmDiag *diag;
     int vector_lanes; /* f32 lanes of the target's vectors: 16, 8, 4 */
     FILE *remarks;    /* one line per candidate considered ("fused", "refused: …"); NULL for none */
+    bool verify;      /* run the verifier after every pass (debug builds always do) */
 } CvmPassContext;
 
 typedef struct CvmPass {
     const char *name;
     const char *doc;
-    bool enabled; /* in the default pipeline */
+    bool enabled;                                         /* in the default pipeline */
     int (*run)(CvmPassContext *context, CvmGraph *graph); /* number of applications; -1 on error */
 } CvmPass;
 
@@ -26,25 +27,39 @@ typedef struct CvmPassChoice {
     bool enabled[32];
 } CvmPassChoice;
 
-/* Parses "default", "none", "-fuse-pointwise,+cse", "none,+dead-code". Reports an unknown name with the nearest one
- * (code 1170). */
+/* Reads a comma-separated choice, from left to right, starting with the default passes:
+ *   "default", "none"            as they say
+ *   "-fuse-pointwise,+cse"       the default without one and with another
+ *   "none,+dead-code"            that one alone
+ *   "dead-code,cse"              a list that starts with a bare name: those alone
+ * NULL and "" are the default. An unknown name is reported with the nearest one (code 1170). */
 bool cvm_pass_choice(const char *text, CvmPassChoice *choice, CvmDiag *diag);
 
-/* Runs the chosen passes in table order, sorting and (debug builds: verifying) after each. */
+/* Runs the chosen passes in table order, sorting and (debug builds: verifying) after each; then, in
+ * any case, settles the results (settle.c), without which no kernel could store them. False on
+ * errors (reported; 1600: groups that wait for each other). */
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph);
 
-/* Where each tensor lies in the arena, by liveness. Groups (and single nodes) run in graph order. */
+/* Where each tensor lies in the arena, by liveness. Groups (and single nodes) run in graph order.
+ */
 typedef struct CvmMemoryPlan {
-    int64_t *offsets;    /* by node id; -1: takes no arena memory (sources bound elsewhere, constants,
-                            values inside a group only). Aliases have their operand's offset. */
+    int64_t *offsets; /* bytes, by node id; -1: takes no arena memory (parameters and updates lie in
+                         slots, constants are immediates, values inside a group stay in registers).
+                         Aliases have their operand's offset. */
     int id_count;
     int64_t arena_bytes; /* a multiple of CVM_ALIGNMENT */
-    int64_t lower_bound; /* largest sum of bytes alive at once */
+    int64_t lower_bound; /* largest sum of bytes alive at once: no plan could take less */
 } CvmMemoryPlan;
 
-/* Inputs live from the start (they are filled before the step) to their last use; outputs to the end. Updates are written straight
- * to their parameter's slot when the update's value is the last reader, so they take no arena memory. False (reported, 1601) when
- * sizes overflow. */
+/* Plans a graph that cvm_run_passes has finished with.
+ *   Inputs live from before the first kernel to their last use; the caller fills every one of them
+ *   before each step, since later tensors may take their place.
+ *   Outputs live to the end. Everything else lives from the kernel that stores it to the last that
+ *   reads it; a value read by its own group alone takes no memory.
+ *   An update's value is written straight to its parameter's slot and read from there.
+ *   In place: a kernel of pointwise nodes alone may store a result over an operand of the same type
+ *   that is read for the last time.
+ * False (reported) when sizes overflow (1601) or an output lies in no arena memory (1603). */
 bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan, CvmDiag *diag);
 
 #endif

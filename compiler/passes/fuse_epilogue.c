@@ -1,0 +1,148 @@
+/* Epilogues: what follows a contraction or a window, element by element, is applied to each result
+ * while it is still in a register, before its only store. A group has one anchor, its first node,
+ * and a chain of pointwise nodes, of which only the last is stored. */
+#include "compiler/passes/fusion.h"
+
+/* What an anchor's kernel can do with its results. */
+typedef struct Anchor {
+    CvmOp op;
+    bool channels; /* knows a result's channel, so that bias can follow */
+    bool scatters; /* elements that no window covers are zero without any epilogue, and windows must
+                      not overlap, or elements would be stored before they are complete */
+} Anchor;
+
+static const Anchor anchors[] = {
+    {CVM_OP_CONV, true, false},
+    {CVM_OP_CONV_GRAD_INPUT, false, false},
+    {CVM_OP_CONV_GRAD_WEIGHT, false, false},
+    {CVM_OP_LINEAR, true, false},
+    {CVM_OP_LINEAR_GRAD_INPUT, false, false},
+    {CVM_OP_LINEAR_GRAD_WEIGHT, false, false},
+    {CVM_OP_MAXPOOL, true, false},
+    {CVM_OP_AVGPOOL, true, false},
+    {CVM_OP_MAXPOOL_GRAD, false, true},
+    {CVM_OP_AVGPOOL_GRAD, false, true},
+};
+
+static const Anchor *find_anchor(const CvmNode *node) {
+    for (size_t i = 0; i < sizeof anchors / sizeof *anchors; i++)
+        if (anchors[i].op == node->op && node->group == CVM_NO_GROUP)
+            return &anchors[i];
+    return NULL;
+}
+
+static bool windows_are_separate(const CvmNode *node) {
+    const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
+    const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    return stride[0] >= kernel[0] && stride[1] >= kernel[1] && !pad[0] && !pad[1] && !pad[2] &&
+           !pad[3];
+}
+
+/* Whether the node gives zero where its operand `value` is zero, whatever its other operands are.
+ */
+static bool keeps_zero(const CvmNode *node, const CvmNode *value) {
+    switch (node->op) {
+    case CVM_OP_RELU:
+    case CVM_OP_TANH:
+    case CVM_OP_SCALE:
+        return true;
+    case CVM_OP_RELU_GRAD:
+    case CVM_OP_TANH_GRAD:
+    case CVM_OP_SIGMOID_GRAD:
+        return node->inputs[0] == value;
+    default:
+        return false;
+    }
+}
+
+/* Operands are read where the result is stored: of its type, per channel, or a scalar. */
+static const char *refuse_operand(const Anchor *anchor, const CvmNode *node, int operand) {
+    const CvmType *type = &node->inputs[operand]->type;
+    if (type->shape.rank == 0 || cvm_type_equal(type, &node->type))
+        return NULL;
+    if (node->op != CVM_OP_BIAS || operand != 1)
+        return "an operand has another shape or layout";
+    return anchor->channels ? NULL : "the kernel does not know its results' channels";
+}
+
+static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor, const CvmNode *tail,
+                               const CvmNode *node) {
+    if (node->group != CVM_NO_GROUP)
+        return "it has a kernel already";
+    if (node->op == CVM_OP_SGD_MOMENTUM || node->op == CVM_OP_SGD_STEP ||
+        cvm_is_update(fusion->graph, node))
+        return "updates have kernels of their own";
+    if (!cvm_type_equal(&node->type, &tail->type))
+        return "its result has another shape or layout";
+    if (anchor->scatters && !keeps_zero(node, tail))
+        return "elements outside of all windows must stay zero";
+    for (int i = 0; i < node->input_count; i++) {
+        const char *why = refuse_operand(anchor, node, i);
+        if (why)
+            return why;
+    }
+    return NULL;
+}
+
+/* The pointwise node that alone reads the tail, or NULL. */
+static CvmNode *find_next(const CvmFusion *fusion, const CvmNode *anchor, const CvmNode *tail) {
+    const CvmUses *uses = &fusion->uses;
+    CvmNode *const *users = uses->users[tail->id];
+    int count = uses->user_counts[tail->id];
+    CvmNode *next = NULL, *other = NULL;
+    for (int i = 0; i < count; i++) {
+        if (!next && cvm_is_pointwise(users[i]))
+            next = users[i];
+        if (users[i] != users[0])
+            other = users[i];
+    }
+    if (!next)
+        return NULL;
+    if (other || uses->kept[tail->id]) {
+        if (other == next)
+            other = users[0];
+        cvm_remark(fusion->context, "fuse-epilogue: refused %s into %s: %s has a second use at %s",
+                   cvm_node_label(next).text, cvm_node_label(anchor).text,
+                   cvm_node_label(tail).text,
+                   other ? cvm_node_label(other).text : "the graph's results");
+        return NULL;
+    }
+    return next;
+}
+
+/* Adds the next node of the chain to the group; false when it ends. */
+static bool extend(CvmFusion *fusion, const Anchor *anchor, CvmNode **members, int count) {
+    CvmNode *tail = members[count - 1];
+    CvmNode *next = find_next(fusion, members[0], tail);
+    if (!next)
+        return false;
+    const char *why = refuse_node(fusion, anchor, tail, next);
+    members[count] = next;
+    if (!why)
+        why = cvm_fusion_try(fusion, members, count + 1);
+    if (why)
+        cvm_remark(fusion->context, "fuse-epilogue: refused %s into %s: %s",
+                   cvm_node_label(next).text, cvm_node_label(members[0]).text, why);
+    else
+        cvm_remark(fusion->context, "fuse-epilogue: fused %s into %s", cvm_node_label(next).text,
+                   cvm_node_label(members[0]).text);
+    fusion->applied += !why;
+    return !why;
+}
+
+int cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph) {
+    enum { MAX_MEMBERS = CVM_FUSION_EXPRESSION + 1 };
+    CvmFusion fusion;
+    cvm_fusion_begin(&fusion, context, graph);
+    for (int i = 0; i < graph->node_count; i++) {
+        CvmNode *members[MAX_MEMBERS] = {graph->nodes[i]};
+        const Anchor *anchor = find_anchor(members[0]);
+        if (!anchor || (anchor->scatters && !windows_are_separate(members[0])))
+            continue;
+        for (int count = 1; count < MAX_MEMBERS; count++)
+            if (!extend(&fusion, anchor, members, count))
+                break;
+    }
+    return cvm_fusion_end(&fusion);
+}

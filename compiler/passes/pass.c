@@ -1,0 +1,72 @@
+/* What passes share: remarks, uses of values, small questions about nodes. See pass.h. */
+#include "compiler/passes/pass.h"
+
+#include <stdarg.h>
+
+void cvm_remark(const CvmPassContext *context, const char *format, ...) {
+    if (!context->remarks)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(context->remarks, format, arguments);
+    va_end(arguments);
+    fputc('\n', context->remarks);
+}
+
+CvmNodeLabel cvm_node_label(const CvmNode *node) {
+    CvmNodeLabel label;
+    const char *op = cvm_op_info(node->op)->name;
+    if (node->origin.name)
+        snprintf(label.text, sizeof label.text, "%s %s", op, node->origin.name);
+    else
+        snprintf(label.text, sizeof label.text, "%s %%%d", op, node->id);
+    return label;
+}
+
+CvmUses cvm_uses_find(const CvmGraph *graph, CvmArena *scratch) {
+    size_t ids = (size_t)graph->next_id + 1;
+    CvmUses uses = {.users = cvm_arena_array(scratch, ids, sizeof *uses.users),
+                    .user_counts = cvm_arena_array(scratch, ids, sizeof *uses.user_counts),
+                    .kept = cvm_arena_array(scratch, ids, sizeof *uses.kept)};
+    for (int i = 0; i < graph->node_count; i++)
+        for (int k = 0; k < graph->nodes[i]->input_count; k++)
+            uses.user_counts[graph->nodes[i]->inputs[k]->id]++;
+    for (int i = 0; i < graph->node_count; i++) {
+        int id = graph->nodes[i]->id;
+        uses.users[id] =
+            cvm_arena_array(scratch, (size_t)uses.user_counts[id] + 1, sizeof **uses.users);
+        uses.user_counts[id] = 0;
+    }
+    for (int i = 0; i < graph->node_count; i++)
+        for (int k = 0; k < graph->nodes[i]->input_count; k++) {
+            int id = graph->nodes[i]->inputs[k]->id;
+            uses.users[id][uses.user_counts[id]++] = graph->nodes[i];
+        }
+    for (int i = 0; i < graph->output_count; i++)
+        uses.kept[graph->outputs[i].value->id]++;
+    for (int i = 0; i < graph->update_count; i++)
+        uses.kept[graph->updates[i].value->id]++;
+    return uses;
+}
+
+bool cvm_type_equal(const CvmType *a, const CvmType *b) {
+    return a->dtype == b->dtype && a->layout == b->layout && a->lanes == b->lanes &&
+           cvm_shape_equal(&a->shape, &b->shape);
+}
+
+bool cvm_is_update(const CvmGraph *graph, const CvmNode *value) {
+    for (int i = 0; i < graph->update_count; i++)
+        if (graph->updates[i].value == value)
+            return true;
+    return false;
+}
+
+CvmNode *cvm_alias_root(CvmNode *value) {
+    while (cvm_op_info(value->op)->class == CVM_CLASS_ALIAS)
+        value = value->inputs[0];
+    return value;
+}
+
+bool cvm_is_pointwise(const CvmNode *node) {
+    return cvm_op_info(node->op)->class == CVM_CLASS_POINTWISE;
+}

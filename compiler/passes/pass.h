@@ -1,0 +1,55 @@
+/* What the files of the passes share: their entry points for the table in passes.c, remarks, and
+ * the uses of values. Nothing outside of compiler/passes includes this. */
+#ifndef CVM_PASSES_PASS_H
+#define CVM_PASSES_PASS_H
+
+#include "compiler/graph/op.h"
+#include "compiler/passes/passes.h"
+
+/* The passes; each returns how often it applied, -1 on error (reported). */
+int cvm_fold_constants(CvmPassContext *context, CvmGraph *graph);
+int cvm_common_subexpressions(CvmPassContext *context, CvmGraph *graph);
+int cvm_dead_code(CvmPassContext *context, CvmGraph *graph);
+int cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph);
+int cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph);
+int cvm_fuse_pointwise(CvmPassContext *context, CvmGraph *graph);
+int cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph);
+
+/* Removes nodes, sources excepted, that nothing needs: a kernel has to store something. */
+int cvm_drop_unread(CvmPassContext *context, CvmGraph *graph);
+
+/* Not a choice: makes every result of the graph one that a kernel can store where it belongs, see
+ * settle.c. Runs after the chosen passes. */
+int cvm_settle_results(CvmPassContext *context, CvmGraph *graph);
+
+/* One line to the context's remarks, where they are wanted. */
+void cvm_remark(const CvmPassContext *context, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* How remarks name a node: "relu body.relu1". */
+typedef struct CvmNodeLabel {
+    char text[160];
+} CvmNodeLabel;
+CvmNodeLabel cvm_node_label(const CvmNode *node);
+
+/* Who reads each value, as the graph was when asked. Arrays are indexed by node id. */
+typedef struct CvmUses {
+    CvmNode ***users; /* nodes that read it; one that reads it twice is there twice */
+    int *user_counts;
+    int *kept; /* how many outputs and updates of the graph it is */
+} CvmUses;
+
+CvmUses cvm_uses_find(const CvmGraph *graph, CvmArena *scratch);
+
+/* Whether two values have one element type, shape and layout. */
+bool cvm_type_equal(const CvmType *a, const CvmType *b);
+
+/* Whether the graph stores this value in a parameter at the step's end. */
+bool cvm_is_update(const CvmGraph *graph, const CvmNode *value);
+
+/* The node whose memory a value is seen in: itself, or what its chain of aliases starts from. */
+CvmNode *cvm_alias_root(CvmNode *value);
+
+bool cvm_is_pointwise(const CvmNode *node);
+
+#endif

@@ -1,0 +1,83 @@
+/* Makes every value one that some kernel can store where it belongs. Kernels write outputs to the
+ * arena and updates to the slots of their parameters; constants lie nowhere, parameters in slots.
+ * So a copy (a scale by 1, a kernel of its own) goes before what reads a constant as a tensor: only
+ * pointwise and row kernels take immediates; before an alias of a parameter: its readers could not
+ * be told from the parameter's; before an output that lies in a slot or nowhere; before an update
+ * that is not a pointwise node's own and only destination: a kernel may overwrite what it reads
+ * element by element, but not what it reads in another order. */
+#include "compiler/passes/pass.h"
+
+typedef struct Settling {
+    CvmPassContext *context;
+    CvmGraph *graph;
+    int applied;
+    bool failed;
+} Settling;
+
+static CvmNode *copy(Settling *settling, CvmNode *value, const char *why) {
+    CvmAttribute factor = {.real = 1};
+    CvmNode *node = cvm_graph_add(settling->graph, CVM_OP_SCALE, &value, 1, &factor, value->origin,
+                                  settling->context->diag);
+    settling->failed |= !node;
+    settling->applied++;
+    cvm_remark(settling->context, "settle: copied %s, %s", cvm_node_label(value).text, why);
+    return node;
+}
+
+static bool takes_immediates(const CvmNode *node) {
+    CvmOpClass class = cvm_op_info(node->op)->class;
+    return class == CVM_CLASS_POINTWISE || class == CVM_CLASS_ROWS;
+}
+
+static void settle_operand(Settling *settling, CvmNode *node, int operand) {
+    CvmNode *value = node->inputs[operand];
+    bool is_alias = cvm_op_info(node->op)->class == CVM_CLASS_ALIAS;
+    if (value->op == CVM_OP_CONSTANT && !takes_immediates(node))
+        node->inputs[operand] = copy(settling, value, "read as a tensor");
+    else if (value->op == CVM_OP_PARAMETER && is_alias)
+        node->inputs[operand] = copy(settling, value, "read under another shape");
+}
+
+static void settle_output(Settling *settling, CvmNamedValue *output) {
+    const CvmNode *root = cvm_alias_root(output->value);
+    if (root->op == CVM_OP_CONSTANT || root->op == CVM_OP_PARAMETER ||
+        cvm_is_update(settling->graph, root))
+        output->value = copy(settling, output->value, "an output");
+}
+
+static bool is_update_of_another(const CvmGraph *graph, int index) {
+    for (int i = 0; i < index; i++)
+        if (graph->updates[i].value == graph->updates[index].value)
+            return true;
+    return false;
+}
+
+/* Whether the node shares its kernel with nodes that are not pointwise. */
+static bool is_in_epilogue(const CvmGraph *graph, const CvmNode *node) {
+    for (int i = 0; i < graph->node_count && node->group != CVM_NO_GROUP; i++)
+        if (graph->nodes[i]->group == node->group && !cvm_is_pointwise(graph->nodes[i]))
+            return true;
+    return false;
+}
+
+static void settle_update(Settling *settling, int index) {
+    CvmGraph *graph = settling->graph;
+    CvmNode *value = graph->updates[index].value;
+    if (!cvm_is_pointwise(value) || is_in_epilogue(graph, value) ||
+        is_update_of_another(graph, index))
+        graph->updates[index].value = copy(settling, value, "an update");
+}
+
+int cvm_settle_results(CvmPassContext *context, CvmGraph *graph) {
+    Settling settling = {.context = context, .graph = graph};
+    cvm_drop_unread(context, graph);
+    int count = graph->node_count;
+    for (int i = 0; i < graph->update_count && !settling.failed; i++)
+        settle_update(&settling, i);
+    for (int i = 0; i < graph->output_count && !settling.failed; i++)
+        settle_output(&settling, &graph->outputs[i]);
+    for (int i = 0; i < count && !settling.failed; i++)
+        for (int k = 0; k < graph->nodes[i]->input_count && !settling.failed; k++)
+            settle_operand(&settling, graph->nodes[i], k);
+    return settling.failed ? -1 : settling.applied;
+}

@@ -1,0 +1,109 @@
+/* From a checked program to the graphs that are compiled: the joint graph of a training step, and
+ * the forward graph that classifies. */
+#include "compiler/training_graph.h"
+
+#include "compiler/graph/autodiff.h"
+
+#include <string.h>
+
+/* What a training graph is built of; arrays have one place per learning parameter. */
+typedef struct Training {
+    const CvmTrain *train;
+    CvmGraph *graph;
+    CvmDiag *diag;
+    CvmNode *rate, *loss;
+    CvmNode **parameters;
+    CvmNode **gradients;
+    int count;
+} Training;
+
+static const char input_names[][8] = {"target", "rate"};
+
+/* The step's own inputs share a space of names with the model's. */
+static bool check_names(const Training *training) {
+    for (size_t i = 0; i < sizeof input_names / sizeof *input_names; i++) {
+        const CvmNode *taken = cvm_graph_find_source(training->graph, input_names[i]);
+        if (taken)
+            return cvm_diag_error(training->diag, 1320, taken->origin.span, taken->origin.uses,
+                                  "give the model's input another name",
+                                  "training needs the name '%s' for an input of its own",
+                                  input_names[i]);
+    }
+    return true;
+}
+
+static bool add_loss(Training *training, int64_t batch) {
+    CvmGraph *graph = training->graph;
+    CvmOrigin origin = {.name = "loss", .span = training->train->span};
+    CvmShape labels = {.rank = 1, .sizes = {batch}}, scalar = {0};
+    CvmNode *logits = cvm_graph_find_output(graph, "logits");
+    CvmNode *target = cvm_graph_input(graph, input_names[0], CVM_I32, labels, origin);
+    training->rate = cvm_graph_input(graph, input_names[1], CVM_F32, scalar, origin);
+    training->loss =
+        cvm_loss_build(graph, training->train->loss, logits, target, origin, training->diag);
+    if (!training->loss)
+        return false;
+    graph->output_count = 0; /* a step's only output is its loss */
+    cvm_graph_output(graph, "loss", training->loss);
+    return true;
+}
+
+static double multiplier_of(const Training *training, const CvmNode *parameter) {
+    return cvm_train_multiplier(training->train, parameter->origin.name);
+}
+
+static bool learns(const Training *training, const CvmNode *node) {
+    return node->op == CVM_OP_PARAMETER &&
+           !strcmp(cvm_node_attribute(node, "kind")->text, "weight") &&
+           multiplier_of(training, node) != 0;
+}
+
+static void find_learning(Training *training, CvmArena *arena) {
+    const CvmGraph *graph = training->graph;
+    size_t room = (size_t)graph->node_count + 1;
+    training->parameters = cvm_arena_array(arena, room, sizeof *training->parameters);
+    training->gradients = cvm_arena_array(arena, room, sizeof *training->gradients);
+    for (int i = 0; i < graph->node_count; i++)
+        if (learns(training, graph->nodes[i]))
+            training->parameters[training->count++] = graph->nodes[i];
+}
+
+static bool add_updates(Training *training) {
+    const CvmTrain *train = training->train;
+    for (int i = 0; i < training->count; i++) {
+        CvmNode *parameter = training->parameters[i];
+        if (training->gradients[i] &&
+            !cvm_add_sgd(training->graph, parameter, training->gradients[i], training->rate,
+                         multiplier_of(training, parameter), train->momentum, train->decay,
+                         training->diag))
+            return false;
+    }
+    return true;
+}
+
+CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag) {
+    Training training = {
+        .train = train, .graph = cvm_model_build(train->model, batch, arena, diag), .diag = diag};
+    if (!training.graph || !check_names(&training) || !add_loss(&training, batch))
+        return NULL;
+    find_learning(&training, arena);
+    if (!cvm_autodiff(training.graph, training.loss, training.parameters, training.count,
+                      training.gradients, diag) ||
+        !add_updates(&training))
+        return NULL;
+    return training.graph;
+}
+
+CvmGraph *cvm_inference_graph(const CvmModelUse *model, int64_t batch, bool with_softmax,
+                              CvmArena *arena, CvmDiag *diag) {
+    CvmGraph *graph = cvm_model_build(model, batch, arena, diag);
+    if (!graph || !with_softmax)
+        return graph;
+    CvmNode *logits = cvm_graph_find_output(graph, "logits");
+    CvmNode *probabilities = cvm_graph_add(graph, CVM_OP_SOFTMAX, &logits, 1, NULL,
+                                           (CvmOrigin){.name = "probabilities"}, diag);
+    if (!probabilities)
+        return NULL;
+    cvm_graph_output(graph, "probabilities", probabilities);
+    return graph;
+}
