@@ -123,6 +123,8 @@ static void fold(Folding *folding, CvmNode *node) {
     CvmNode *equal = find_equal(node);
     if (!equal || !cvm_type_equal(&equal->type, &node->type))
         return;
+    if (cvm_is_update(folding->graph, node) && cvm_is_update(folding->graph, equal))
+        return; /* one value cannot be stored in two parameters */
     cvm_graph_replace(folding->graph, node, equal);
     folding->applied++;
     cvm_remark(folding->context, "fold-constants: %s changes nothing", label.text);

@@ -110,13 +110,6 @@ static CvmNode *convert(Assignment *assignment, CvmNode *value, bool blocked) {
     if (*converted)
         return *converted;
     CvmGraph *graph = assignment->graph;
-    if (value->op == CVM_OP_CONSTANT) { /* in any layout the same number everywhere */
-        *converted = cvm_graph_constant(graph, value->type.shape,
-                                        cvm_node_attribute(value, "value")->real, value->origin);
-        (*converted)->type.layout = CVM_LAYOUT_BATCH;
-        (*converted)->type.lanes = assignment->lanes;
-        return *converted;
-    }
     CvmAttribute lanes = {.integers = {blocked ? assignment->lanes : 0}};
     *converted = cvm_graph_add(graph, CVM_OP_RELAYOUT, &value, 1, &lanes, value->origin,
                                assignment->context->diag);

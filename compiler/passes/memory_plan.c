@@ -19,7 +19,6 @@ typedef struct Storage {
 
 typedef struct Planning {
     const CvmGraph *graph;
-    CvmDiag *diag;
     int *steps;   /* by node id: the step that computes it */
     int *last;    /* by node id (of alias roots): the last step that reads it */
     bool *stored; /* by node id: read outside of its group */
@@ -249,7 +248,6 @@ bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan
     size_t ids = (size_t)graph->next_id + 1;
     Planning planning = {
         .graph = graph,
-        .diag = diag,
         .steps = cvm_arena_array(scratch, ids, sizeof *planning.steps),
         .last = cvm_arena_array(scratch, ids, sizeof *planning.last),
         .stored = cvm_arena_array(scratch, ids, sizeof *planning.stored),

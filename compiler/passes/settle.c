@@ -45,13 +45,6 @@ static void settle_output(Settling *settling, CvmNamedValue *output) {
         output->value = copy(settling, output->value, "an output");
 }
 
-static bool is_update_of_another(const CvmGraph *graph, int index) {
-    for (int i = 0; i < index; i++)
-        if (graph->updates[i].value == graph->updates[index].value)
-            return true;
-    return false;
-}
-
 /* Whether the node shares its kernel with nodes that are not pointwise. */
 static bool is_in_epilogue(const CvmGraph *graph, const CvmNode *node) {
     for (int i = 0; i < graph->node_count && node->group != CVM_NO_GROUP; i++)
@@ -60,12 +53,10 @@ static bool is_in_epilogue(const CvmGraph *graph, const CvmNode *node) {
     return false;
 }
 
-static void settle_update(Settling *settling, int index) {
-    CvmGraph *graph = settling->graph;
-    CvmNode *value = graph->updates[index].value;
-    if (!cvm_is_pointwise(value) || is_in_epilogue(graph, value) ||
-        is_update_of_another(graph, index))
-        graph->updates[index].value = copy(settling, value, "an update");
+static void settle_update(Settling *settling, CvmNamedValue *update) {
+    CvmNode *value = update->value;
+    if (!cvm_is_pointwise(value) || is_in_epilogue(settling->graph, value))
+        update->value = copy(settling, value, "an update");
 }
 
 int cvm_settle_results(CvmPassContext *context, CvmGraph *graph) {
@@ -73,7 +64,7 @@ int cvm_settle_results(CvmPassContext *context, CvmGraph *graph) {
     cvm_drop_unread(context, graph);
     int count = graph->node_count;
     for (int i = 0; i < graph->update_count && !settling.failed; i++)
-        settle_update(&settling, i);
+        settle_update(&settling, &graph->updates[i]);
     for (int i = 0; i < graph->output_count && !settling.failed; i++)
         settle_output(&settling, &graph->outputs[i]);
     for (int i = 0; i < count && !settling.failed; i++)

@@ -1,0 +1,207 @@
+/* See random_graph.h. */
+#include "tests/support/random_graph.h"
+
+#include "compiler/graph/autodiff.h"
+#include "compiler/graph/op.h"
+
+#include <string.h>
+
+int64_t cvm_test_pick(CvmTestRandom *random, int64_t low, int64_t high) {
+    random->state += 0x9e3779b97f4a7c15u; /* splitmix64 */
+    uint64_t bits = random->state;
+    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9u;
+    bits = (bits ^ bits >> 27) * 0x94d049bb133111ebu;
+    return low + (int64_t)((bits ^ bits >> 31) % (uint64_t)(high - low + 1));
+}
+
+enum { MAX_KEPT = 64, MAX_PARAMETERS = 32 };
+
+typedef struct Builder {
+    CvmTestRandom *random;
+    CvmGraph *graph;
+    CvmDiag *diag;
+    CvmNode *value;          /* the tensor that flows */
+    CvmNode *kept[MAX_KEPT]; /* earlier ones, for sums */
+    int kept_count;
+    CvmNode *parameters[MAX_PARAMETERS];
+    int parameter_count, layer_count;
+} Builder;
+
+static int64_t pick(Builder *builder, int64_t low, int64_t high) {
+    return cvm_test_pick(builder->random, low, high);
+}
+
+static CvmOrigin origin(Builder *builder, const char *what) {
+    return (CvmOrigin){
+        .name = cvm_arena_format(builder->graph->arena, "layer%d.%s", builder->layer_count, what)};
+}
+
+static void flow(Builder *builder, CvmNode *value) {
+    builder->value = value;
+    if (value && builder->kept_count < MAX_KEPT)
+        builder->kept[builder->kept_count++] = value;
+}
+
+static void add(Builder *builder, CvmOp op, CvmNode *other, const CvmAttribute *attributes) {
+    CvmNode *inputs[] = {builder->value, other};
+    flow(builder, cvm_graph_add(builder->graph, op, inputs, other ? 2 : 1, attributes,
+                                origin(builder, cvm_op_info(op)->name), builder->diag));
+}
+
+static CvmNode *parameter(Builder *builder, const char *name, CvmShape shape) {
+    CvmNode *node =
+        cvm_graph_parameter(builder->graph, "weight", shape, 0.5, 0, origin(builder, name));
+    if (builder->parameter_count < MAX_PARAMETERS)
+        builder->parameters[builder->parameter_count++] = node;
+    return node;
+}
+
+static void add_bias(Builder *builder) {
+    if (pick(builder, 0, 3) == 0)
+        return;
+    CvmShape shape = {.rank = 1, .sizes = {builder->value->type.shape.sizes[1]}};
+    add(builder, CVM_OP_BIAS, parameter(builder, "bias", shape), NULL);
+}
+
+/* --- layers --- */
+
+static void add_conv(Builder *builder) {
+    const int64_t *x = builder->value->type.shape.sizes;
+    int64_t size = pick(builder, 1, 3), pad = pick(builder, 0, 1), stride = pick(builder, 1, 2);
+    if (x[2] + 2 * pad < size || x[3] + 2 * pad < size)
+        return;
+    int64_t groups = x[1] % 2 == 0 ? pick(builder, 1, 2) : 1;
+    CvmShape shape = {.rank = 4,
+                      .sizes = {groups * pick(builder, 1, 3), x[1] / groups, size, size}};
+    CvmAttribute attributes[] = {{.integers = {stride, stride}},
+                                 {.integers = {pad, pad, pad, pad}},
+                                 {.integers = {1, 1}},
+                                 {.integers = {groups}}};
+    add(builder, CVM_OP_CONV, parameter(builder, "weight", shape), attributes);
+    add_bias(builder);
+}
+
+static void add_pool(Builder *builder) {
+    const int64_t *x = builder->value->type.shape.sizes;
+    int64_t size = pick(builder, 1, 3), stride = pick(builder, 1, 3);
+    if (x[2] < size || x[3] < size)
+        return;
+    CvmAttribute attributes[] = {
+        {.integers = {size, size}}, {.integers = {stride, stride}}, {.integers = {0}}};
+    add(builder, pick(builder, 0, 1) ? CVM_OP_MAXPOOL : CVM_OP_AVGPOOL, NULL, attributes);
+}
+
+static void add_activation(Builder *builder) {
+    static const CvmOp ops[] = {CVM_OP_RELU, CVM_OP_TANH, CVM_OP_SIGMOID};
+    add(builder, ops[pick(builder, 0, 2)], NULL, NULL);
+}
+
+static void add_scale(Builder *builder) {
+    CvmAttribute factor = {.real = (double)pick(builder, 1, 4) / 2};
+    add(builder, CVM_OP_SCALE, NULL, &factor);
+}
+
+/* With an earlier value of the same shape, or with itself. */
+static void add_sum(Builder *builder) {
+    CvmNode *other = builder->value;
+    for (int i = 0; i < builder->kept_count; i++)
+        if (cvm_shape_equal(&builder->kept[i]->type.shape, &builder->value->type.shape) &&
+            pick(builder, 0, 1))
+            other = builder->kept[i];
+    add(builder, CVM_OP_ADD, other, NULL);
+}
+
+static void add_zero(Builder *builder) {
+    CvmNode *zero =
+        cvm_graph_constant(builder->graph, builder->value->type.shape, 0, origin(builder, "zero"));
+    add(builder, CVM_OP_ADD, zero, NULL);
+}
+
+static void add_linear(Builder *builder) {
+    CvmShape shape = {.rank = 2,
+                      .sizes = {pick(builder, 2, 5), builder->value->type.shape.sizes[1]}};
+    add(builder, CVM_OP_LINEAR, parameter(builder, "weight", shape), NULL);
+    add_bias(builder);
+}
+
+typedef void (*Layer)(Builder *builder);
+
+static void add_layers(Builder *builder, const Layer *layers, int count, int64_t wanted) {
+    for (int64_t i = 0; i < wanted && builder->value; i++) {
+        builder->layer_count++;
+        layers[pick(builder, 0, count - 1)](builder);
+    }
+}
+
+/* --- the way back --- */
+
+static bool add_loss(Builder *builder, CvmNode **loss) {
+    CvmGraph *graph = builder->graph;
+    builder->layer_count++;
+    add_linear(builder);
+    if (!builder->value)
+        return false;
+    CvmShape labels = {.rank = 1, .sizes = {builder->value->type.shape.sizes[0]}};
+    CvmNode *target =
+        cvm_graph_input(graph, "target", CVM_I32, labels, (CvmOrigin){.name = "target"});
+    *loss = cvm_loss_build(graph, "cross_entropy", builder->value, target,
+                           (CvmOrigin){.name = "loss"}, builder->diag);
+    if (!*loss)
+        return false;
+    cvm_graph_output(graph, "loss", *loss);
+    if (pick(builder, 0, 2) == 0)
+        cvm_graph_output(graph, "logits", builder->value);
+    if (pick(builder, 0, 2) == 0)
+        cvm_graph_output(graph, "inner", builder->kept[pick(builder, 0, builder->kept_count - 1)]);
+    return true;
+}
+
+static bool add_updates(Builder *builder, CvmNode *loss) {
+    CvmNode *wanted[MAX_PARAMETERS], *gradients[MAX_PARAMETERS];
+    int count = 0;
+    for (int i = 0; i < builder->parameter_count; i++)
+        if (pick(builder, 0, 5) > 0) /* else frozen */
+            wanted[count++] = builder->parameters[i];
+    CvmNode *rate = cvm_graph_input(builder->graph, "rate", CVM_F32, (CvmShape){0},
+                                    (CvmOrigin){.name = "rate"});
+    double momentum = pick(builder, 0, 1) ? 0.9 : 0, decay = pick(builder, 0, 1) ? 0.01 : 0;
+    if (!cvm_autodiff(builder->graph, loss, wanted, count, gradients, builder->diag))
+        return false;
+    for (int i = 0; i < count; i++)
+        if (gradients[i] &&
+            !cvm_add_sgd(builder->graph, wanted[i], gradients[i], rate,
+                         pick(builder, 0, 1) ? 1 : 0.1, momentum, decay, builder->diag))
+            return false;
+    return true;
+}
+
+CvmGraph *cvm_test_random_graph(CvmTestRandom *random, CvmArena *arena, CvmDiag *diag) {
+    static const Layer on_pictures[] = {add_conv,  add_conv, add_pool, add_activation,
+                                        add_scale, add_sum,  add_zero};
+    static const Layer on_vectors[] = {add_linear, add_activation, add_sum, add_scale};
+    CvmGraph *graph = cvm_graph_create(arena, "random");
+    Builder builder = {.random = random, .graph = graph, .diag = diag};
+    CvmShape image = {.rank = 4,
+                      .sizes = {pick(&builder, 1, 4) * 2, pick(&builder, 1, 3),
+                                pick(&builder, 3, 9), pick(&builder, 3, 9)}};
+    flow(&builder, cvm_graph_input(graph, "image", CVM_F32, image, (CvmOrigin){.name = "image"}));
+    add_layers(&builder, on_pictures, sizeof on_pictures / sizeof *on_pictures,
+               pick(&builder, 1, 8));
+    if (builder.value)
+        add(&builder, CVM_OP_FLATTEN, NULL, NULL);
+    add_layers(&builder, on_vectors, sizeof on_vectors / sizeof *on_vectors, pick(&builder, 0, 4));
+    CvmNode *loss;
+    if (!builder.value || !add_loss(&builder, &loss) || !add_updates(&builder, loss))
+        return NULL;
+    return graph;
+}
+
+CvmPassChoice cvm_test_random_passes(CvmTestRandom *random) {
+    CvmPassChoice choice = {0};
+    int count;
+    cvm_passes(&count);
+    int64_t kind = cvm_test_pick(random, 0, 7);
+    for (int i = 0; i < count; i++)
+        choice.enabled[i] = kind == 0 || (kind > 1 && cvm_test_pick(random, 0, 3) > 0);
+    return choice;
+}
