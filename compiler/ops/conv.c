@@ -1,0 +1,440 @@
+/* Convolution (cross-correlation, as the field calls it) of pictures [n, c, h, w] with weights
+ * [o, c/groups, kh, kw]:
+ *
+ *   y[n, o, i, j] = sum over c, p, q of x[n, c, i s - pad + p d, j s - pad + q d] w[o, c, p, q]
+ *
+ * with zeros outside the picture; and its gradients with respect to x and w, which read the same
+ * products from the other two sides. */
+#include "compiler/ops/common.h"
+
+#include <math.h>
+#include <string.h>
+
+/* --- the layer --- */
+
+CvmNode *conv_build(CvmLayer *layer) {
+    if (!cvm_layer_needs_picture(layer))
+        return NULL;
+    const CvmShape *in = &layer->input->type.shape;
+    int64_t channels = cvm_layer_argument(layer, "channels")->integers[0];
+    int64_t groups = cvm_layer_argument(layer, "groups")->integers[0];
+    const int64_t *kernel = cvm_layer_argument(layer, "kernel")->integers;
+    const int64_t *stride = cvm_layer_argument(layer, "stride")->integers;
+    const int64_t *dilation = cvm_layer_argument(layer, "dilation")->integers;
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {
+        {.integers = {stride[0], stride[1]}}, {{0}}, {.integers = {dilation[0], dilation[1]}},
+        {.integers = {groups}}};
+    if (channels < 1 || groups < 1 || kernel[0] < 1 || kernel[1] < 1 || stride[0] < 1 ||
+        stride[1] < 1 || dilation[0] < 1 || dilation[1] < 1)
+        return cvm_layer_refuse(layer, 1223, "give numbers of 1 or more",
+                                "conv's channels, kernel, stride, dilation and groups count from 1");
+    if (in->sizes[1] % groups || channels % groups)
+        return cvm_layer_refuse(layer, 1224, "choose groups that divides both",
+                                "%lld groups divide neither %lld input channels into equal parts "
+                                "nor %lld output channels, or only one of them",
+                                (long long)groups, (long long)in->sizes[1], (long long)channels);
+    cvm_layer_pads(layer, kernel, stride, dilation, attributes[1].integers);
+    const int64_t *pad = attributes[1].integers;
+    for (int i = 0; i < 2; i++)
+        if (cvm_window_count(in->sizes[2 + i], kernel[i], stride[i], pad[i], pad[2 + i],
+                             dilation[i]) < 1) {
+            char shape[96];
+            return cvm_layer_refuse(layer, 1225, "use a smaller kernel, or more pad",
+                                    "a %lldx%lld kernel does not fit into %s",
+                                    (long long)kernel[0], (long long)kernel[1],
+                                    cvm_picture_text(layer->input, shape, sizeof shape));
+        }
+    CvmShape weights = {4, {channels, in->sizes[1] / groups, kernel[0], kernel[1]}};
+    double bound = 1 / sqrt((double)weights.sizes[1] * (double)kernel[0] * (double)kernel[1]);
+    CvmNode *operands[] = {layer->input, cvm_layer_parameter(layer, "weight", weights, bound, 0)};
+    CvmNode *y = operands[1] ? cvm_layer_add(layer, CVM_OP_CONV, operands, 2, attributes) : NULL;
+    bool bias = cvm_layer_argument(layer, "bias")->integers[0];
+    return y && bias ? cvm_layer_bias(layer, y, channels, bound) : y;
+}
+
+/* --- types --- */
+
+/* The picture that y has over `size` [h, w] pixels with weights of `kernel`; false (reported). */
+static bool conv_sizes(const CvmNode *node, const int64_t *size, const int64_t *kernel,
+                       int64_t out[2], CvmDiag *diag) {
+    const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    const int64_t *dilation = cvm_node_attribute(node, "dilation")->integers;
+    for (int i = 0; i < 2; i++) {
+        out[i] = cvm_window_count(size[i], kernel[i], stride[i], pad[i], pad[2 + i], dilation[i]);
+        if (out[i] < 1)
+            return cvm_refuse_operands(node, diag,
+                                       "has a kernel, stride, pad or dilation that do not fit");
+    }
+    return true;
+}
+
+static bool conv_groups(const CvmNode *node, int64_t inputs, int64_t group_inputs, int64_t outputs,
+                        CvmDiag *diag) {
+    int64_t groups = cvm_node_int(node, "groups");
+    if (groups >= 1 && inputs % groups == 0 && inputs / groups == group_inputs &&
+        outputs % groups == 0)
+        return true;
+    return cvm_refuse_operands(node, diag, "has channels that do not go with its weights and groups");
+}
+
+bool conv_infer(CvmNode *node, CvmDiag *diag) {
+    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
+        !cvm_check_plain(node, 1, diag))
+        return false;
+    const int64_t *x = node->inputs[0]->type.shape.sizes;
+    const int64_t *weight = node->inputs[1]->type.shape.sizes;
+    int64_t out[2];
+    if (!conv_groups(node, x[1], weight[1], weight[0], diag) ||
+        !conv_sizes(node, x + 2, weight + 2, out, diag))
+        return false;
+    CvmShape shape = {4, {x[0], weight[0], out[0], out[1]}};
+    return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
+}
+
+bool conv_grad_input_infer(CvmNode *node, CvmDiag *diag) {
+    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
+        !cvm_check_plain(node, 1, diag))
+        return false;
+    const int64_t *dy = node->inputs[0]->type.shape.sizes;
+    const int64_t *weight = node->inputs[1]->type.shape.sizes;
+    const int64_t *size = cvm_node_attribute(node, "size")->integers;
+    int64_t groups = cvm_node_int(node, "groups"), out[2], channels;
+    if (__builtin_mul_overflow(weight[1], groups, &channels) ||
+        !conv_groups(node, channels, weight[1], weight[0], diag) ||
+        !conv_sizes(node, size, weight + 2, out, diag))
+        return false;
+    if (dy[1] != weight[0] || dy[2] != out[0] || dy[3] != out[1])
+        return cvm_refuse_operands(node, diag, "has a gradient that is not of the result's shape");
+    CvmShape shape = {4, {dy[0], channels, size[0], size[1]}};
+    return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
+}
+
+bool conv_grad_weight_infer(CvmNode *node, CvmDiag *diag) {
+    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
+        !cvm_check_layouts(node, 0, 1, diag))
+        return false;
+    const int64_t *x = node->inputs[0]->type.shape.sizes;
+    const int64_t *dy = node->inputs[1]->type.shape.sizes;
+    const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
+    int64_t groups = cvm_node_int(node, "groups"), out[2];
+    if (groups < 1 || !conv_groups(node, x[1], x[1] / groups, dy[1], diag) ||
+        !conv_sizes(node, x + 2, kernel, out, diag))
+        return false;
+    if (x[0] != dy[0] || dy[2] != out[0] || dy[3] != out[1])
+        return cvm_refuse_operands(node, diag, "has a gradient that is not of the result's shape");
+    return cvm_set_type(node, (CvmShape){4, {dy[1], x[1] / groups, kernel[0], kernel[1]}}, NULL,
+                        diag);
+}
+
+/* --- gradient --- */
+
+void conv_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
+    CvmNode *x = node->inputs[0], *weight = node->inputs[1];
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{{0}}};
+    memcpy(attributes, node->attributes, 4 * sizeof *attributes);
+    if (cvm_autodiff_wants(autodiff, x)) {
+        memcpy(attributes[4].integers, x->type.shape.sizes + 2, 2 * sizeof(int64_t));
+        CvmNode *operands[] = {dy, weight};
+        cvm_autodiff_give(
+            autodiff, x, cvm_autodiff_add(autodiff, CVM_OP_CONV_GRAD_INPUT, operands, 2, attributes));
+    }
+    if (cvm_autodiff_wants(autodiff, weight)) {
+        memcpy(attributes[4].integers, weight->type.shape.sizes + 2, 2 * sizeof(int64_t));
+        CvmNode *operands[] = {x, dy};
+        cvm_autodiff_give(autodiff, weight,
+                          cvm_autodiff_add(autodiff, CVM_OP_CONV_GRAD_WEIGHT, operands, 2,
+                                           attributes));
+    }
+}
+
+/* --- cost: every output pixel takes c/groups * kh * kw multiply-adds --- */
+
+static CvmCost products(const CvmNode *node, const CvmNode *y, const int64_t *weight) {
+    return (CvmCost){2.0 * (double)cvm_count(y) * (double)weight[1] * (double)weight[2] *
+                         (double)weight[3],
+                     cvm_traffic(node)};
+}
+
+CvmCost conv_cost(const CvmNode *node) {
+    return products(node, node, node->inputs[1]->type.shape.sizes);
+}
+
+CvmCost conv_grad_input_cost(const CvmNode *node) {
+    return products(node, node->inputs[0], node->inputs[1]->type.shape.sizes);
+}
+
+CvmCost conv_grad_weight_cost(const CvmNode *node) {
+    return products(node, node->inputs[1], node->type.shape.sizes);
+}
+
+/* --- references --- */
+
+/* One product x[xi] w[wi] that adds to y[yi]. */
+typedef struct Product {
+    int64_t x, y, weight;
+} Product;
+
+/* Visits every product of the convolution x * weight = y. */
+static void for_products(const CvmNode *node, const CvmShape *x, const CvmShape *y,
+                         const CvmShape *weight, void (*visit)(Product product, void *state),
+                         void *state) {
+    const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    const int64_t *dilation = cvm_node_attribute(node, "dilation")->integers;
+    int64_t group_outputs = y->sizes[1] / cvm_node_int(node, "groups");
+    for (int64_t n = 0; n < y->sizes[0]; n++)
+        for (int64_t o = 0; o < y->sizes[1]; o++)
+            for (int64_t i = 0; i < y->sizes[2]; i++)
+                for (int64_t j = 0; j < y->sizes[3]; j++)
+                    for (int64_t c = 0; c < weight->sizes[1]; c++)
+                        for (int64_t p = 0; p < weight->sizes[2]; p++)
+                            for (int64_t q = 0; q < weight->sizes[3]; q++) {
+                                int64_t row = i * stride[0] - pad[0] + p * dilation[0];
+                                int64_t column = j * stride[1] - pad[1] + q * dilation[1];
+                                int64_t channel = o / group_outputs * weight->sizes[1] + c;
+                                if (row < 0 || row >= x->sizes[2] || column < 0 ||
+                                    column >= x->sizes[3])
+                                    continue;
+                                visit((Product){((n * x->sizes[1] + channel) * x->sizes[2] + row) *
+                                                        x->sizes[3] + column,
+                                                ((n * y->sizes[1] + o) * y->sizes[2] + i) *
+                                                        y->sizes[3] + j,
+                                                ((o * weight->sizes[1] + c) * weight->sizes[2] + p) *
+                                                        weight->sizes[3] + q},
+                                      state);
+                            }
+}
+
+typedef struct ConvReference {
+    const float *x, *y, *weight; /* the two that are given */
+    double *sums;                /* the third */
+} ConvReference;
+
+static void add_to_y(Product at, void *state) {
+    ConvReference *reference = state;
+    reference->sums[at.y] += (double)reference->x[at.x] * reference->weight[at.weight];
+}
+
+static void add_to_x(Product at, void *state) {
+    ConvReference *reference = state;
+    reference->sums[at.x] += (double)reference->y[at.y] * reference->weight[at.weight];
+}
+
+static void add_to_weight(Product at, void *state) {
+    ConvReference *reference = state;
+    reference->sums[at.weight] += (double)reference->x[at.x] * reference->y[at.y];
+}
+
+static void run_reference(const CvmNode *node, const CvmShape *x, const CvmShape *y,
+                          const CvmShape *weight, void (*visit)(Product, void *),
+                          ConvReference reference, float *output) {
+    CvmArena *arena = cvm_arena_create();
+    reference.sums = cvm_arena_array(arena, (size_t)cvm_count(node), sizeof(double));
+    for_products(node, x, y, weight, visit, &reference);
+    for (int64_t i = 0; i < cvm_count(node); i++)
+        output[i] = (float)reference.sums[i];
+    cvm_arena_free(arena);
+}
+
+void conv_reference(const CvmNode *node, const void *const *operands, void *output) {
+    run_reference(node, &node->inputs[0]->type.shape, &node->type.shape,
+                  &node->inputs[1]->type.shape, add_to_y,
+                  (ConvReference){.x = operands[0], .weight = operands[1]}, output);
+}
+
+void conv_grad_input_reference(const CvmNode *node, const void *const *operands, void *output) {
+    run_reference(node, &node->type.shape, &node->inputs[0]->type.shape,
+                  &node->inputs[1]->type.shape, add_to_x,
+                  (ConvReference){.y = operands[0], .weight = operands[1]}, output);
+}
+
+void conv_grad_weight_reference(const CvmNode *node, const void *const *operands, void *output) {
+    run_reference(node, &node->inputs[0]->type.shape, &node->inputs[1]->type.shape,
+                  &node->type.shape, add_to_weight,
+                  (ConvReference){.x = operands[0], .y = operands[1]}, output);
+}
+
+/* --- kernels: a convolution and its two gradients are one loop nest read from three sides --- */
+
+/* Sizes and memory steps that the three lowerings share. `weight` is [o, i/groups, kh, kw]. */
+typedef struct ConvLoops {
+    CvmStrides x, y;
+    int64_t lanes, blocks; /* of the batch */
+    int64_t groups, group_inputs, group_outputs;
+    int64_t kernel[2], x_size[2], y_size[2];
+    const int64_t *stride, *pad, *dilation;
+} ConvLoops;
+
+static ConvLoops conv_loops(const CvmNode *node, const CvmType *x, const CvmType *y,
+                            const CvmType *weight) {
+    int64_t lanes = x->layout == CVM_LAYOUT_BATCH ? x->lanes : 1;
+    int64_t groups = cvm_node_int(node, "groups");
+    ConvLoops loops = {
+        .x = cvm_value_strides(x),
+        .y = cvm_value_strides(y),
+        .lanes = lanes,
+        .blocks = x->shape.sizes[0] / lanes,
+        .groups = groups,
+        .group_inputs = weight->shape.sizes[1],
+        .group_outputs = weight->shape.sizes[0] / groups,
+        .kernel = {weight->shape.sizes[2], weight->shape.sizes[3]},
+        .x_size = {x->shape.sizes[2], x->shape.sizes[3]},
+        .y_size = {y->shape.sizes[2], y->shape.sizes[3]},
+        .stride = cvm_node_attribute(node, "stride")->integers,
+        .pad = cvm_node_attribute(node, "pad")->integers,
+        .dilation = cvm_node_attribute(node, "dilation")->integers,
+    };
+    return loops;
+}
+
+typedef struct ConvAxes {
+    int n, group, output, input, y[2], x[2], tap[2], lane; /* -1: this side has no such loop */
+} ConvAxes;
+
+/* Memory steps of x, y and the weights along whichever loops exist. */
+static void conv_strides(CvmLowering *lowering, const ConvLoops *loops, const ConvAxes *axes,
+                         int x, int y, int weight) {
+    int64_t taps = loops->kernel[0] * loops->kernel[1];
+    struct {
+        int buffer, axis;
+        int64_t stride;
+    } steps[] = {
+        {x, axes->n, loops->x.dims[0]},
+        {x, axes->group, loops->group_inputs * loops->x.dims[1]},
+        {x, axes->input, loops->x.dims[1]},
+        {x, axes->x[0], loops->x.dims[2]},
+        {x, axes->x[1], loops->x.dims[3]},
+        {x, axes->lane, 1},
+        {y, axes->n, loops->y.dims[0]},
+        {y, axes->group, loops->group_outputs * loops->y.dims[1]},
+        {y, axes->output, loops->y.dims[1]},
+        {y, axes->y[0], loops->y.dims[2]},
+        {y, axes->y[1], loops->y.dims[3]},
+        {y, axes->lane, 1},
+        {weight, axes->group, loops->group_outputs * loops->group_inputs * taps},
+        {weight, axes->output, loops->group_inputs * taps},
+        {weight, axes->input, taps},
+        {weight, axes->tap[0], loops->kernel[1]},
+        {weight, axes->tap[1], 1},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if (steps[i].axis >= 0)
+            cvm_lower_stride(lowering, steps[i].buffer, steps[i].axis, steps[i].stride);
+}
+
+static int lane_axis(CvmLowering *lowering, int64_t lanes, bool reduce) {
+    return lanes > 1 ? cvm_lower_axis(lowering, "lane", lanes, reduce) : -1;
+}
+
+/* x is read where taps fall on it: forward and for the weights' gradient. */
+static void add_input_windows(CvmKernel *kernel, const ConvLoops *loops, const int position[2],
+                              const int tap[2]) {
+    for (int i = 0; i < 2; i++)
+        kernel->windows[kernel->window_count++] = (CvmWindow){
+            .position = position[i],
+            .tap = tap[i],
+            .position_scale = loops->stride[i],
+            .tap_scale = loops->dilation[i],
+            .offset = -loops->pad[i],
+            .divisor = 1,
+            .extent = loops->x_size[i],
+            .stride = loops->x.dims[2 + i],
+        };
+}
+
+void conv_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *x = node->inputs[0], *weight = node->inputs[1];
+    ConvLoops loops = conv_loops(node, &x->type, &node->type, &weight->type);
+    ConvAxes axes = {.x = {-1, -1}};
+    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, false);
+    axes.group = cvm_lower_axis(lowering, "group", loops.groups, false);
+    axes.output = cvm_lower_axis(lowering, "output", loops.group_outputs, false);
+    axes.y[0] = cvm_lower_axis(lowering, "y", loops.y_size[0], false);
+    axes.y[1] = cvm_lower_axis(lowering, "x", loops.y_size[1], false);
+    axes.lane = lane_axis(lowering, loops.lanes, false);
+    axes.input = cvm_lower_axis(lowering, "input", loops.group_inputs, true);
+    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], true);
+    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], true);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, x, false);
+    kernel->b = cvm_lower_buffer(lowering, weight, false);
+    conv_strides(lowering, &loops, &axes, kernel->a, -1, kernel->b);
+    add_input_windows(kernel, &loops, axes.y, axes.tap);
+    cvm_lower_output(lowering, axes.n, loops.y.dims[0], 0);
+    cvm_lower_output(lowering, axes.group, loops.group_outputs * loops.y.dims[1],
+                     loops.group_outputs);
+    cvm_lower_output(lowering, axes.output, loops.y.dims[1], 1);
+    cvm_lower_output(lowering, axes.y[0], loops.y.dims[2], 0);
+    cvm_lower_output(lowering, axes.y[1], loops.y.dims[3], 0);
+    cvm_lower_output(lowering, axes.lane, 1, 0);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
+
+void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *dy = node->inputs[0], *weight = node->inputs[1];
+    ConvLoops loops = conv_loops(node, &node->type, &dy->type, &weight->type);
+    ConvAxes axes = {.y = {-1, -1}};
+    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, false);
+    axes.group = cvm_lower_axis(lowering, "group", loops.groups, false);
+    axes.input = cvm_lower_axis(lowering, "input", loops.group_inputs, false);
+    axes.x[0] = cvm_lower_axis(lowering, "y", loops.x_size[0], false);
+    axes.x[1] = cvm_lower_axis(lowering, "x", loops.x_size[1], false);
+    axes.lane = lane_axis(lowering, loops.lanes, false);
+    axes.output = cvm_lower_axis(lowering, "output", loops.group_outputs, true);
+    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], true);
+    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], true);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, dy, false);
+    kernel->b = cvm_lower_buffer(lowering, weight, false);
+    conv_strides(lowering, &loops, &axes, -1, kernel->a, kernel->b);
+    for (int i = 0; i < 2; i++) /* y = (x + pad - tap * dilation) / stride, where that is whole */
+        kernel->windows[kernel->window_count++] = (CvmWindow){
+            .position = axes.x[i],
+            .tap = axes.tap[i],
+            .position_scale = 1,
+            .tap_scale = -loops.dilation[i],
+            .offset = loops.pad[i],
+            .divisor = loops.stride[i],
+            .extent = loops.y_size[i],
+            .stride = loops.y.dims[2 + i],
+        };
+    cvm_lower_output(lowering, axes.n, loops.x.dims[0], 0);
+    cvm_lower_output(lowering, axes.group, loops.group_inputs * loops.x.dims[1],
+                     loops.group_inputs);
+    cvm_lower_output(lowering, axes.input, loops.x.dims[1], 1);
+    cvm_lower_output(lowering, axes.x[0], loops.x.dims[2], 0);
+    cvm_lower_output(lowering, axes.x[1], loops.x.dims[3], 0);
+    cvm_lower_output(lowering, axes.lane, 1, 0);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
+
+void conv_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
+    ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
+    int64_t taps = loops.kernel[0] * loops.kernel[1];
+    ConvAxes axes = {.x = {-1, -1}};
+    axes.group = cvm_lower_axis(lowering, "group", loops.groups, false);
+    axes.output = cvm_lower_axis(lowering, "output", loops.group_outputs, false);
+    axes.input = cvm_lower_axis(lowering, "input", loops.group_inputs, false);
+    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], false);
+    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], false);
+    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, true);
+    axes.y[0] = cvm_lower_axis(lowering, "y", loops.y_size[0], true);
+    axes.y[1] = cvm_lower_axis(lowering, "x", loops.y_size[1], true);
+    axes.lane = lane_axis(lowering, loops.lanes, true);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, x, false);
+    kernel->b = cvm_lower_buffer(lowering, dy, false);
+    conv_strides(lowering, &loops, &axes, kernel->a, kernel->b, -1);
+    add_input_windows(kernel, &loops, axes.y, axes.tap);
+    cvm_lower_output(lowering, axes.group, loops.group_outputs * loops.group_inputs * taps, 0);
+    cvm_lower_output(lowering, axes.output, loops.group_inputs * taps, 0);
+    cvm_lower_output(lowering, axes.input, taps, 0);
+    cvm_lower_output(lowering, axes.tap[0], loops.kernel[1], 0);
+    cvm_lower_output(lowering, axes.tap[1], 1, 0);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}

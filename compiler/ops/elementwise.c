@@ -1,0 +1,73 @@
+/* Sums, multiples and repetitions, element by element. */
+#include "compiler/ops/common.h"
+
+CvmNode *add_build(CvmLayer *layer) {
+    CvmNode *operands[] = {cvm_layer_argument(layer, "a")->tensor,
+                           cvm_layer_argument(layer, "b")->tensor};
+    char a[96], b[96];
+    if (!cvm_shape_equal(&operands[0]->type.shape, &operands[1]->type.shape))
+        return cvm_layer_refuse(layer, 1227, "give both the same channels, height and width",
+                                "add needs two tensors of one shape, and these are %s and %s",
+                                cvm_picture_text(operands[0], a, sizeof a),
+                                cvm_picture_text(operands[1], b, sizeof b));
+    return cvm_layer_add(layer, CVM_OP_ADD, operands, 2, NULL);
+}
+
+bool expand_infer(CvmNode *node, CvmDiag *diag) {
+    if (!cvm_check_operand(node, 0, 0, diag))
+        return false;
+    return cvm_set_type(node, (CvmShape){1, {cvm_node_int(node, "count")}}, NULL, diag);
+}
+
+void add_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
+    cvm_autodiff_give(autodiff, node->inputs[0], dy);
+    cvm_autodiff_give(autodiff, node->inputs[1], dy);
+}
+
+void scale_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
+    cvm_autodiff_give(autodiff, node->inputs[0],
+                      cvm_autodiff_add(autodiff, CVM_OP_SCALE, &dy, 1, node->attributes));
+}
+
+/* --- references --- */
+
+void add_reference(const CvmNode *node, const void *const *operands, void *output) {
+    const float *a = operands[0], *b = operands[1];
+    float *y = output;
+    for (int64_t i = 0; i < cvm_count(node); i++)
+        y[i] = a[i] + b[i];
+}
+
+void scale_reference(const CvmNode *node, const void *const *operands, void *output) {
+    float factor = (float)cvm_node_attribute(node, "factor")->real;
+    const float *x = operands[0];
+    float *y = output;
+    for (int64_t i = 0; i < cvm_count(node); i++)
+        y[i] = factor * x[i];
+}
+
+void expand_reference(const CvmNode *node, const void *const *operands, void *output) {
+    float *y = output;
+    for (int64_t i = 0; i < cvm_count(node); i++)
+        y[i] = *(const float *)operands[0];
+}
+
+/* --- kernels --- */
+
+void add_lower(CvmLowering *lowering, const CvmNode *node) {
+    cvm_lower_value(lowering, node,
+                    cvm_expr(lowering, CVM_EXPR_ADD, cvm_lower_operand(lowering, node, 0),
+                             cvm_lower_operand(lowering, node, 1), NULL));
+}
+
+void scale_lower(CvmLowering *lowering, const CvmNode *node) {
+    const CvmExpr *factor =
+        cvm_expr_constant(lowering, cvm_node_attribute(node, "factor")->real);
+    cvm_lower_value(lowering, node,
+                    cvm_expr(lowering, CVM_EXPR_MULTIPLY, cvm_lower_operand(lowering, node, 0),
+                             factor, NULL));
+}
+
+void expand_lower(CvmLowering *lowering, const CvmNode *node) {
+    cvm_lower_value(lowering, node, cvm_lower_operand(lowering, node, 0));
+}

@@ -1,0 +1,195 @@
+/* The fully connected layer over vectors [n, i] with weights [f, i], and its gradients:
+ *
+ *   y[n, f] = sum over i of x[n, i] w[f, i]
+ *   dx[n, i] = sum over f of dy[n, f] w[f, i]
+ *   dw[f, i] = sum over n of dy[n, f] x[n, i] */
+#include "compiler/ops/common.h"
+
+#include <math.h>
+
+CvmNode *linear_build(CvmLayer *layer) {
+    if (!cvm_layer_has_input(layer))
+        return NULL;
+    const CvmShape *in = &layer->input->type.shape;
+    if (in->rank != 2)
+        return cvm_layer_needs_vector(layer);
+    int64_t features = cvm_layer_argument(layer, "features")->integers[0];
+    if (features < 1)
+        return cvm_layer_refuse(layer, 1223, "give a number of 1 or more",
+                                "linear's features count from 1");
+    double bound = 1 / sqrt((double)in->sizes[1]);
+    CvmShape weights = {2, {features, in->sizes[1]}};
+    CvmNode *operands[] = {layer->input, cvm_layer_parameter(layer, "weight", weights, bound, 0)};
+    CvmNode *y = operands[1] ? cvm_layer_add(layer, CVM_OP_LINEAR, operands, 2, NULL) : NULL;
+    bool bias = cvm_layer_argument(layer, "bias")->integers[0];
+    return y && bias ? cvm_layer_bias(layer, y, features, bound) : y;
+}
+
+/* x or dy [n, k], and the weights [f, i] of which axis `weight_axis` must be k long. */
+static bool check_product(const CvmNode *node, int weight_axis, CvmDiag *diag) {
+    if (!cvm_check_operand(node, 0, 2, diag) || !cvm_check_operand(node, 1, 2, diag) ||
+        !cvm_check_plain(node, 1, diag))
+        return false;
+    if (node->inputs[0]->type.shape.sizes[1] != node->inputs[1]->type.shape.sizes[weight_axis])
+        return cvm_refuse_operands(node, diag, "has a vector that is not as long as its weights");
+    return true;
+}
+
+bool linear_infer(CvmNode *node, CvmDiag *diag) {
+    if (!check_product(node, 1, diag))
+        return false;
+    CvmShape shape = {2, {node->inputs[0]->type.shape.sizes[0], node->inputs[1]->type.shape.sizes[0]}};
+    return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
+}
+
+bool linear_grad_input_infer(CvmNode *node, CvmDiag *diag) {
+    if (!check_product(node, 0, diag))
+        return false;
+    CvmShape shape = {2, {node->inputs[0]->type.shape.sizes[0], node->inputs[1]->type.shape.sizes[1]}};
+    return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
+}
+
+bool linear_grad_weight_infer(CvmNode *node, CvmDiag *diag) {
+    if (!cvm_check_operand(node, 0, 2, diag) || !cvm_check_operand(node, 1, 2, diag) ||
+        !cvm_check_layouts(node, 0, 1, diag))
+        return false;
+    const int64_t *x = node->inputs[0]->type.shape.sizes, *dy = node->inputs[1]->type.shape.sizes;
+    if (x[0] != dy[0])
+        return cvm_refuse_operands(node, diag, "has operands of two batch sizes");
+    return cvm_set_type(node, (CvmShape){2, {dy[1], x[1]}}, NULL, diag);
+}
+
+void linear_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
+    CvmNode *x = node->inputs[0], *weight = node->inputs[1];
+    CvmNode *for_x[] = {dy, weight}, *for_weight[] = {x, dy};
+    if (cvm_autodiff_wants(autodiff, x))
+        cvm_autodiff_give(autodiff, x,
+                          cvm_autodiff_add(autodiff, CVM_OP_LINEAR_GRAD_INPUT, for_x, 2, NULL));
+    if (cvm_autodiff_wants(autodiff, weight))
+        cvm_autodiff_give(
+            autodiff, weight,
+            cvm_autodiff_add(autodiff, CVM_OP_LINEAR_GRAD_WEIGHT, for_weight, 2, NULL));
+}
+
+/* Every weight meets every vector of the batch in one multiply-add. */
+CvmCost linear_cost(const CvmNode *node) {
+    double batch = (double)node->type.shape.sizes[0];
+    return (CvmCost){2 * batch * (double)cvm_count(node->inputs[1]), cvm_traffic(node)};
+}
+
+CvmCost linear_grad_weight_cost(const CvmNode *node) {
+    double batch = (double)node->inputs[0]->type.shape.sizes[0];
+    return (CvmCost){2 * batch * (double)cvm_count(node), cvm_traffic(node)};
+}
+
+/* result[r, c] = sum over k of a[r ar + k ak] b[c bc + k bk] */
+typedef struct Matrices {
+    const float *a, *b;
+    int64_t rows, columns, depth;
+    int64_t a_row, a_depth, b_column, b_depth;
+} Matrices;
+
+static void multiply(const Matrices *m, float *output) {
+    for (int64_t r = 0; r < m->rows; r++)
+        for (int64_t c = 0; c < m->columns; c++) {
+            double sum = 0;
+            for (int64_t k = 0; k < m->depth; k++)
+                sum += (double)m->a[r * m->a_row + k * m->a_depth] *
+                       m->b[c * m->b_column + k * m->b_depth];
+            output[r * m->columns + c] = (float)sum;
+        }
+}
+
+void linear_reference(const CvmNode *node, const void *const *operands, void *output) {
+    int64_t inputs = node->inputs[0]->type.shape.sizes[1];
+    multiply(&(Matrices){operands[0], operands[1], node->type.shape.sizes[0],
+                         node->type.shape.sizes[1], inputs, inputs, 1, inputs, 1},
+             output);
+}
+
+void linear_grad_input_reference(const CvmNode *node, const void *const *operands, void *output) {
+    int64_t features = node->inputs[0]->type.shape.sizes[1], inputs = node->type.shape.sizes[1];
+    multiply(&(Matrices){operands[0], operands[1], node->type.shape.sizes[0], inputs, features,
+                         features, 1, 1, inputs},
+             output);
+}
+
+void linear_grad_weight_reference(const CvmNode *node, const void *const *operands, void *output) {
+    int64_t features = node->type.shape.sizes[0], inputs = node->type.shape.sizes[1];
+    multiply(&(Matrices){operands[1], operands[0], features, inputs,
+                         node->inputs[0]->type.shape.sizes[0], 1, features, 1, inputs},
+             output);
+}
+
+/* --- kernels --- */
+
+/* The batch as loops: blocks of pictures, and their lanes in the batch-blocked layout (else -1). */
+typedef struct BatchAxes {
+    int n, lane;
+} BatchAxes;
+
+static BatchAxes batch_axes(CvmLowering *lowering, const CvmType *type, bool reduce) {
+    bool blocked = type->layout == CVM_LAYOUT_BATCH;
+    int64_t lanes = blocked ? type->lanes : 1;
+    BatchAxes axes;
+    axes.n = cvm_lower_axis(lowering, "n", type->shape.sizes[0] / lanes, reduce);
+    axes.lane = blocked ? cvm_lower_axis(lowering, "lane", lanes, reduce) : -1;
+    return axes;
+}
+
+/* Steps of a [n, features] operand along the batch and along the loop over its features. */
+static void vector_strides(CvmLowering *lowering, int buffer, const CvmType *type, BatchAxes batch,
+                           int features) {
+    CvmStrides strides = cvm_value_strides(type);
+    cvm_lower_stride(lowering, buffer, batch.n, strides.dims[0]);
+    cvm_lower_stride(lowering, buffer, features, strides.dims[1]);
+    if (batch.lane >= 0)
+        cvm_lower_stride(lowering, buffer, batch.lane, 1);
+}
+
+/* y[n, f] = sum over i of x[n, i] w[f, i], and dx[n, i] = sum over f of dy[n, f] w[f, i]: the same
+ * loops with the weight's axes exchanged. */
+static void lower_product(CvmLowering *lowering, const CvmNode *node, bool transposed) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *x = node->inputs[0], *weight = node->inputs[1];
+    int64_t columns = weight->type.shape.sizes[1];
+    BatchAxes batch = batch_axes(lowering, &node->type, false);
+    int output = cvm_lower_axis(lowering, "output", node->type.shape.sizes[1], false);
+    int input = cvm_lower_axis(lowering, "input", x->type.shape.sizes[1], true);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, x, false);
+    kernel->b = cvm_lower_buffer(lowering, weight, false);
+    vector_strides(lowering, kernel->a, &x->type, batch, input);
+    cvm_lower_stride(lowering, kernel->b, output, transposed ? 1 : columns);
+    cvm_lower_stride(lowering, kernel->b, input, transposed ? columns : 1);
+    CvmStrides result = cvm_value_strides(&node->type);
+    cvm_lower_output(lowering, batch.n, result.dims[0], 0);
+    cvm_lower_output(lowering, output, result.dims[1], 1);
+    cvm_lower_output(lowering, batch.lane, 1, 0);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
+
+void linear_lower(CvmLowering *lowering, const CvmNode *node) {
+    lower_product(lowering, node, false);
+}
+
+void linear_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
+    lower_product(lowering, node, true);
+}
+
+/* dw[f, i] = sum over n of dy[n, f] x[n, i] */
+void linear_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
+    int output = cvm_lower_axis(lowering, "output", node->type.shape.sizes[0], false);
+    int input = cvm_lower_axis(lowering, "input", node->type.shape.sizes[1], false);
+    BatchAxes batch = batch_axes(lowering, &x->type, true);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, x, false);
+    kernel->b = cvm_lower_buffer(lowering, dy, false);
+    vector_strides(lowering, kernel->a, &x->type, batch, input);
+    vector_strides(lowering, kernel->b, &dy->type, batch, output);
+    cvm_lower_output(lowering, output, node->type.shape.sizes[1], 0);
+    cvm_lower_output(lowering, input, 1, 0);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}

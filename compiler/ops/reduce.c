@@ -1,0 +1,91 @@
+/* Sums to a smaller shape: the gradient of a bias (over everything but the channels) and the mean of
+ * all elements (a loss over its batch). */
+#include "compiler/ops/common.h"
+
+bool bias_grad_infer(CvmNode *node, CvmDiag *diag) {
+    int rank = node->inputs[0]->type.shape.rank == 4 ? 4 : 2;
+    if (!cvm_check_operand(node, 0, rank, diag))
+        return false;
+    return cvm_set_type(node, (CvmShape){1, {node->inputs[0]->type.shape.sizes[1]}}, NULL, diag);
+}
+
+bool mean_infer(CvmNode *node, CvmDiag *diag) {
+    if (!cvm_check_operand(node, 0, -1, diag) || !cvm_check_plain(node, 0, diag))
+        return false;
+    return cvm_set_type(node, (CvmShape){0}, NULL, diag);
+}
+
+/* Every element takes part equally: dx = dy / count. */
+void mean_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
+    CvmNode *x = node->inputs[0];
+    CvmAttribute share = {.real = 1.0 / (double)cvm_count(x)};
+    CvmAttribute count = {.integers = {cvm_count(x)}};
+    CvmNode *scaled = cvm_autodiff_add(autodiff, CVM_OP_SCALE, &dy, 1, &share);
+    cvm_autodiff_give(autodiff, x, cvm_autodiff_add(autodiff, CVM_OP_EXPAND, &scaled, 1, &count));
+}
+
+CvmCost reduce_cost(const CvmNode *node) {
+    return (CvmCost){(double)cvm_count(node->inputs[0]), cvm_traffic(node)};
+}
+
+/* --- references --- */
+
+void bias_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
+    const CvmShape *shape = &node->inputs[0]->type.shape;
+    int64_t channels = shape->sizes[1], pixels = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
+    const float *dy = operands[0];
+    float *sums = output;
+    for (int64_t c = 0; c < channels; c++) {
+        double sum = 0;
+        for (int64_t n = 0; n < shape->sizes[0]; n++)
+            for (int64_t i = 0; i < pixels; i++)
+                sum += dy[(n * channels + c) * pixels + i];
+        sums[c] = (float)sum;
+    }
+}
+
+void mean_reference(const CvmNode *node, const void *const *operands, void *output) {
+    const float *x = operands[0];
+    int64_t count = cvm_count(node->inputs[0]);
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += x[i];
+    *(float *)output = (float)(sum / (double)count);
+}
+
+/* --- kernels --- */
+
+void bias_grad_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmType *type = &node->inputs[0]->type;
+    const CvmShape *shape = &type->shape;
+    bool blocked = type->layout == CVM_LAYOUT_BATCH;
+    int64_t lanes = blocked ? type->lanes : 1;
+    CvmStrides strides = cvm_value_strides(type);
+    kernel->combine = CVM_COMBINE_SUM;
+    kernel->a = cvm_lower_buffer(lowering, node->inputs[0], false);
+    int c = cvm_lower_axis(lowering, "c", shape->sizes[1], false);
+    int n = cvm_lower_axis(lowering, "n", shape->sizes[0] / lanes, true);
+    cvm_lower_stride(lowering, kernel->a, c, strides.dims[1]);
+    cvm_lower_stride(lowering, kernel->a, n, strides.dims[0]);
+    if (shape->rank == 4) { /* a plane's pixels lie in one run */
+        int pixel = cvm_lower_axis(lowering, "pixel", shape->sizes[2] * shape->sizes[3], true);
+        cvm_lower_stride(lowering, kernel->a, pixel, strides.dims[3]);
+    }
+    if (blocked)
+        cvm_lower_stride(lowering, kernel->a, cvm_lower_axis(lowering, "lane", lanes, true), 1);
+    cvm_lower_output(lowering, c, 1, 1);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
+
+void mean_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    int64_t count = 1;
+    cvm_shape_count(&node->inputs[0]->type.shape, &count);
+    kernel->combine = CVM_COMBINE_SUM;
+    kernel->a = cvm_lower_buffer(lowering, node->inputs[0], false);
+    cvm_lower_stride(lowering, kernel->a, cvm_lower_axis(lowering, "i", count, true), 1);
+    const CvmExpr *sum = cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL);
+    const CvmExpr *share = cvm_expr_constant(lowering, 1.0 / (double)count);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_MULTIPLY, sum, share, NULL));
+}

@@ -1,0 +1,328 @@
+/* Generated code against the references of compiler/ops, op by op: plain and batch-blocked layouts,
+ * with and without fusion, for every vector width this machine can run, over shapes that do not
+ * divide into blocks. */
+#include "compiler/graph/evaluate.h"
+#include "compiler/graph/op.h"
+#include "tests/support/compiled.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static CvmArena *arena;
+static CvmDiag diag;
+static const CvmOrigin nowhere = {.name = "x"};
+
+static CvmShape shape4(int64_t n, int64_t c, int64_t h, int64_t w) {
+    return (CvmShape){4, {n, c, h, w}};
+}
+
+static CvmShape shape2(int64_t n, int64_t c) {
+    return (CvmShape){2, {n, c}};
+}
+
+static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
+    return cvm_graph_input(graph, name, CVM_F32, shape, nowhere);
+}
+
+static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
+                    CvmNode *a, CvmNode *b, CvmNode *c) {
+    CvmNode *inputs[] = {a, b, c};
+    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &diag);
+    if (!node) {
+        cvm_diag_print(&diag, stderr);
+        fail_msg("%s", "the graph of a test does not hold");
+    }
+    return node;
+}
+
+/* Values in about [-1, 1], the same on every machine. Labels for i32. */
+static const void *values_of(void *context, const CvmNode *node) {
+    (void)context;
+    int64_t count;
+    assert_true(cvm_shape_count(&node->type.shape, &count));
+    float *values = cvm_arena_array(arena, (size_t)count, 4);
+    uint32_t state = 12345;
+    for (const char *letter = node->origin.name; *letter; letter++)
+        state = state * 31 + (unsigned char)*letter;
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        if (node->type.dtype == CVM_I32)
+            ((int32_t *)values)[i] = (int32_t)(state >> 16) % 7;
+        else
+            values[i] = (float)((int32_t)(state >> 8) % 2001 - 1000) / 1000.0f;
+    }
+    return values;
+}
+
+static void compare(const char *what, const char *cpu, const float *expected, const float *got,
+                    int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (!(fabsf(expected[i] - got[i]) <= 1e-4f + 1e-4f * fabsf(expected[i])))
+            fail_msg("%s for %s: element %lld is %.9g, and the reference gives %.9g", what, cpu,
+                     (long long)i, (double)got[i], (double)expected[i]);
+}
+
+/* Compiles the graph as it is for every CPU and compares every output with the reference's. */
+static void check(CvmGraph *graph, const char *what, const char *passes) {
+    for (const char *const *cpu = compiled_cpus(); *cpu; cpu++) {
+        CvmValues expected = cvm_evaluate(graph, arena, values_of, NULL);
+        CvmGraph *copy = cvm_graph_copy(graph, arena);
+        Compiled compiled = compiled_open(copy, passes, *cpu, 2);
+        for (int i = 0; i < graph->node_count; i++) {
+            const CvmNode *node = graph->nodes[i];
+            int64_t count;
+            cvm_shape_count(&node->type.shape, &count);
+            if (node->op == CVM_OP_INPUT || node->op == CVM_OP_PARAMETER)
+                compiled_set(&compiled, node->origin.name, values_of(NULL, node), count);
+        }
+        compiled_run(&compiled);
+        for (int i = 0; i < graph->output_count; i++) {
+            const CvmNamedValue *output = &graph->outputs[i];
+            int64_t count;
+            cvm_shape_count(&output->value->type.shape, &count);
+            compare(what, *cpu, expected.data[output->value->id],
+                    compiled_output(&compiled, output->name), count);
+        }
+        compiled_close(&compiled);
+    }
+}
+
+typedef struct ConvCase {
+    const char *name;
+    int64_t n, channels, h, w, outputs, kernel[2], stride[2], pad[4], dilation[2], groups;
+} ConvCase;
+
+static const ConvCase conv_cases[] = {
+    {"3x3", 2, 5, 9, 7, 11, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {"5x5 wide", 16, 1, 6, 29, 6, {5, 5}, {1, 1}, {2, 2, 2, 2}, {1, 1}, 1},
+    {"3x3 stride 2", 3, 4, 11, 14, 6, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 1},
+    {"stride 3 of 2", 1, 3, 13, 13, 4, {2, 2}, {3, 3}, {0, 0, 0, 0}, {1, 1}, 1},
+    {"11x11 stride 4", 1, 3, 31, 31, 7, {11, 11}, {4, 4}, {2, 2, 2, 2}, {1, 1}, 1},
+    {"groups", 2, 8, 6, 6, 12, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 4},
+    {"depthwise", 2, 6, 8, 8, 6, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 6},
+    {"dilation", 2, 3, 15, 12, 5, {3, 3}, {1, 1}, {2, 2, 2, 2}, {2, 2}, 1},
+    {"dilation and stride", 2, 3, 15, 12, 5, {3, 2}, {2, 3}, {1, 2, 3, 0}, {3, 2}, 1},
+    {"1x1", 2, 33, 5, 5, 17, {1, 1}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {"uneven pads", 1, 2, 7, 9, 3, {4, 2}, {1, 1}, {0, 1, 3, 0}, {1, 1}, 1},
+    {"one pixel out", 2, 3, 5, 5, 4, {5, 5}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {"more taps than are unrolled", 1, 2, 22, 22, 3, {20, 20}, {1, 1}, {3, 3, 3, 3}, {1, 1}, 1},
+};
+
+static void conv_attributes(const ConvCase *c, CvmAttribute *attributes) {
+    memset(attributes, 0, CVM_MAX_ATTRIBUTES * sizeof *attributes);
+    memcpy(attributes[0].integers, c->stride, sizeof c->stride);
+    memcpy(attributes[1].integers, c->pad, sizeof c->pad);
+    memcpy(attributes[2].integers, c->dilation, sizeof c->dilation);
+    attributes[3].integers[0] = c->groups;
+}
+
+static CvmNode *relayout(CvmGraph *graph, CvmNode *x, int64_t lanes) {
+    CvmAttribute attribute = {.integers = {lanes}};
+    return add(graph, CVM_OP_RELAYOUT, &attribute, 1, x, NULL, NULL);
+}
+
+/* Forward and both gradients; lanes > 0: batch-blocked by it. */
+static CvmGraph *conv_graph(const ConvCase *c, int64_t lanes) {
+    CvmGraph *graph = cvm_graph_create(arena, "conv");
+    int64_t n = lanes ? lanes * 2 : c->n;
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES];
+    conv_attributes(c, attributes);
+    CvmNode *x = input(graph, "x", shape4(n, c->channels, c->h, c->w));
+    CvmNode *weight = input(
+        graph, "weight", shape4(c->outputs, c->channels / c->groups, c->kernel[0], c->kernel[1]));
+    CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
+    CvmNode *y = add(graph, CVM_OP_CONV, attributes, 2, inside, weight, NULL);
+    CvmNode *dy = input(graph, "dy", y->type.shape);
+    CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
+    attributes[4].integers[0] = c->h;
+    attributes[4].integers[1] = c->w;
+    CvmNode *dx = add(graph, CVM_OP_CONV_GRAD_INPUT, attributes, 2, dy_inside, weight, NULL);
+    memcpy(attributes[4].integers, c->kernel, sizeof c->kernel);
+    CvmNode *dw = add(graph, CVM_OP_CONV_GRAD_WEIGHT, attributes, 2, inside, dy_inside, NULL);
+    cvm_graph_output(graph, "y", lanes ? relayout(graph, y, 0) : y);
+    cvm_graph_output(graph, "dx", lanes ? relayout(graph, dx, 0) : dx);
+    cvm_graph_output(graph, "dw", dw);
+    cvm_graph_output(graph, "db", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy_inside, NULL, NULL));
+    return graph;
+}
+
+static void test_conv(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof conv_cases / sizeof conv_cases[0]; i++)
+        check(conv_graph(&conv_cases[i], 0), conv_cases[i].name, "none");
+}
+
+static void test_conv_batch_blocked(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof conv_cases / sizeof conv_cases[0]; i += 2)
+        for (int64_t lanes = 4; lanes <= cvm_target_lanes("host"); lanes *= 2)
+            check(conv_graph(&conv_cases[i], lanes), conv_cases[i].name, "none");
+}
+
+static void test_linear(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {{1, 400, 120}, {5, 77, 31}, {64, 84, 10}, {3, 1, 1}, {7, 17, 33}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        int64_t n = sizes[i][0], in = sizes[i][1], out = sizes[i][2];
+        CvmGraph *graph = cvm_graph_create(arena, "linear");
+        CvmNode *x = input(graph, "x", shape2(n, in)), *dy = input(graph, "dy", shape2(n, out));
+        CvmNode *weight = input(graph, "weight", shape2(out, in));
+        cvm_graph_output(graph, "y", add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL));
+        cvm_graph_output(graph, "dx",
+                         add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
+        cvm_graph_output(graph, "dw",
+                         add(graph, CVM_OP_LINEAR_GRAD_WEIGHT, NULL, 2, x, dy, NULL));
+        cvm_graph_output(graph, "db", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy, NULL, NULL));
+        check(graph, "linear", "none");
+    }
+}
+
+typedef struct PoolCase {
+    int64_t kernel[2], stride[2], pad[4];
+} PoolCase;
+
+static void pool_graph(CvmGraph *graph, const PoolCase *c, int64_t lanes) {
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{{0}}};
+    memcpy(attributes[0].integers, c->kernel, sizeof c->kernel);
+    memcpy(attributes[1].integers, c->stride, sizeof c->stride);
+    memcpy(attributes[2].integers, c->pad, sizeof c->pad);
+    CvmNode *x = input(graph, "x", shape4(lanes ? lanes : 2, 3, 13, 11));
+    CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
+    CvmNode *largest = add(graph, CVM_OP_MAXPOOL, attributes, 1, inside, NULL, NULL);
+    CvmNode *mean = add(graph, CVM_OP_AVGPOOL, attributes, 1, inside, NULL, NULL);
+    CvmNode *dy = input(graph, "dy", mean->type.shape);
+    CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
+    CvmNode *dmax = add(graph, CVM_OP_MAXPOOL_GRAD, attributes, 2, dy_inside, inside, NULL);
+    attributes[3].integers[0] = 13;
+    attributes[3].integers[1] = 11;
+    CvmNode *dmean = add(graph, CVM_OP_AVGPOOL_GRAD, attributes, 1, dy_inside, NULL, NULL);
+    CvmNode *results[] = {largest, mean, dmax, dmean};
+    static const char *const names[] = {"maxpool", "avgpool", "maxpool_grad", "avgpool_grad"};
+    for (int i = 0; i < 4; i++)
+        cvm_graph_output(graph, names[i], lanes ? relayout(graph, results[i], 0) : results[i]);
+}
+
+static void test_pool(void **state) {
+    (void)state;
+    static const PoolCase cases[] = {
+        {{2, 2}, {2, 2}, {0, 0, 0, 0}}, {{3, 3}, {2, 2}, {0, 0, 0, 0}},
+        {{3, 3}, {2, 2}, {1, 1, 1, 1}}, {{2, 3}, {3, 4}, {0, 0, 0, 0}},
+        {{13, 11}, {1, 1}, {0, 0, 0, 0}}, {{1, 1}, {1, 1}, {0, 0, 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int64_t lanes = 0; lanes <= cvm_target_lanes("host"); lanes = lanes ? lanes * 2 : 4) {
+            CvmGraph *graph = cvm_graph_create(arena, "pool");
+            pool_graph(graph, &cases[i], lanes);
+            check(graph, "pooling", "none");
+        }
+}
+
+static void test_pointwise(void **state) {
+    (void)state;
+    for (int64_t count = 1; count <= 150; count = count * 2 + 3) {
+        CvmGraph *graph = cvm_graph_create(arena, "pointwise");
+        CvmNode *x = input(graph, "x", shape2(3, count)), *y = input(graph, "y", shape2(3, count));
+        CvmNode *bias = input(graph, "bias", (CvmShape){1, {count}});
+        static const CvmOp one[] = {CVM_OP_RELU, CVM_OP_TANH, CVM_OP_SIGMOID};
+        static const CvmOp two[] = {CVM_OP_RELU_GRAD, CVM_OP_TANH_GRAD, CVM_OP_SIGMOID_GRAD,
+                                    CVM_OP_ADD};
+        for (int i = 0; i < 3; i++)
+            cvm_graph_output(graph, cvm_op_info(one[i])->name,
+                             add(graph, one[i], NULL, 1, x, NULL, NULL));
+        for (int i = 0; i < 4; i++)
+            cvm_graph_output(graph, cvm_op_info(two[i])->name,
+                             add(graph, two[i], NULL, 2, x, y, NULL));
+        cvm_graph_output(graph, "bias", add(graph, CVM_OP_BIAS, NULL, 2, x, bias, NULL));
+        check(graph, "pointwise", "none");
+        check(graph, "pointwise, fused", "default");
+    }
+}
+
+static void test_rows(void **state) {
+    (void)state;
+    static const int64_t classes[] = {7, 10, 16, 37, 64, 1000};
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        CvmGraph *graph = cvm_graph_create(arena, "rows");
+        CvmNode *x = input(graph, "x", shape2(5, classes[i]));
+        CvmNode *dy = input(graph, "dy", shape2(5, classes[i]));
+        CvmNode *row = input(graph, "row", (CvmShape){1, {5}});
+        CvmNode *target =
+            cvm_graph_input(graph, "target", CVM_I32, (CvmShape){1, {5}}, nowhere);
+        CvmNode *soft = add(graph, CVM_OP_SOFTMAX, NULL, 1, x, NULL, NULL);
+        CvmNode *log = add(graph, CVM_OP_LOG_SOFTMAX, NULL, 1, x, NULL, NULL);
+        CvmNode *nll = add(graph, CVM_OP_NLL, NULL, 2, log, target, NULL);
+        CvmAttribute count = {.integers = {classes[i]}};
+        CvmNode *spread = add(graph, CVM_OP_NLL_GRAD, &count, 2, row, target, NULL);
+        cvm_graph_output(graph, "softmax", soft);
+        cvm_graph_output(graph, "softmax_grad",
+                         add(graph, CVM_OP_SOFTMAX_GRAD, NULL, 2, dy, soft, NULL));
+        cvm_graph_output(graph, "nll", nll);
+        cvm_graph_output(graph, "mean", add(graph, CVM_OP_MEAN, NULL, 1, nll, NULL, NULL));
+        cvm_graph_output(graph, "log_softmax_grad",
+                         add(graph, CVM_OP_LOG_SOFTMAX_GRAD, NULL, 2, spread, log, NULL));
+        check(graph, "rows", "none");
+        check(graph, "rows, fused", "default");
+    }
+}
+
+/* A value far from zero must not overflow, and NaN must come through. */
+static void test_extremes(void **state) {
+    (void)state;
+    const float x[] = {-1e30f, -200, -90, -1e-8f, 0, 1e-8f, 88, 90, 200, 1e30f, NAN};
+    enum { COUNT = sizeof x / sizeof x[0] };
+    for (const char *const *cpu = compiled_cpus(); *cpu; cpu++) {
+        CvmGraph *graph = cvm_graph_create(arena, "extremes");
+        CvmNode *in = input(graph, "x", (CvmShape){1, {COUNT}});
+        cvm_graph_output(graph, "tanh", add(graph, CVM_OP_TANH, NULL, 1, in, NULL, NULL));
+        cvm_graph_output(graph, "sigmoid", add(graph, CVM_OP_SIGMOID, NULL, 1, in, NULL, NULL));
+        cvm_graph_output(graph, "relu", add(graph, CVM_OP_RELU, NULL, 1, in, NULL, NULL));
+        Compiled compiled = compiled_open(graph, "none", *cpu, 1);
+        compiled_set(&compiled, "x", x, COUNT);
+        compiled_run(&compiled);
+        for (int i = 0; i < COUNT; i++) {
+            float tanh = compiled_output(&compiled, "tanh")[i];
+            float sigmoid = compiled_output(&compiled, "sigmoid")[i];
+            float relu = compiled_output(&compiled, "relu")[i];
+            if (isnan(x[i])) {
+                assert_true(isnan(tanh) && isnan(sigmoid) && isnan(relu));
+                continue;
+            }
+            assert_true(fabsf(tanh - tanhf(x[i])) <= 2e-7f);
+            assert_true(fabsf(sigmoid - (float)(1 / (1 + exp(-(double)x[i])))) <= 2e-7f);
+            assert_true(relu == (x[i] > 0 ? x[i] : 0));
+        }
+        compiled_close(&compiled);
+    }
+}
+
+static int set_up(void **state) {
+    (void)state;
+    arena = cvm_arena_create();
+    cvm_diag_init(&diag, arena);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    cvm_arena_free(arena);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_conv, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_conv_batch_blocked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_linear, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pool, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pointwise, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_extremes, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
