@@ -36,7 +36,8 @@ static int remove_idle_updates(const CvmPassContext *context, CvmGraph *graph) {
 }
 
 /* Drops what is not needed; parameters too only when asked. */
-static int sweep(const CvmPassContext *context, CvmGraph *graph, bool parameters) {
+static int sweep(const CvmPassContext *context, CvmGraph *graph, const char *pass,
+                 bool parameters) {
     CvmArena *scratch = cvm_arena_create();
     bool *needed = find_needed(graph, scratch);
     int kept = 0, removed = 0;
@@ -47,7 +48,7 @@ static int sweep(const CvmPassContext *context, CvmGraph *graph, bool parameters
             continue;
         }
         removed++;
-        cvm_remark(context, "dead-code: removed %s", cvm_node_label(node).text);
+        cvm_remark(context, "%s: removed %s", pass, cvm_node_label(node).text);
     }
     graph->node_count = kept;
     cvm_arena_free(scratch);
@@ -56,9 +57,9 @@ static int sweep(const CvmPassContext *context, CvmGraph *graph, bool parameters
 
 int cvm_dead_code(CvmPassContext *context, CvmGraph *graph) {
     int updates = remove_idle_updates(context, graph);
-    return updates + sweep(context, graph, true);
+    return updates + sweep(context, graph, "dead-code", true);
 }
 
 int cvm_drop_unread(CvmPassContext *context, CvmGraph *graph) {
-    return sweep(context, graph, false);
+    return sweep(context, graph, "settle", false);
 }

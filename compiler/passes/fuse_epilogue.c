@@ -66,8 +66,12 @@ static const char *refuse_operand(const Anchor *anchor, const CvmNode *node, int
     return anchor->channels ? NULL : "the kernel does not know its results' channels";
 }
 
-static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor, const CvmNode *tail,
-                               const CvmNode *node) {
+/* members[count] is the candidate, the one before it the tail it reads. */
+static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
+                               CvmNode *const *members, int count) {
+    const CvmNode *tail = members[count - 1], *node = members[count];
+    if (anchor->scatters && !windows_are_separate(members[0]))
+        return "windows overlap, elements are complete only at the end";
     if (node->group != CVM_NO_GROUP)
         return "it has a kernel already";
     if (node->op == CVM_OP_SGD_MOMENTUM || node->op == CVM_OP_SGD_STEP ||
@@ -117,8 +121,8 @@ static bool extend(CvmFusion *fusion, const Anchor *anchor, CvmNode **members, i
     CvmNode *next = find_next(fusion, members[0], tail);
     if (!next)
         return false;
-    const char *why = refuse_node(fusion, anchor, tail, next);
     members[count] = next;
+    const char *why = refuse_node(fusion, anchor, members, count);
     if (!why)
         why = cvm_fusion_try(fusion, members, count + 1);
     if (why)
@@ -138,9 +142,7 @@ int cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph) {
     for (int i = 0; i < graph->node_count; i++) {
         CvmNode *members[MAX_MEMBERS] = {graph->nodes[i]};
         const Anchor *anchor = find_anchor(members[0]);
-        if (!anchor || (anchor->scatters && !windows_are_separate(members[0])))
-            continue;
-        for (int count = 1; count < MAX_MEMBERS; count++)
+        for (int count = 1; anchor && count < MAX_MEMBERS; count++)
             if (!extend(&fusion, anchor, members, count))
                 break;
     }

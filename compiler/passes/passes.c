@@ -118,10 +118,25 @@ static bool finish_pass(const char *name, const CvmPassContext *context, CvmGrap
     return !verify || cvm_graph_verify(graph, context->diag);
 }
 
+/* Trials leave gaps: groups are numbered again in the order in which they run. */
+static void number_groups(CvmGraph *graph) {
+    int open = CVM_NO_GROUP;
+    graph->next_group = 0;
+    for (int i = 0; i < graph->node_count; i++) {
+        int *group = &graph->nodes[i]->group, was = *group;
+        if (was != CVM_NO_GROUP)
+            *group = was == open ? graph->next_group - 1 : graph->next_group++;
+        open = was;
+    }
+}
+
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph) {
     for (int i = 0; i < PASS_COUNT; i++)
         if (choice->enabled[i] &&
             (table[i].run(context, graph) < 0 || !finish_pass(table[i].name, context, graph)))
             return false;
-    return cvm_settle_results(context, graph) >= 0 && finish_pass("settle", context, graph);
+    if (cvm_settle_results(context, graph) < 0 || !finish_pass("settle", context, graph))
+        return false;
+    number_groups(graph);
+    return true;
 }

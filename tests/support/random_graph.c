@@ -84,10 +84,12 @@ static void add_conv(Builder *builder) {
 static void add_pool(Builder *builder) {
     const int64_t *x = builder->value->type.shape.sizes;
     int64_t size = pick(builder, 1, 3), stride = pick(builder, 1, 3);
+    int64_t pad = size > 1 ? pick(builder, 0, 1) : 0;
     if (x[2] < size || x[3] < size)
         return;
-    CvmAttribute attributes[] = {
-        {.integers = {size, size}}, {.integers = {stride, stride}}, {.integers = {0}}};
+    CvmAttribute attributes[] = {{.integers = {size, size}},
+                                 {.integers = {stride, stride}},
+                                 {.integers = {pad, pad, pad, pad}}};
     add(builder, pick(builder, 0, 1) ? CVM_OP_MAXPOOL : CVM_OP_AVGPOOL, NULL, attributes);
 }
 

@@ -4,6 +4,7 @@
 #include "compiler/passes/passes.h"
 #include "compiler/graph/evaluate.h"
 #include "compiler/graph/op.h"
+#include "compiler/kernels/lower.h"
 #include "tests/support/random_graph.h"
 
 #include <math.h>
@@ -202,6 +203,33 @@ static void random_graphs_keep_their_results(void **state) {
     assert_true(blocked > GRAPHS);
 }
 
+/* The limits of fusion are those of kernels. */
+static void every_group_becomes_a_kernel(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= GRAPHS; seed++) {
+        CvmArena *arena = cvm_arena_create();
+        CvmDiag diag;
+        cvm_diag_init(&diag, arena);
+        CvmTestRandom random = {seed * 15485863};
+        CvmGraph *graph = cvm_test_random_graph(&random, arena, &diag);
+        assert_non_null(graph);
+        CvmPassChoice choice = cvm_test_random_passes(&random);
+        CvmPassContext context = {.diag = &diag, .vector_lanes = 2, .verify = true};
+        assert_true(cvm_run_passes(&choice, &context, graph));
+        CvmKernelList kernels;
+        bool lowered = cvm_lower_graph(graph, (CvmTargetShape){2, 16}, arena, &kernels, &diag);
+        if (!lowered) {
+            cvm_diag_print(&diag, stderr);
+            cvm_graph_print(graph, false, stderr);
+        }
+        assert_true(lowered);
+        for (int i = 0; i < kernels.count; i++)
+            assert_true(kernels.kernels[i]->form != CVM_KERNEL_REDUCE ||
+                        kernels.kernels[i]->result_count > 0);
+        cvm_arena_free(arena);
+    }
+}
+
 static void running_the_passes_again_changes_nothing(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= GRAPHS / 10; seed++) {
@@ -229,6 +257,7 @@ int main(void) {
         cmocka_unit_test(a_list_of_names_stands_for_itself),
         cmocka_unit_test(unknown_passes_are_reported),
         cmocka_unit_test(random_graphs_keep_their_results),
+        cmocka_unit_test(every_group_becomes_a_kernel),
         cmocka_unit_test(running_the_passes_again_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
