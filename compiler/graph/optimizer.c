@@ -1,5 +1,5 @@
-/* Optimizers as graph nodes: the update of a parameter is a few pointwise nodes, which fuse into one
- * kernel per parameter and write in place. */
+/* Optimizers as graph nodes: the update of a parameter is a few pointwise nodes, which fuse into
+ * one kernel per parameter and write in place. */
 #include "compiler/graph/autodiff.h"
 
 bool cvm_add_sgd(CvmGraph *graph, CvmNode *parameter, CvmNode *gradient, CvmNode *rate,
@@ -24,8 +24,8 @@ bool cvm_add_sgd(CvmGraph *graph, CvmNode *parameter, CvmNode *gradient, CvmNode
     }
     CvmNode *operands[] = {parameter, velocity, rate};
     CvmAttribute attribute = {.real = multiplier};
-    CvmNode *weight = cvm_graph_add(graph, CVM_OP_SGD_STEP, operands, 3, &attribute,
-                                    parameter->origin, diag);
+    CvmNode *weight =
+        cvm_graph_add(graph, CVM_OP_SGD_STEP, operands, 3, &attribute, parameter->origin, diag);
     if (weight)
         cvm_graph_update(graph, parameter->origin.name, weight);
     return weight != NULL;

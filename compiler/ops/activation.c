@@ -33,8 +33,7 @@ CvmCost pointwise_cost(const CvmNode *node) {
 
 static void give_activation_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy, CvmOp op) {
     CvmNode *operands[] = {dy, node};
-    cvm_autodiff_give(autodiff, node->inputs[0],
-                      cvm_autodiff_add(autodiff, op, operands, 2, NULL));
+    cvm_autodiff_give(autodiff, node->inputs[0], cvm_autodiff_add(autodiff, op, operands, 2, NULL));
 }
 
 void relu_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
@@ -67,10 +66,6 @@ static float relu(float x) {
     return x < 0 ? 0 : x; /* NaN stays NaN */
 }
 
-static float relu_slope(float y) {
-    return y > 0 ? 1 : 0;
-}
-
 static float tanh_slope(float y) {
     return 1 - y * y;
 }
@@ -88,7 +83,10 @@ void relu_reference(const CvmNode *node, const void *const *operands, void *outp
 }
 
 void relu_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
-    map_gradient(node, operands, output, relu_slope);
+    const float *dy = operands[0], *y = operands[1];
+    float *dx = output;
+    for (int64_t i = 0; i < cvm_count(node); i++)
+        dx[i] = y[i] > 0 ? dy[i] : 0; /* chosen, not multiplied: dy may be infinite */
 }
 
 void tanh_reference(const CvmNode *node, const void *const *operands, void *output) {
@@ -128,24 +126,23 @@ void relu_grad_lower(CvmLowering *lowering, const CvmNode *node) {
 }
 
 void tanh_lower(CvmLowering *lowering, const CvmNode *node) {
-    cvm_lower_value(lowering, node,
-                    cvm_expr(lowering, CVM_EXPR_TANH, cvm_lower_operand(lowering, node, 0), NULL,
-                             NULL));
+    cvm_lower_value(
+        lowering, node,
+        cvm_expr(lowering, CVM_EXPR_TANH, cvm_lower_operand(lowering, node, 0), NULL, NULL));
 }
 
 void tanh_grad_lower(CvmLowering *lowering, const CvmNode *node) {
     const CvmExpr *dy = cvm_lower_operand(lowering, node, 0);
     const CvmExpr *y = cvm_lower_operand(lowering, node, 1);
     const CvmExpr *square = cvm_expr(lowering, CVM_EXPR_MULTIPLY, y, y, NULL);
-    const CvmExpr *slope =
-        cvm_expr(lowering, CVM_EXPR_SUBTRACT, number(lowering, 1), square, NULL);
+    const CvmExpr *slope = cvm_expr(lowering, CVM_EXPR_SUBTRACT, number(lowering, 1), square, NULL);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_MULTIPLY, dy, slope, NULL));
 }
 
 void sigmoid_lower(CvmLowering *lowering, const CvmNode *node) {
-    cvm_lower_value(lowering, node,
-                    cvm_expr(lowering, CVM_EXPR_SIGMOID, cvm_lower_operand(lowering, node, 0),
-                             NULL, NULL));
+    cvm_lower_value(
+        lowering, node,
+        cvm_expr(lowering, CVM_EXPR_SIGMOID, cvm_lower_operand(lowering, node, 0), NULL, NULL));
 }
 
 void sigmoid_grad_lower(CvmLowering *lowering, const CvmNode *node) {

@@ -20,7 +20,8 @@ void bias_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
 
 void bias_reference(const CvmNode *node, const void *const *operands, void *output) {
     const CvmShape *shape = &node->type.shape;
-    int64_t channels = shape->sizes[1], inner = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
+    int64_t channels = shape->sizes[1],
+            inner = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
     const float *x = operands[0], *bias = operands[1];
     float *y = output;
     for (int64_t i = 0; i < cvm_count(node); i++)

@@ -154,7 +154,7 @@ void cvm_layer_pads(const CvmLayer *layer, const int64_t kernel[2], const int64_
 }
 
 CvmNode *cvm_layer_bias(CvmLayer *layer, CvmNode *value, int64_t channels, double bound) {
-    CvmNode *operands[] = {
-        value, cvm_layer_parameter(layer, "bias", (CvmShape){1, {channels}}, bound, 0)};
+    CvmNode *operands[] = {value,
+                           cvm_layer_parameter(layer, "bias", (CvmShape){1, {channels}}, bound, 0)};
     return operands[1] ? cvm_layer_add(layer, CVM_OP_BIAS, operands, 2, NULL) : NULL;
 }

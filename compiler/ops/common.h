@@ -17,8 +17,8 @@ bool cvm_check_plain(const CvmNode *node, int operand, CvmDiag *diag);
 /* Reports `rule` at the node (code 1433) and returns false. */
 bool cvm_refuse_operands(const CvmNode *node, CvmDiag *diag, const char *rule);
 
-/* Sets the node's type: f32 of that shape, in `like`'s layout or plain when NULL. Sizes below 1 or more than
- * 2^40 elements are refused (1249). */
+/* Sets the node's type: f32 of that shape, in `like`'s layout or plain when NULL. Sizes below 1 or
+ * more than 2^40 elements are refused (1249). */
 bool cvm_set_type(CvmNode *node, CvmShape shape, const CvmType *like, CvmDiag *diag);
 
 /* height or width of what a window of `kernel` with `dilation` gives over `size` padded pixels; 0
@@ -34,8 +34,8 @@ double cvm_traffic(const CvmNode *node);
 char *cvm_picture_text(const CvmNode *node, char *text, size_t size);
 
 /* Reports a user's error at the layer (12xx) and returns NULL. */
-CvmNode *cvm_layer_refuse(const CvmLayer *layer, int code, const char *mend, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+CvmNode *cvm_layer_refuse(const CvmLayer *layer, int code, const char *mend, const char *format,
+                          ...) __attribute__((format(printf, 4, 5)));
 
 /* Whether a tensor flows into the layer; reports 1220 otherwise. */
 bool cvm_layer_has_input(const CvmLayer *layer);

@@ -21,18 +21,20 @@ CvmNode *conv_build(CvmLayer *layer) {
     const int64_t *kernel = cvm_layer_argument(layer, "kernel")->integers;
     const int64_t *stride = cvm_layer_argument(layer, "stride")->integers;
     const int64_t *dilation = cvm_layer_argument(layer, "dilation")->integers;
-    CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {
-        {.integers = {stride[0], stride[1]}}, {{0}}, {.integers = {dilation[0], dilation[1]}},
-        {.integers = {groups}}};
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{.integers = {stride[0], stride[1]}},
+                                                   {{0}},
+                                                   {.integers = {dilation[0], dilation[1]}},
+                                                   {.integers = {groups}}};
     if (channels < 1 || groups < 1 || kernel[0] < 1 || kernel[1] < 1 || stride[0] < 1 ||
         stride[1] < 1 || dilation[0] < 1 || dilation[1] < 1)
-        return cvm_layer_refuse(layer, 1223, "give numbers of 1 or more",
-                                "conv's channels, kernel, stride, dilation and groups count from 1");
+        return cvm_layer_refuse(
+            layer, 1223, "give numbers of 1 or more",
+            "conv's channels, kernel, stride, dilation and groups count from 1");
     if (in->sizes[1] % groups || channels % groups)
-        return cvm_layer_refuse(layer, 1224, "choose groups that divides both",
-                                "%lld groups divide neither %lld input channels into equal parts "
-                                "nor %lld output channels, or only one of them",
-                                (long long)groups, (long long)in->sizes[1], (long long)channels);
+        return cvm_layer_refuse(layer, 1224, "choose groups that divide both",
+                                "conv's %lld %s channels do not divide into %lld groups",
+                                (long long)(in->sizes[1] % groups ? in->sizes[1] : channels),
+                                in->sizes[1] % groups ? "input" : "output", (long long)groups);
     cvm_layer_pads(layer, kernel, stride, dilation, attributes[1].integers);
     const int64_t *pad = attributes[1].integers;
     for (int i = 0; i < 2; i++)
@@ -40,8 +42,8 @@ CvmNode *conv_build(CvmLayer *layer) {
                              dilation[i]) < 1) {
             char shape[96];
             return cvm_layer_refuse(layer, 1225, "use a smaller kernel, or more pad",
-                                    "a %lldx%lld kernel does not fit into %s",
-                                    (long long)kernel[0], (long long)kernel[1],
+                                    "a %lldx%lld kernel does not fit into %s", (long long)kernel[0],
+                                    (long long)kernel[1],
                                     cvm_picture_text(layer->input, shape, sizeof shape));
         }
     CvmShape weights = {4, {channels, in->sizes[1] / groups, kernel[0], kernel[1]}};
@@ -75,7 +77,8 @@ static bool conv_groups(const CvmNode *node, int64_t inputs, int64_t group_input
     if (groups >= 1 && inputs % groups == 0 && inputs / groups == group_inputs &&
         outputs % groups == 0)
         return true;
-    return cvm_refuse_operands(node, diag, "has channels that do not go with its weights and groups");
+    return cvm_refuse_operands(node, diag,
+                               "has channels that do not go with its weights and groups");
 }
 
 bool conv_infer(CvmNode *node, CvmDiag *diag) {
@@ -137,14 +140,15 @@ void conv_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
         memcpy(attributes[4].integers, x->type.shape.sizes + 2, 2 * sizeof(int64_t));
         CvmNode *operands[] = {dy, weight};
         cvm_autodiff_give(
-            autodiff, x, cvm_autodiff_add(autodiff, CVM_OP_CONV_GRAD_INPUT, operands, 2, attributes));
+            autodiff, x,
+            cvm_autodiff_add(autodiff, CVM_OP_CONV_GRAD_INPUT, operands, 2, attributes));
     }
     if (cvm_autodiff_wants(autodiff, weight)) {
         memcpy(attributes[4].integers, weight->type.shape.sizes + 2, 2 * sizeof(int64_t));
         CvmNode *operands[] = {x, dy};
-        cvm_autodiff_give(autodiff, weight,
-                          cvm_autodiff_add(autodiff, CVM_OP_CONV_GRAD_WEIGHT, operands, 2,
-                                           attributes));
+        cvm_autodiff_give(
+            autodiff, weight,
+            cvm_autodiff_add(autodiff, CVM_OP_CONV_GRAD_WEIGHT, operands, 2, attributes));
     }
 }
 
@@ -196,13 +200,16 @@ static void for_products(const CvmNode *node, const CvmShape *x, const CvmShape 
                                 if (row < 0 || row >= x->sizes[2] || column < 0 ||
                                     column >= x->sizes[3])
                                     continue;
-                                visit((Product){((n * x->sizes[1] + channel) * x->sizes[2] + row) *
-                                                        x->sizes[3] + column,
-                                                ((n * y->sizes[1] + o) * y->sizes[2] + i) *
-                                                        y->sizes[3] + j,
-                                                ((o * weight->sizes[1] + c) * weight->sizes[2] + p) *
-                                                        weight->sizes[3] + q},
-                                      state);
+                                visit(
+                                    (Product){
+                                        ((n * x->sizes[1] + channel) * x->sizes[2] + row) *
+                                                x->sizes[3] +
+                                            column,
+                                        ((n * y->sizes[1] + o) * y->sizes[2] + i) * y->sizes[3] + j,
+                                        ((o * weight->sizes[1] + c) * weight->sizes[2] + p) *
+                                                weight->sizes[3] +
+                                            q},
+                                    state);
                             }
 }
 
@@ -293,8 +300,8 @@ typedef struct ConvAxes {
 } ConvAxes;
 
 /* Memory steps of x, y and the weights along whichever loops exist. */
-static void conv_strides(CvmLowering *lowering, const ConvLoops *loops, const ConvAxes *axes,
-                         int x, int y, int weight) {
+static void conv_strides(CvmLowering *lowering, const ConvLoops *loops, const ConvAxes *axes, int x,
+                         int y, int weight) {
     int64_t taps = loops->kernel[0] * loops->kernel[1];
     struct {
         int buffer, axis;

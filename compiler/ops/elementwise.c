@@ -5,6 +5,9 @@ CvmNode *add_build(CvmLayer *layer) {
     CvmNode *operands[] = {cvm_layer_argument(layer, "a")->tensor,
                            cvm_layer_argument(layer, "b")->tensor};
     char a[96], b[96];
+    if (!operands[0] || !operands[1])
+        return cvm_layer_refuse(layer, 1220, "declare one first: input image: [1, 28, 28]",
+                                "add has nothing to work on: no tensor flows yet");
     if (!cvm_shape_equal(&operands[0]->type.shape, &operands[1]->type.shape))
         return cvm_layer_refuse(layer, 1227, "give both the same channels, height and width",
                                 "add needs two tensors of one shape, and these are %s and %s",
@@ -61,11 +64,10 @@ void add_lower(CvmLowering *lowering, const CvmNode *node) {
 }
 
 void scale_lower(CvmLowering *lowering, const CvmNode *node) {
-    const CvmExpr *factor =
-        cvm_expr_constant(lowering, cvm_node_attribute(node, "factor")->real);
-    cvm_lower_value(lowering, node,
-                    cvm_expr(lowering, CVM_EXPR_MULTIPLY, cvm_lower_operand(lowering, node, 0),
-                             factor, NULL));
+    const CvmExpr *factor = cvm_expr_constant(lowering, cvm_node_attribute(node, "factor")->real);
+    cvm_lower_value(
+        lowering, node,
+        cvm_expr(lowering, CVM_EXPR_MULTIPLY, cvm_lower_operand(lowering, node, 0), factor, NULL));
 }
 
 void expand_lower(CvmLowering *lowering, const CvmNode *node) {

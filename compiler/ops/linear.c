@@ -38,14 +38,16 @@ static bool check_product(const CvmNode *node, int weight_axis, CvmDiag *diag) {
 bool linear_infer(CvmNode *node, CvmDiag *diag) {
     if (!check_product(node, 1, diag))
         return false;
-    CvmShape shape = {2, {node->inputs[0]->type.shape.sizes[0], node->inputs[1]->type.shape.sizes[0]}};
+    CvmShape shape = {2,
+                      {node->inputs[0]->type.shape.sizes[0], node->inputs[1]->type.shape.sizes[0]}};
     return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
 }
 
 bool linear_grad_input_infer(CvmNode *node, CvmDiag *diag) {
     if (!check_product(node, 0, diag))
         return false;
-    CvmShape shape = {2, {node->inputs[0]->type.shape.sizes[0], node->inputs[1]->type.shape.sizes[1]}};
+    CvmShape shape = {2,
+                      {node->inputs[0]->type.shape.sizes[0], node->inputs[1]->type.shape.sizes[1]}};
     return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
 }
 

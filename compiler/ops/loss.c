@@ -48,7 +48,8 @@ void nll_reference(const CvmNode *node, const void *const *operands, void *outpu
     const int32_t *target = operands[1];
     float *loss = output;
     for (int64_t n = 0; n < cvm_count(node); n++)
-        loss[n] = target[n] >= 0 && target[n] < classes ? -log_probability[n * classes + target[n]] : 0;
+        loss[n] =
+            target[n] >= 0 && target[n] < classes ? -log_probability[n * classes + target[n]] : 0;
 }
 
 void nll_grad_reference(const CvmNode *node, const void *const *operands, void *output) {

@@ -1,6 +1,6 @@
 /* Pooling over windows of pictures [n, c, h, w]: the largest value or the mean of each window, and
- * their gradients. Windows that do not fit at the end are left out (PyTorch's default); padding never
- * wins a maximum and counts as zeros in a mean. */
+ * their gradients. Windows that do not fit at the end are left out (PyTorch's default); padding
+ * never wins a maximum and counts as zeros in a mean. */
 #include "compiler/ops/common.h"
 
 #include <string.h>
@@ -91,9 +91,9 @@ bool avgpool_grad_infer(CvmNode *node, CvmDiag *diag) {
 
 void maxpool_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
     CvmNode *operands[] = {dy, node->inputs[0]};
-    cvm_autodiff_give(autodiff, node->inputs[0],
-                      cvm_autodiff_add(autodiff, CVM_OP_MAXPOOL_GRAD, operands, 2,
-                                       node->attributes));
+    cvm_autodiff_give(
+        autodiff, node->inputs[0],
+        cvm_autodiff_add(autodiff, CVM_OP_MAXPOOL_GRAD, operands, 2, node->attributes));
 }
 
 void avgpool_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
@@ -199,10 +199,8 @@ static void give_mean(const PoolWindow *window, int64_t plane, int64_t out, void
 }
 
 static PoolReference reference_of(const CvmNode *node, const CvmShape *x, void *output) {
-    return (PoolReference){.output = output,
-                           .height = x->sizes[2],
-                           .width = x->sizes[3],
-                           .area = window_area(node)};
+    return (PoolReference){
+        .output = output, .height = x->sizes[2], .width = x->sizes[3], .area = window_area(node)};
 }
 
 static void pool_forward(const CvmNode *node, const void *const *operands, void *output,

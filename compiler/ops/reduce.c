@@ -1,5 +1,5 @@
-/* Sums to a smaller shape: the gradient of a bias (over everything but the channels) and the mean of
- * all elements (a loss over its batch). */
+/* Sums to a smaller shape: the gradient of a bias (over everything but the channels) and the mean
+ * of a vector [n] (a loss over its batch). */
 #include "compiler/ops/common.h"
 
 bool bias_grad_infer(CvmNode *node, CvmDiag *diag) {
@@ -10,7 +10,7 @@ bool bias_grad_infer(CvmNode *node, CvmDiag *diag) {
 }
 
 bool mean_infer(CvmNode *node, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, -1, diag) || !cvm_check_plain(node, 0, diag))
+    if (!cvm_check_operand(node, 0, 1, diag) || !cvm_check_plain(node, 0, diag))
         return false;
     return cvm_set_type(node, (CvmShape){0}, NULL, diag);
 }
@@ -32,7 +32,8 @@ CvmCost reduce_cost(const CvmNode *node) {
 
 void bias_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
     const CvmShape *shape = &node->inputs[0]->type.shape;
-    int64_t channels = shape->sizes[1], pixels = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
+    int64_t channels = shape->sizes[1],
+            pixels = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
     const float *dy = operands[0];
     float *sums = output;
     for (int64_t c = 0; c < channels; c++) {

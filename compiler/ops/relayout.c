@@ -10,7 +10,8 @@ bool relayout_infer(CvmNode *node, CvmDiag *diag) {
         return cvm_set_type(node, *shape, NULL, diag);
     bool power_of_two = lanes >= 2 && lanes <= 64 && (lanes & (lanes - 1)) == 0;
     if (!power_of_two || shape->rank < 2 || shape->sizes[0] % lanes)
-        return cvm_refuse_operands(node, diag, "needs lanes that are a power of two and divide the batch");
+        return cvm_refuse_operands(node, diag,
+                                   "needs lanes that are a power of two and divide the batch");
     CvmType blocked = {.layout = CVM_LAYOUT_BATCH, .lanes = (int)lanes};
     return cvm_set_type(node, *shape, &blocked, diag);
 }
@@ -33,7 +34,8 @@ void relayout_lower(CvmLowering *lowering, const CvmNode *node) {
     kernel->relayout_batch = to->shape.sizes[0];
     kernel->relayout_inner = count / to->shape.sizes[0];
     int64_t lanes = kernel->relayout_lanes;
-    kernel->extent = kernel->relayout_batch / lanes * ((kernel->relayout_inner + lanes - 1) / lanes);
+    kernel->extent =
+        kernel->relayout_batch / lanes * ((kernel->relayout_inner + lanes - 1) / lanes);
     cvm_lower_buffer(lowering, node->inputs[0], false);
     cvm_lower_buffer(lowering, node, true);
 }

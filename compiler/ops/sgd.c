@@ -35,8 +35,8 @@ void sgd_step_reference(const CvmNode *node, const void *const *operands, void *
 
 static const CvmExpr *times(CvmLowering *lowering, double factor, const CvmExpr *x) {
     return factor == 1 ? x
-                       : cvm_expr(lowering, CVM_EXPR_MULTIPLY,
-                                  cvm_expr_constant(lowering, factor), x, NULL);
+                       : cvm_expr(lowering, CVM_EXPR_MULTIPLY, cvm_expr_constant(lowering, factor),
+                                  x, NULL);
 }
 
 void sgd_momentum_lower(CvmLowering *lowering, const CvmNode *node) {
@@ -55,9 +55,9 @@ void sgd_momentum_lower(CvmLowering *lowering, const CvmNode *node) {
 void sgd_step_lower(CvmLowering *lowering, const CvmNode *node) {
     double multiplier = cvm_node_attribute(node, "multiplier")->real;
     const CvmExpr *rate = times(lowering, multiplier, cvm_lower_operand(lowering, node, 2));
-    const CvmExpr *step = cvm_expr(lowering, CVM_EXPR_MULTIPLY, rate,
-                                   cvm_lower_operand(lowering, node, 1), NULL);
-    cvm_lower_value(lowering, node,
-                    cvm_expr(lowering, CVM_EXPR_SUBTRACT, cvm_lower_operand(lowering, node, 0),
-                             step, NULL));
+    const CvmExpr *step =
+        cvm_expr(lowering, CVM_EXPR_MULTIPLY, rate, cvm_lower_operand(lowering, node, 1), NULL);
+    cvm_lower_value(
+        lowering, node,
+        cvm_expr(lowering, CVM_EXPR_SUBTRACT, cvm_lower_operand(lowering, node, 0), step, NULL));
 }

@@ -3,12 +3,12 @@
 
 #include <string.h>
 
+/* A vector is flat already, so that a block may end with flatten whatever stands before it. */
 CvmNode *flatten_build(CvmLayer *layer) {
     if (!cvm_layer_has_input(layer))
         return NULL;
     if (layer->input->type.shape.rank == 2)
-        return cvm_layer_refuse(layer, 1228, "leave it out",
-                                "flatten has nothing to do: a vector flows here already");
+        return layer->input;
     return cvm_layer_add(layer, CVM_OP_FLATTEN, &layer->input, 1, NULL);
 }
 
@@ -16,8 +16,10 @@ bool flatten_infer(CvmNode *node, CvmDiag *diag) {
     if (!cvm_check_operand(node, 0, 4, diag))
         return false;
     const int64_t *x = node->inputs[0]->type.shape.sizes;
-    int64_t features; /* the operand's count was checked, so this does not overflow */
-    features = x[1] * x[2] * x[3];
+    CvmShape picture = {3, {x[1], x[2], x[3]}};
+    int64_t features;
+    if (!cvm_shape_count(&picture, &features))
+        return cvm_refuse_operands(node, diag, "has too large an operand");
     return cvm_set_type(node, (CvmShape){2, {x[0], features}}, &node->inputs[0]->type, diag);
 }
 
@@ -28,7 +30,7 @@ bool unflatten_infer(CvmNode *node, CvmDiag *diag) {
     const int64_t *size = cvm_node_attribute(node, "size")->integers;
     CvmShape picture = {4, {x[0], cvm_node_int(node, "channels"), size[0], size[1]}};
     int64_t count;
-    if (!cvm_shape_count(&picture, &count) || count != x[0] * x[1])
+    if (!cvm_shape_count(&picture, &count) || count != cvm_count(node->inputs[0]))
         return cvm_refuse_operands(node, diag, "does not give as many elements as it takes");
     return cvm_set_type(node, picture, &node->inputs[0]->type, diag);
 }

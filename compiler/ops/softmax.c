@@ -24,8 +24,7 @@ CvmCost rows_cost(const CvmNode *node) {
 
 static void give_rows_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy, CvmOp op) {
     CvmNode *operands[] = {dy, node};
-    cvm_autodiff_give(autodiff, node->inputs[0],
-                      cvm_autodiff_add(autodiff, op, operands, 2, NULL));
+    cvm_autodiff_give(autodiff, node->inputs[0], cvm_autodiff_add(autodiff, op, operands, 2, NULL));
 }
 
 void softmax_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
@@ -128,8 +127,8 @@ void softmax_grad_lower(CvmLowering *lowering, const CvmNode *node) {
     begin_rows(lowering, node);
     const CvmExpr *dy = cvm_lower_operand(lowering, node, 0);
     const CvmExpr *y = cvm_lower_operand(lowering, node, 1);
-    const CvmExpr *sum = row_scalar(lowering, CVM_STATEMENT_SUM,
-                                    cvm_expr(lowering, CVM_EXPR_MULTIPLY, dy, y, NULL));
+    const CvmExpr *sum =
+        row_scalar(lowering, CVM_STATEMENT_SUM, cvm_expr(lowering, CVM_EXPR_MULTIPLY, dy, y, NULL));
     const CvmExpr *rest = cvm_expr(lowering, CVM_EXPR_SUBTRACT, dy, sum, NULL);
     row_value(lowering, node, cvm_expr(lowering, CVM_EXPR_MULTIPLY, y, rest, NULL));
 }
@@ -137,8 +136,8 @@ void softmax_grad_lower(CvmLowering *lowering, const CvmNode *node) {
 void log_softmax_lower(CvmLowering *lowering, const CvmNode *node) {
     begin_rows(lowering, node);
     const CvmExpr *x = shifted(lowering, cvm_lower_operand(lowering, node, 0));
-    const CvmExpr *sum = row_scalar(lowering, CVM_STATEMENT_SUM,
-                                    cvm_expr(lowering, CVM_EXPR_EXP, x, NULL, NULL));
+    const CvmExpr *sum =
+        row_scalar(lowering, CVM_STATEMENT_SUM, cvm_expr(lowering, CVM_EXPR_EXP, x, NULL, NULL));
     const CvmExpr *log = cvm_expr(lowering, CVM_EXPR_LOG, sum, NULL, NULL);
     row_value(lowering, node, cvm_expr(lowering, CVM_EXPR_SUBTRACT, x, log, NULL));
 }
