@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { MOST_COLUMNS = 56, SPACE = 2, USUAL_WIDTH = 120 };
+enum { MOST_COLUMNS = 56, SPACE = 2, USUAL_WIDTH = 150 };
 
 static const char reset[] = "\033[0m";
 

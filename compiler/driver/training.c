@@ -188,8 +188,9 @@ static void report_trained(const Run *run, int changed) {
     }
     if (run->frozen.count && !changed)
         printf("frozen: %d tensors, bits unchanged\n", run->frozen.count);
-    printf("trained %s for %d epochs: test accuracy %.4f, %.1f s; weights in %s\n", run->info.model,
-           run->info.epoch, run->info.accuracy, run->seconds, run->trained->checkpoint);
+    printf("trained %s for %d epoch%s: test accuracy %.4f, %.1f s; weights in %s\n",
+           run->info.model, run->info.epoch, run->info.epoch == 1 ? "" : "s", run->info.accuracy,
+           run->seconds, run->trained->checkpoint);
 }
 
 static void report_done_before(const Run *run) {
