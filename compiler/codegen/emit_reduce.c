@@ -177,12 +177,15 @@ static int64_t slide_index(const Reduce *reduce, Step step, CvmLanes *lanes) {
     int64_t position = (reduce->position_static ? reduce->block_position : 0) + step.position;
     int64_t t =
         position * window->position_scale + step.tap * window->tap_scale + window->offset;
+    const CvmAxis *axis = &reduce->kernel->axes[window->position];
     bool along = window->position == reduce->schedule->vector_axis;
     for (int i = 0; i < lanes->lanes; i++) {
         int64_t at = position + (along ? i : 0);
+        /* Results past an output axis's end are not stored, so only what can be read matters there:
+         * then one load serves every (position, tap) that it lies under. */
         if (reduce->position_static)
             lanes->on[i] &= cvm_window_valid(window, at, step.tap) &&
-                            at < reduce->kernel->axes[window->position].extent;
+                            (!axis->reduce || at < axis->extent);
         else
             lanes->on[i] &= t % window->divisor == 0;
     }
@@ -191,10 +194,13 @@ static int64_t slide_index(const Reduce *reduce, Step step, CvmLanes *lanes) {
 
 static CvmLanes lanes_of_step(const Reduce *reduce, const TilePoint *point) {
     int axis = reduce->schedule->vector_axis;
+    const CvmWindow *window = slide_of(reduce);
     if (axis < 0)
         return cvm_lanes_first(1, 1);
     if (vector_is_output(reduce))
-        return lanes_of_point(reduce, point);
+        return window && window->position == axis /* slide_index decides */
+                   ? cvm_lanes_first(reduce->schedule->lanes, reduce->schedule->lanes)
+                   : lanes_of_point(reduce, point);
     return cvm_lanes_first(reduce->schedule->lanes, reduce->vector_lanes_on);
 }
 
@@ -256,8 +262,8 @@ static void emit_position_block(Reduce *reduce, int64_t count) {
     forget(reduce);
     const CvmKernel *kernel = reduce->kernel;
     const CvmWindow *window = slide_of(reduce);
-    bool vector = window->position == reduce->schedule->vector_axis;
-    reduce->vector_lanes_on = (int)(vector ? count : reduce->schedule->lanes);
+    if (window->position == reduce->schedule->vector_axis)
+        reduce->vector_lanes_on = (int)count;
     int64_t unit = cvm_schedule_unit(kernel, window->position);
     for (int64_t p = 0; p < count; p += unit)
         emit_step(reduce, (Step){.position = p});
