@@ -184,8 +184,8 @@ CvmGraph *cvm_test_random_graph(CvmTestRandom *random, CvmArena *arena, CvmDiag 
     CvmGraph *graph = cvm_graph_create(arena, "random");
     Builder builder = {.random = random, .graph = graph, .diag = diag};
     CvmShape image = {.rank = 4,
-                      .sizes = {pick(&builder, 1, 4) * 2, pick(&builder, 1, 3),
-                                pick(&builder, 3, 9), pick(&builder, 3, 9)}};
+                      .sizes = {pick(&builder, 0, 3) ? pick(&builder, 1, 4) * 2 : 16,
+                                pick(&builder, 1, 3), pick(&builder, 3, 9), pick(&builder, 3, 9)}};
     flow(&builder, cvm_graph_input(graph, "image", CVM_F32, image, (CvmOrigin){.name = "image"}));
     add_layers(&builder, on_pictures, sizeof on_pictures / sizeof *on_pictures,
                pick(&builder, 1, 8));
