@@ -238,7 +238,7 @@ static bool check_outputs(const CvmGraph *graph, const CvmMemoryPlan *plan, CvmD
     for (int i = 0; i < graph->output_count; i++)
         if (plan->offsets[graph->outputs[i].value->id] == NO_MEMORY)
             good =
-                cvm_diag_error(diag, 1603, graph->outputs[i].value->origin.span, NULL, NULL,
+                cvm_diag_error(diag, 1606, graph->outputs[i].value->origin.span, NULL, NULL,
                                "output %s is not computed into the arena", graph->outputs[i].name);
     return good;
 }

@@ -59,7 +59,7 @@ typedef struct CvmMemoryPlan {
  *   An update's value is written straight to its parameter's slot and read from there.
  *   In place: a kernel of pointwise nodes alone may store a result over an operand of the same type
  *   that is read for the last time.
- * False (reported) when sizes overflow (1601) or an output lies in no arena memory (1603). */
+ * False (reported) when sizes overflow (1601) or an output lies in no arena memory (1606). */
 bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan, CvmDiag *diag);
 
 #endif

@@ -228,7 +228,7 @@ static void an_output_in_a_slot_is_reported_unless_settled(void **state) {
                             arena, &diag);
     CvmMemoryPlan plan;
     assert_false(cvm_plan_memory(graph, arena, &plan, &diag));
-    assert_int_equal(diag.first->code, 1603);
+    assert_int_equal(diag.first->code, 1606);
     CvmDiag settled;
     cvm_diag_init(&settled, arena);
     CvmPassChoice none = {0};
