@@ -33,6 +33,8 @@ static void yyerror(CvmSpan *span, CvmParseState *state, void *scanner, const ch
         (list).last = (added);                                                                     \
     } while (0)
 
+enum { MAX_OPERATORS = 200 };
+
 static CvmAstExpr *new_expr(CvmParseState *state, CvmAstExprKind kind, CvmSpan span) {
     CvmAstExpr *expr = CVM_NEW(state->arena, CvmAstExpr);
     expr->kind = kind;
@@ -45,6 +47,12 @@ static CvmAstExpr *new_binary(CvmParseState *state, CvmAstExprKind kind, CvmAstE
     CvmAstExpr *expr = new_expr(state, kind, span);
     expr->left = left;
     expr->right = right;
+    expr->depth = 1 + (right && right->depth > left->depth ? right->depth : left->depth);
+    if (expr->depth == MAX_OPERATORS) {
+        cvm_diag_error(state->diag, 1003, span, NULL, NULL, "more than %d operators in a row",
+                       MAX_OPERATORS);
+        state->stopped = true;
+    }
     return expr;
 }
 

@@ -60,6 +60,7 @@ struct CvmAstExpr {
     const char *text;
     CvmAstArgument *arguments;
     CvmAstExpr *left, *right;
+    int depth; /* of operators below, bounded so that walking it needs little stack */
 };
 
 /* An argument of a call or layer, or an element of a list (then without a name). */

@@ -1,0 +1,72 @@
+/* The inside of a checked program, shared by the files of the checker: loading (module.c), names
+ * (names.c), expansion of models (expand.c), data (check_data.c) and training (check_train.c). */
+#ifndef CVM_FRONT_CHECK_H
+#define CVM_FRONT_CHECK_H
+
+#include "compiler/front/program.h"
+#include "compiler/front/scope.h"
+
+/* A model, block or data declaration, in the order read: imports first. */
+typedef struct CvmDeclaration {
+    const CvmAstItem *item;
+    bool in_main;      /* stands in the file that was named, not in an import */
+    bool sound;        /* MODEL, BLOCK: its names hold, so it can be expanded */
+    const CvmData *data; /* DATA: once checked, NULL when it did not hold */
+    struct CvmDeclaration *next;
+} CvmDeclaration;
+
+struct CvmModelUse {
+    const CvmProgram *program;
+    const CvmAstItem *item;
+    int64_t values[CVM_MAX_ARGUMENTS]; /* of its parameters, in order */
+};
+
+struct CvmProgram {
+    CvmArena *arena;
+    CvmDiag *diag;
+    const char *stdlib;
+    bool read; /* files may be read */
+    CvmAstFile *main;
+    const CvmSource **loaded; /* files read so far, by path */
+    int loaded_count;
+    CvmDeclaration *declarations, **next_declaration;
+    CvmModelUse **models;
+    int model_count;
+    CvmTrain **trains;
+    int train_count;
+};
+
+/* Parses the main source's imports and declares everything (11xx). */
+void cvm_program_declare(CvmProgram *program, CvmAstFile *main);
+
+CvmDeclaration *cvm_find_declaration(const CvmProgram *program, CvmAstItemKind kind,
+                                     const char *name);
+
+/* The declared name of that kind nearest to `name`, or NULL. */
+const char *cvm_nearest_declaration(const CvmProgram *program, CvmAstItemKind kind,
+                                    const char *name);
+
+/* "did you mean 'x'?" in the arena, or `otherwise` when near is NULL. */
+const char *cvm_did_you_mean(CvmArena *arena, const char *near, const char *otherwise);
+
+/* Whether the names in a model or block hold: layers, blocks, bound names, arguments, parameters
+ * that are used. Reports all breaches, not just the first. */
+bool cvm_check_names(CvmProgram *program, const CvmAstItem *item);
+
+/* Values of a model's or block's parameters from written arguments and defaults. */
+bool cvm_bind_parameters(const CvmEval *eval, const CvmAstItem *callee,
+                         const CvmAstArgument *arguments, CvmSpan span,
+                         int64_t values[CVM_MAX_ARGUMENTS]);
+
+/* The forward graph; NULL on error (reported to diag). */
+CvmGraph *cvm_expand_model(const CvmModelUse *model, int64_t batch, CvmArena *arena, CvmDiag *diag);
+
+/* The input declaration of a model, or NULL; and its picture's shape [c, h, w]. */
+const CvmAstStatement *cvm_model_input_statement(const CvmAstItem *model);
+bool cvm_eval_picture(const CvmEval *eval, const CvmAstExpr *list, CvmShape *shape);
+
+/* Checks a data declaration / a train block (13xx). NULL when it does not hold. */
+const CvmData *cvm_check_data(CvmProgram *program, const CvmAstItem *item);
+CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item);
+
+#endif

@@ -1,0 +1,368 @@
+/* Train blocks: that model and data fit, and every setting. */
+#include "compiler/front/check.h"
+#include "compiler/graph/autodiff.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MAX_RULES = 1000, MAX_EPOCHS = 1000000, MAX_BATCH = 65536 };
+
+typedef struct TrainChecker {
+    CvmProgram *program;
+    const CvmAstItem *item;
+    CvmTrain *train;
+    const CvmGraph *graph; /* the model's, to match patterns with; NULL when it does not hold */
+    CvmRateRule *rules;
+    CvmEval eval;
+    bool sound;
+} TrainChecker;
+
+static void breach(TrainChecker *checker, int code, CvmSpan span, const char *mend,
+                   const char *message) {
+    checker->sound = cvm_diag_error(checker->program->diag, code, span, NULL, mend, "%s", message);
+}
+
+static const char *word_of(const CvmAstExpr *expr) {
+    return expr->kind == CVM_AST_NAME || expr->kind == CVM_AST_CALL ? expr->text : "";
+}
+
+/* Index of an expression's word in a list, or -1 (reported with the nearest). */
+static int choose(TrainChecker *checker, const CvmAstExpr *expr, const char *const *names, int count,
+                  const char *what) {
+    CvmArena *arena = checker->program->arena;
+    for (int i = 0; i < count; i++)
+        if (!strcmp(word_of(expr), names[i]))
+            return i;
+    char *all = cvm_arena_format(arena, "there is %s", names[0]);
+    for (int i = 1; i < count; i++)
+        all = cvm_arena_format(arena, "%s, %s", all, names[i]);
+    const char *near = cvm_nearest_name(word_of(expr), names, count);
+    breach(checker, 1320, expr->span, cvm_did_you_mean(arena, near, all),
+           *word_of(expr) ? cvm_arena_format(arena, "unknown %s '%s'", what, word_of(expr))
+                          : cvm_arena_format(arena, "a %s is a name", what));
+    return -1;
+}
+
+static bool takes_nothing(TrainChecker *checker, const CvmAstExpr *expr) {
+    if (!expr->arguments)
+        return true;
+    breach(checker, 1321, expr->span, "leave the parentheses out",
+           cvm_arena_format(checker->program->arena, "'%s' takes no arguments", expr->text));
+    return false;
+}
+
+/* --- the settings --- */
+
+static void read_normalize(TrainChecker *checker, const CvmAstSetting *setting) {
+    static const char *const names[] = {"unit", "mean_of_train"};
+    int chosen = choose(checker, setting->value, names, 2, "normalization");
+    if (chosen >= 0 && takes_nothing(checker, setting->value))
+        checker->train->normalize = (CvmNormalize)chosen;
+}
+
+static void read_loss(TrainChecker *checker, const CvmAstSetting *setting) {
+    int count;
+    const char *const *names = cvm_loss_names(&count);
+    int chosen = choose(checker, setting->value, names, count, "loss");
+    if (chosen >= 0 && takes_nothing(checker, setting->value))
+        checker->train->loss = names[chosen];
+}
+
+/* A named number of sgd(…) or step(…), within [least, most]. */
+typedef struct NamedNumber {
+    const char *name;
+    double *value;
+    double least, most;
+    bool needed, whole;
+} NamedNumber;
+
+static void read_number(TrainChecker *checker, const NamedNumber *number,
+                        const CvmAstArgument *argument) {
+    double value;
+    if (!cvm_eval_real(&checker->eval, argument->value, &value)) {
+        checker->sound = false;
+    } else if (!(value >= number->least && value <= number->most) ||
+               (number->whole && value != floor(value))) {
+        breach(checker, 1322, argument->span, NULL,
+               cvm_arena_format(checker->program->arena, "'%s' must be %sfrom %g to %g",
+                                number->name, number->whole ? "a whole number " : "", number->least,
+                                number->most));
+    } else {
+        *number->value = value;
+    }
+}
+
+static void read_numbers(TrainChecker *checker, const CvmAstExpr *call, const NamedNumber *numbers,
+                         int count) {
+    const CvmAstArgument *matched[CVM_MAX_ARGUMENTS];
+    CvmSignature signature = {.count = count};
+    for (int i = 0; i < count; i++)
+        signature.parameters[i] =
+            (CvmParameterInfo){.name = numbers[i].name, .optional = !numbers[i].needed};
+    if (!cvm_match_arguments(&signature, call->text, call->arguments, call->span, NULL, matched,
+                             checker->program->diag)) {
+        checker->sound = false;
+        return;
+    }
+    for (int i = 0; i < count; i++)
+        if (matched[i])
+            read_number(checker, &numbers[i], matched[i]);
+}
+
+static void read_optimizer(TrainChecker *checker, const CvmAstSetting *setting) {
+    static const char *const names[] = {"sgd"};
+    CvmTrain *train = checker->train;
+    const NamedNumber sgd[] = {
+        {"rate", &train->rate, 1e-30, 1e6, true, false},
+        {"momentum", &train->momentum, 0, 0.99999, false, false},
+        {"decay", &train->decay, 0, 1e3, false, false},
+    };
+    if (choose(checker, setting->value, names, 1, "optimizer") < 0)
+        return;
+    train->optimizer = names[0];
+    read_numbers(checker, setting->value, sgd, 3);
+}
+
+static void read_schedule(TrainChecker *checker, const CvmAstSetting *setting) {
+    static const char *const names[] = {"constant", "step", "cosine"};
+    CvmTrain *train = checker->train;
+    double epochs = 1;
+    const NamedNumber step[] = {
+        {"epochs", &epochs, 1, MAX_EPOCHS, true, true},
+        {"factor", &train->step_factor, 1e-12, 1e6, true, false},
+    };
+    int chosen = choose(checker, setting->value, names, 3, "schedule");
+    if (chosen < 0)
+        return;
+    train->schedule = (CvmScheduleKind)chosen;
+    if (train->schedule == CVM_SCHEDULE_STEP) {
+        read_numbers(checker, setting->value, step, 2);
+        train->step_epochs = (int)epochs;
+    } else {
+        takes_nothing(checker, setting->value);
+    }
+}
+
+static int64_t read_count(TrainChecker *checker, const CvmAstSetting *setting, int64_t least,
+                          int64_t most) {
+    int64_t value = least;
+    checker->sound &= cvm_eval_in_range(&checker->eval, setting->value, setting->key.text, least,
+                                        most, &value);
+    return value;
+}
+
+static void read_epochs(TrainChecker *checker, const CvmAstSetting *setting) {
+    checker->train->epochs = (int)read_count(checker, setting, 1, MAX_EPOCHS);
+}
+
+static void read_batch(TrainChecker *checker, const CvmAstSetting *setting) {
+    checker->train->batch = (int)read_count(checker, setting, 1, MAX_BATCH);
+}
+
+static void read_seed(TrainChecker *checker, const CvmAstSetting *setting) {
+    checker->train->seed = (uint64_t)read_count(checker, setting, 0, INT64_MAX);
+}
+
+/* --- patterns --- */
+
+static bool pattern_matches_any(const CvmGraph *graph, const char *pattern) {
+    for (int i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i]->op == CVM_OP_PARAMETER &&
+            cvm_pattern_matches(pattern, graph->nodes[i]->origin.name))
+            return true;
+    return false;
+}
+
+/* The sections and layers there are, for the hint. */
+static const char *nearest_section(TrainChecker *checker, const char *pattern) {
+    enum { MAX_NAMES = 256 };
+    const char *names[MAX_NAMES];
+    int count = 0;
+    for (int i = 0; i < checker->graph->node_count && count < MAX_NAMES; i++) {
+        const CvmNode *node = checker->graph->nodes[i];
+        const char *name = node->op == CVM_OP_PARAMETER ? node->origin.name : "";
+        for (const char *dot = strchr(name, '.'); dot && count < MAX_NAMES;
+             dot = strchr(dot + 1, '.'))
+            names[count++] =
+                cvm_arena_copy(checker->program->arena, name, (size_t)(dot - name));
+    }
+    return cvm_nearest_name(pattern, names, count);
+}
+
+static void check_pattern(TrainChecker *checker, const CvmAstPattern *pattern) {
+    CvmArena *arena = checker->program->arena;
+    if (!checker->graph || pattern_matches_any(checker->graph, pattern->name.text))
+        return;
+    breach(checker, 1330, pattern->name.span,
+           cvm_did_you_mean(arena, nearest_section(checker, pattern->name.text),
+                            "'cvmc explain' lists the layers' names"),
+           cvm_arena_format(arena, "'%s' matches no parameter of %s", pattern->name.text,
+                            checker->item->model.text));
+}
+
+static void read_rules(TrainChecker *checker, const CvmAstSetting *setting) {
+    CvmTrain *train = checker->train;
+    for (const CvmAstPattern *one = setting->patterns; one; one = one->next) {
+        check_pattern(checker, one);
+        if (train->rule_count == MAX_RULES) {
+            breach(checker, 1331, one->name.span, NULL, "too many freeze and rate lines");
+            return;
+        }
+        checker->rules[train->rule_count++] = (CvmRateRule){
+            one->name.text, setting->kind == CVM_AST_FREEZE ? 0 : setting->value->real,
+            one->name.span};
+    }
+    train->rules = checker->rules;
+}
+
+static void read_weights(TrainChecker *checker, const CvmAstSetting *setting) {
+    CvmTrain *train = checker->train;
+    int count = 0;
+    for (const CvmAstPattern *one = setting->patterns; one; one = one->next, count++)
+        check_pattern(checker, one);
+    const char **except =
+        cvm_arena_array(checker->program->arena, (size_t)count + 1, sizeof *except);
+    if (setting->value->kind != CVM_AST_STRING) {
+        breach(checker, 1323, setting->value->span, "write weights \"file.safetensors\"",
+               "weights names a file, as a quoted text");
+        return;
+    }
+    train->weights = setting->value->text;
+    train->weights_span = setting->span;
+    for (const CvmAstPattern *one = setting->patterns; one; one = one->next)
+        except[train->weights_except_count++] = one->name.text;
+    train->weights_except = except;
+}
+
+/* --- all of them --- */
+
+typedef struct Key {
+    const char *name;
+    bool needed, repeats;
+    void (*read)(TrainChecker *checker, const CvmAstSetting *setting);
+} Key;
+
+static const Key keys[] = {
+    {"normalize", false, false, read_normalize}, {"loss", true, false, read_loss},
+    {"optimizer", true, false, read_optimizer},  {"schedule", false, false, read_schedule},
+    {"epochs", true, false, read_epochs},        {"batch", true, false, read_batch},
+    {"seed", false, false, read_seed},           {"weights", false, false, read_weights},
+    {"freeze", false, true, read_rules},         {"rate", false, true, read_rules},
+};
+enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
+
+static void read_setting(TrainChecker *checker, const CvmAstSetting *setting,
+                         bool seen[KEY_COUNT]) {
+    CvmArena *arena = checker->program->arena;
+    const char *names[KEY_COUNT];
+    int key = -1;
+    for (int i = 0; i < KEY_COUNT; i++) {
+        names[i] = keys[i].name;
+        if (!strcmp(names[i], setting->key.text))
+            key = i;
+    }
+    if (key < 0) {
+        const char *near = cvm_nearest_name(setting->key.text, names, KEY_COUNT);
+        breach(checker, 1324, setting->key.span,
+               cvm_did_you_mean(arena, near, "docs/language.md lists the settings"),
+               cvm_arena_format(arena, "train has no setting '%s'", setting->key.text));
+    } else if (seen[key] && !keys[key].repeats) {
+        breach(checker, 1325, setting->key.span, "keep one",
+               cvm_arena_format(arena, "'%s' is given twice", setting->key.text));
+    } else {
+        seen[key] = true;
+        keys[key].read(checker, setting);
+    }
+}
+
+/* --- model and data --- */
+
+static void check_fit(TrainChecker *checker) {
+    const CvmData *data = checker->train->data;
+    const CvmAstItem *item = checker->item;
+    CvmArena *arena = checker->program->arena;
+    CvmShape picture = cvm_model_input(checker->train->model);
+    const CvmShape *out = &cvm_graph_find_output(checker->graph, "logits")->type.shape;
+    char have[128], want[128];
+    if (!cvm_shape_equal(&picture, &data->image))
+        breach(checker, 1302, item->data.span,
+               "change the model's input, or train on other data",
+               cvm_arena_format(arena, "%s takes pictures %s, and those of %s are %s",
+                                item->model.text, cvm_shape_text(&picture, want, sizeof want),
+                                data->name, cvm_shape_text(&data->image, have, sizeof have)));
+    if (out->rank != 2)
+        breach(checker, 1303, item->model.span, "end the model with flatten and linear(classes)",
+               cvm_arena_format(arena, "%s ends with %s, and a classifier ends with one number "
+                                       "for each class",
+                                item->model.text, cvm_shape_text(out, have, sizeof have)));
+    else if (out->sizes[1] != data->classes)
+        breach(checker, 1304, item->model.span,
+               cvm_arena_format(arena, "let its last layer be linear(%d)", data->classes),
+               cvm_arena_format(arena, "%s tells %lld classes apart, and %s has %d",
+                                item->model.text, (long long)out->sizes[1], data->name,
+                                data->classes));
+}
+
+/* The model with the train's arguments, expanded once; NULL when it does not hold. */
+static CvmModelUse *use_model(TrainChecker *checker) {
+    CvmProgram *program = checker->program;
+    const CvmAstItem *item = checker->item;
+    CvmDeclaration *model = cvm_find_declaration(program, CVM_AST_MODEL, item->model.text);
+    if (!model) {
+        const char *near = cvm_nearest_declaration(program, CVM_AST_MODEL, item->model.text);
+        breach(checker, 1300, item->model.span, cvm_did_you_mean(program->arena, near, NULL),
+               cvm_arena_format(program->arena, "unknown model '%s'", item->model.text));
+        return NULL;
+    }
+    CvmModelUse *use = CVM_NEW(program->arena, CvmModelUse);
+    *use = (CvmModelUse){.program = program, .item = model->item};
+    if (!model->sound || !cvm_bind_parameters(&checker->eval, model->item, item->arguments,
+                                              item->model.span, use->values)) {
+        checker->sound = false;
+        return NULL;
+    }
+    checker->graph = cvm_expand_model(use, 2, program->arena, program->diag);
+    checker->sound &= checker->graph != NULL;
+    return checker->graph ? use : NULL;
+}
+
+static const CvmData *use_data(TrainChecker *checker) {
+    CvmProgram *program = checker->program;
+    CvmAstName name = checker->item->data;
+    CvmDeclaration *data = cvm_find_declaration(program, CVM_AST_DATA, name.text);
+    if (data) {
+        checker->sound &= data->data != NULL;
+        return data->data;
+    }
+    const char *near = cvm_nearest_declaration(program, CVM_AST_DATA, name.text);
+    breach(checker, 1301, name.span,
+           cvm_did_you_mean(program->arena, near, "import it, as in: import \"std/data.cvm\""),
+           cvm_arena_format(program->arena, "unknown data '%s'", name.text));
+    return NULL;
+}
+
+CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
+    CvmTrain *train = CVM_NEW(program->arena, CvmTrain);
+    TrainChecker checker = {.program = program,
+                            .item = item,
+                            .train = train,
+                            .rules = cvm_arena_array(program->arena, MAX_RULES, sizeof(CvmRateRule)),
+                            .eval = {.diag = program->diag},
+                            .sound = true};
+    train->name = item->name.text ? item->name.text : item->model.text;
+    train->span = item->span;
+    train->seed = 1;
+    train->model = use_model(&checker);
+    train->data = use_data(&checker);
+    if (train->model && train->data)
+        check_fit(&checker);
+    bool seen[KEY_COUNT] = {false};
+    for (const CvmAstSetting *one = item->settings; one; one = one->next)
+        read_setting(&checker, one, seen);
+    for (int i = 0; i < KEY_COUNT; i++)
+        if (keys[i].needed && !seen[i])
+            breach(&checker, 1326, item->model.span, NULL,
+                   cvm_arena_format(program->arena, "train '%s' does not say its '%s'", train->name,
+                                    keys[i].name));
+    return checker.sound ? train : NULL;
+}

@@ -1,0 +1,68 @@
+/* Gives comments back to what they speak of: those on lines of their own to what follows, those at a
+ * line's end to what that line ends with. A formatter can then move both together. */
+#include "compiler/front/parse_state.h"
+
+typedef struct Attacher {
+    CvmAstComment *rest; /* not given away yet, in order */
+} Attacher;
+
+static bool is_before(const CvmSpan *a, int line, int column) {
+    return a->first_line < line || (a->first_line == line && a->first_column < column);
+}
+
+/* Takes the comments that stand before a place. */
+static CvmAstComment *take_before(Attacher *attacher, int line, int column) {
+    CvmAstComment *first = attacher->rest, **end = &first;
+    while (*end && is_before(&(*end)->span, line, column))
+        end = &(*end)->next;
+    attacher->rest = *end;
+    *end = NULL;
+    return first;
+}
+
+/* Takes the comment at a line's end, if nothing else follows there. */
+static CvmAstComment *take_behind(Attacher *attacher, const CvmSpan *span, const CvmSpan *next) {
+    CvmAstComment *comment = attacher->rest;
+    if (!comment || comment->span.first_line != span->last_line ||
+        (next && next->first_line == span->last_line))
+        return NULL;
+    attacher->rest = comment->next;
+    comment->next = NULL;
+    return comment;
+}
+
+static void attach_statements(Attacher *attacher, CvmAstStatement *statements) {
+    for (CvmAstStatement *one = statements; one; one = one->next) {
+        one->comments.before =
+            take_before(attacher, one->span.first_line, one->span.first_column);
+        attach_statements(attacher, one->body);
+        if (one->body)
+            one->last_comments =
+                take_before(attacher, one->span.last_line, one->span.last_column);
+        one->comments.after =
+            take_behind(attacher, &one->span, one->next ? &one->next->span : NULL);
+    }
+}
+
+static void attach_settings(Attacher *attacher, CvmAstSetting *settings) {
+    for (CvmAstSetting *one = settings; one; one = one->next) {
+        one->comments.before =
+            take_before(attacher, one->span.first_line, one->span.first_column);
+        one->comments.after =
+            take_behind(attacher, &one->span, one->next ? &one->next->span : NULL);
+    }
+}
+
+void cvm_ast_attach_comments(CvmAstFile *file, CvmAstComment *comments) {
+    Attacher attacher = {comments};
+    for (CvmAstItem *item = file->items; item; item = item->next) {
+        item->comments.before =
+            take_before(&attacher, item->span.first_line, item->span.first_column);
+        attach_statements(&attacher, item->body);
+        attach_settings(&attacher, item->settings);
+        item->last_comments = take_before(&attacher, item->span.last_line, item->span.last_column);
+        item->comments.after =
+            take_behind(&attacher, &item->span, item->next ? &item->next->span : NULL);
+    }
+    file->last_comments = attacher.rest;
+}
