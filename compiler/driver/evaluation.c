@@ -26,6 +26,12 @@ double cvm_accuracy(const CvmEvaluation *evaluation) {
     return evaluation->count ? (double)evaluation->correct / (double)evaluation->count : 0;
 }
 
+/* Labels are bytes, so classes beyond 256 have no pictures. */
+static int class_count(const CvmSession *session) {
+    int classes = session->train->data->classes;
+    return classes < CVM_MAX_CLASSES ? classes : CVM_MAX_CLASSES;
+}
+
 static cJSON *class_json(const CvmSession *session, const CvmEvaluation *evaluation, int label) {
     char name[32];
     cJSON *object = cJSON_CreateObject();
@@ -49,7 +55,7 @@ static void print_json(const CvmSession *session, const CvmEvaluation *evaluatio
     cJSON_AddNumberToObject(object, "correct", (double)evaluation->correct);
     cJSON_AddNumberToObject(object, "seconds", evaluation->seconds);
     cJSON *classes = cJSON_AddArrayToObject(object, "classes");
-    for (int label = 0; label < session->train->data->classes; label++)
+    for (int label = 0; label < class_count(session); label++)
         cJSON_AddItemToArray(classes, class_json(session, evaluation, label));
     cvm_report_json(object);
 }
@@ -61,7 +67,7 @@ void cvm_session_print_evaluation(const CvmSession *session, const CvmEvaluation
     }
     printf("test accuracy %.4f (%lld of %lld), loss %.4f\n", cvm_accuracy(evaluation),
            (long long)evaluation->correct, (long long)evaluation->count, evaluation->loss);
-    for (int label = 0; label < session->train->data->classes; label++) {
+    for (int label = 0; label < class_count(session); label++) {
         char name[32];
         int64_t count = evaluation->class_count[label];
         if (count)

@@ -45,9 +45,8 @@ static void mistakes_in_the_text_are_shown_with_their_place(void **state) {
     wrong_text(
         "model M {\n    input image: [1, 8, 8]\n    conv(2, kernel=9) flatten linear(2)\n}\n",
         "wrong.cvm:3");
-    wrong_text(CVM_TEST_MODEL "train Small on paterns { epochs 1 }\n", "paterns");
+    wrong_text(CVM_TEST_MODEL "train Small on paterns { epochs 1 batch 8 }\n", "paterns");
     wrong_text(CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN("    freeze bodi\n"), "bodi");
-    wrong_text("", "wrong.cvm");
     wrong_text("\x01\xff\xfe{{{{", "wrong.cvm:1");
 }
 
@@ -65,6 +64,8 @@ static void a_program_without_a_train_or_model_says_so(void **state) {
     cvm_test_expect(&place, 1, NULL, "has no train", "run", "model.cvm", NULL);
     cvm_test_expect(&place, 0, "parameters", NULL, "explain", "model.cvm", NULL);
     cvm_test_write_text(&place, "data.cvm", CVM_TEST_DATA);
+    cvm_test_write_text(&place, "empty.cvm", "");
+    cvm_test_expect(&place, 1, NULL, "no model", "run", "empty.cvm", NULL);
     cvm_test_expect(&place, 1, NULL, "no model", "explain", "data.cvm", NULL);
     cvm_test_expect(&place, 1, NULL, "no model", "dump", "data.cvm", "--stage", "graph", NULL);
 }
@@ -82,7 +83,8 @@ static void a_missing_data_set_names_every_place_and_the_way_to_get_it(void **st
     cvm_test_write_text(&place, "other.cvm",
                         "import \"std/data.cvm\"\n"
                         "model M { input image: [1, 28, 28] flatten linear(10) }\n"
-                        "train M on fashion_mnist { optimizer sgd(rate=0.1) epochs 1 }\n");
+                        "train M on fashion_mnist { loss cross_entropy optimizer sgd(rate=0.1) "
+                        "epochs 1 batch 8 }\n");
     cvm_test_expect(&place, 3, NULL, "apt install dataset-fashion-mnist", "train", "other.cvm",
                     "--data", "/nowhere", NULL);
     cvm_test_remove(&place, "other.cvm");
@@ -161,11 +163,13 @@ static void damaged_and_missing_checkpoints_are_refused(void **state) {
 
 static void a_checkpoint_of_another_model_or_seed_is_refused(void **state) {
     (void)state;
-    cvm_test_write_text(&place, "flat.cvm",
-                        CVM_TEST_DATA "model Flat {\n    input image: [1, 28, 28]\n    flatten\n"
-                                      "    linear(4)\n}\n"
-                                      "train Flat on patterns { optimizer sgd(rate=0.01) epochs 1 "
-                                      "batch 16 seed 1 }\n");
+    cvm_test_write_text(
+        &place, "flat.cvm",
+        CVM_TEST_DATA
+        "model Flat {\n    input image: [1, 28, 28]\n    flatten\n"
+        "    linear(4)\n}\n"
+        "train Flat on patterns { loss cross_entropy optimizer sgd(rate=0.01) epochs 1 "
+        "batch 16 seed 1 }\n");
     cvm_test_expect(&place, 1, NULL, "Small", "eval", "flat.cvm", "--checkpoint",
                     "small.safetensors", NULL);
     cvm_test_expect(&place, 1, NULL, "Small", "train", "flat.cvm", "--resume", "-o",
@@ -184,7 +188,7 @@ static void weights_that_do_not_fit_are_listed(void **state) {
                         "}\n"
                         "train Other on patterns {\n"
                         "    weights \"small.safetensors\"\n"
-                        "    optimizer sgd(rate=0.01)\n"
+                        "    loss cross_entropy optimizer sgd(rate=0.01)\n"
                         "    epochs 1 batch 16 seed 1\n"
                         "}\n");
     CvmTestResult result = cvm_test_cvmc(&place, "train", "start.cvm", NULL);

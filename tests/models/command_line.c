@@ -90,12 +90,12 @@ static void commands_say_what_they_lack(void **state) {
 
 static void a_train_or_model_is_chosen_by_name(void **state) {
     (void)state;
-    cvm_test_write_text(
-        &place, "two.cvm",
-        CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN("") "train Small on patterns as slow {\n"
-                                                        "    optimizer sgd(rate=0.001)\n"
-                                                        "    epochs 1 batch 8 seed 1\n"
-                                                        "}\n");
+    cvm_test_write_text(&place, "two.cvm",
+                        CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN(
+                            "") "train Small on patterns as slow {\n"
+                                "    loss cross_entropy optimizer sgd(rate=0.001)\n"
+                                "    epochs 1 batch 8 seed 1\n"
+                                "}\n");
     cvm_test_expect(&place, 2, NULL, "several trains (Small, slow)", "explain", "two.cvm", NULL);
     cvm_test_expect(&place, 2, NULL, "no train 'fast'; it has Small, slow", "explain", "two.cvm",
                     "--train", "fast", NULL);

@@ -190,7 +190,7 @@ static void run_on_a_single_linear_layer_writes_its_templates(void **state) {
                                       "    head { linear(4) }\n"
                                       "}\n"
                                       "train Flat on patterns {\n"
-                                      "    optimizer sgd(rate=0.01)\n"
+                                      "    loss cross_entropy optimizer sgd(rate=0.01)\n"
                                       "    epochs 1 batch 16 seed 1\n"
                                       "}\n");
     cvm_test_expect(&place, 0, "flat-templates.png", NULL, "run", "flat.cvm", NULL);

@@ -5,11 +5,11 @@
 /* The data set's declaration. */
 #define CVM_TEST_DATA                                                                              \
     "data patterns {\n"                                                                            \
-    "    idx \"patterns\"\n"                                                                       \
-    "    train \"train-images\" \"train-labels\"\n"                                                \
-    "    test  \"test-images\" \"test-labels\"\n"                                                  \
+    "    folder \"patterns\"\n"                                                                    \
     "    image [1, 28, 28]\n"                                                                      \
-    "    classes rows, columns, square, ring\n"                                                    \
+    "    classes [\"rows\", \"columns\", \"square\", \"ring\"]\n"                                  \
+    "    train idx(\"train-images\", \"train-labels\")\n"                                          \
+    "    test  idx(\"test-images\", \"test-labels\")\n"                                            \
     "}\n"
 
 /* A small network with every kind of layer LeNet has. */
