@@ -24,7 +24,7 @@ static bool check_names(const Training *training) {
     for (size_t i = 0; i < sizeof input_names / sizeof *input_names; i++) {
         const CvmNode *taken = cvm_graph_find_source(training->graph, input_names[i]);
         if (taken)
-            return cvm_diag_error(training->diag, 1320, taken->origin.span, taken->origin.uses,
+            return cvm_diag_error(training->diag, 1340, taken->origin.span, taken->origin.uses,
                                   "give the model's input another name",
                                   "training needs the name '%s' for an input of its own",
                                   input_names[i]);
