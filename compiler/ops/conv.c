@@ -103,8 +103,9 @@ bool conv_grad_input_infer(CvmNode *node, CvmDiag *diag) {
     const int64_t *weight = node->inputs[1]->type.shape.sizes;
     const int64_t *size = cvm_node_attribute(node, "size")->integers;
     int64_t groups = cvm_node_int(node, "groups"), out[2], channels;
-    if (__builtin_mul_overflow(weight[1], groups, &channels) ||
-        !conv_groups(node, channels, weight[1], weight[0], diag) ||
+    if (__builtin_mul_overflow(weight[1], groups, &channels))
+        return cvm_refuse_operands(node, diag, "has too many channels");
+    if (!conv_groups(node, channels, weight[1], weight[0], diag) ||
         !conv_sizes(node, size, weight + 2, out, diag))
         return false;
     if (dy[1] != weight[0] || dy[2] != out[0] || dy[3] != out[1])
@@ -121,12 +122,13 @@ bool conv_grad_weight_infer(CvmNode *node, CvmDiag *diag) {
     const int64_t *dy = node->inputs[1]->type.shape.sizes;
     const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
     int64_t groups = cvm_node_int(node, "groups"), out[2];
-    if (groups < 1 || !conv_groups(node, x[1], x[1] / groups, dy[1], diag) ||
+    int64_t group_inputs = groups < 1 ? 0 : x[1] / groups; /* conv_groups reports the former */
+    if (!conv_groups(node, x[1], group_inputs, dy[1], diag) ||
         !conv_sizes(node, x + 2, kernel, out, diag))
         return false;
     if (x[0] != dy[0] || dy[2] != out[0] || dy[3] != out[1])
         return cvm_refuse_operands(node, diag, "has a gradient that is not of the result's shape");
-    return cvm_set_type(node, (CvmShape){4, {dy[1], x[1] / groups, kernel[0], kernel[1]}}, NULL,
+    return cvm_set_type(node, (CvmShape){4, {dy[1], group_inputs, kernel[0], kernel[1]}}, NULL,
                         diag);
 }
 
