@@ -33,15 +33,19 @@ static void list_places(const CvmSession *session, Places *places) {
     add_place(places, folder);
 }
 
+/* FOLDER/NAME and an ending; false when that is too long for a path. */
+static bool join(const char *folder, const char *name, const char *ending,
+                 char path[CVM_PATH_SIZE]) {
+    return snprintf(path, CVM_PATH_SIZE, "%s/%s%s", folder, name, ending) < CVM_PATH_SIZE;
+}
+
 /* The file in the folder, plain or .gz; false when neither is there. */
 static bool find_file(const char *folder, const char *name, char path[CVM_PATH_SIZE]) {
     static const char *const endings[] = {"", ".gz"};
-    for (int i = 0; i < 2; i++) {
-        int length = snprintf(path, CVM_PATH_SIZE, "%s/%s%s", folder, name, endings[i]);
-        if (length < CVM_PATH_SIZE && access(path, F_OK) == 0)
+    for (int i = 0; i < 2; i++)
+        if (join(folder, name, endings[i], path) && access(path, F_OK) == 0)
             return true;
-    }
-    snprintf(path, CVM_PATH_SIZE, "%s/%s", folder, name); /* what a message names */
+    join(folder, name, "", path); /* what a message names */
     return false;
 }
 
@@ -61,11 +65,9 @@ static bool find_in_places(const Places *places, const CvmData *data, const char
                            const char *labels, Pair *pair) {
     for (int i = 0; i < places->count; i++) {
         char folder[CVM_PATH_SIZE];
-        if (data->folder && *data->folder) {
-            int length = snprintf(folder, sizeof folder, "%s/%s", places->paths[i], data->folder);
-            if (length < CVM_PATH_SIZE && find_pair(folder, images, labels, pair))
-                return true;
-        }
+        if (data->folder && *data->folder && join(places->paths[i], data->folder, "", folder) &&
+            find_pair(folder, images, labels, pair))
+            return true;
         if (find_pair(places->paths[i], images, labels, pair))
             return true;
     }
