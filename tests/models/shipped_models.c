@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
@@ -106,12 +107,30 @@ static void the_single_layer_has_one_template_a_class(void **state) {
     cJSON_Delete(table);
 }
 
+/* What cvm promises of its first model; skipped where the data set is not installed, and under
+ * sanitizers, which have a smaller training to look at. */
+static void lenet5_learns_fashion_mnist_in_ten_epochs(void **state) {
+    (void)state;
+    if (getenv("CVM_SANITIZED") || access("/usr/share/datasets/fashion-mnist", F_OK) != 0)
+        skip();
+    CvmTestResult result = cvm_test_cvmc(&place, "train", model_path("lenet5.cvm"), "--json", NULL);
+    assert_int_equal(result.code, 0);
+    const char *last = strstr(result.out, "{\"event\":\"trained\"");
+    assert_non_null(last);
+    cJSON *trained = cJSON_Parse(last);
+    assert_int_equal(number(trained, "epoch"), 10);
+    assert_true(cJSON_GetObjectItem(trained, "test_accuracy")->valuedouble >= 0.9);
+    cJSON_Delete(trained);
+    cvm_test_result_free(&result);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model_checks),
         cmocka_unit_test(lenet5_has_61706_parameters_where_they_belong),
         cmocka_unit_test(lenet5_counts_flops_and_receptive_fields),
         cmocka_unit_test(the_single_layer_has_one_template_a_class),
+        cmocka_unit_test(lenet5_learns_fashion_mnist_in_ten_epochs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
