@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_COLUMNS = 65536 }; /* rows kernels keep whole rows on the stack */
+
 CvmStrides cvm_value_strides(const CvmType *type) {
     CvmStrides strides = {.lane = type->layout == CVM_LAYOUT_BATCH ? 1 : 0};
     int64_t step = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
@@ -141,6 +143,8 @@ void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *
 }
 
 void cvm_lower_rows(CvmLowering *lowering, int64_t rows, int64_t columns) {
+    if (columns > MAX_COLUMNS)
+        cvm_lower_refuse(lowering, lowering->nodes[0], "its rows have more than 65536 columns");
     lowering->kernel->rows = rows;
     lowering->kernel->columns = columns;
     lowering->kernel->extent = rows;
