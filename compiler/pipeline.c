@@ -1,4 +1,5 @@
-/* See pipeline.h. cvm_compile is the compiler on one screen: passes, kernels, code, memory, plan. */
+/* See pipeline.h. cvm_compile is the compiler on one screen: passes, kernels, code, memory, plan.
+ */
 #include "compiler/pipeline.h"
 
 #include "compiler/codegen/build.h"

@@ -7,9 +7,10 @@
 
 typedef struct CvmCompileOptions {
     CvmPassChoice passes;
-    const char *cpu;      /* "host" (also NULL), or an LLVM CPU name: "x86-64", "x86-64-v3", "x86-64-v4" */
-    const char *cache;    /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
-    int threads;          /* that compile kernels side by side; 0: one per core */
+    const char
+        *cpu; /* "host" (also NULL), or an LLVM CPU name: "x86-64", "x86-64-v3", "x86-64-v4" */
+    const char *cache; /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
+    int threads;       /* that compile kernels side by side; 0: one per core */
     bool verbose;
 } CvmCompileOptions;
 
@@ -17,7 +18,8 @@ typedef struct CvmCompileOptions {
 typedef struct CvmExecutable CvmExecutable;
 
 /* Runs passes, kernels, schedule, code generation and linking over the graph (rewriting it). The
- * plan's inputs, outputs and slots are the graph's inputs, outputs and parameters. NULL on error. */
+ * plan's inputs, outputs and slots are the graph's inputs, outputs and parameters. NULL on error.
+ */
 CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag);
 void cvm_executable_free(CvmExecutable *executable);
 const CvmPlan *cvm_executable_plan(const CvmExecutable *executable);
@@ -32,7 +34,12 @@ CvmCompileStats cvm_executable_stats(const CvmExecutable *executable);
 /* For `cvmc dump`: runs the stages up to the named one and prints it.
  * graph (before passes), fused (after passes), kernels, plan, llvm, asm. */
 typedef enum CvmStage {
-    CVM_STAGE_GRAPH, CVM_STAGE_FUSED, CVM_STAGE_KERNELS, CVM_STAGE_PLAN, CVM_STAGE_LLVM, CVM_STAGE_ASM,
+    CVM_STAGE_GRAPH,
+    CVM_STAGE_FUSED,
+    CVM_STAGE_KERNELS,
+    CVM_STAGE_PLAN,
+    CVM_STAGE_LLVM,
+    CVM_STAGE_ASM,
 } CvmStage;
 bool cvm_dump_stage(CvmGraph *graph, const CvmCompileOptions *options, CvmStage stage, FILE *stream,
                     CvmDiag *diag);

@@ -4,8 +4,9 @@
 
 #include "compiler/front/program.h"
 
-/* Inputs: the model's image [batch, c, h, w], "target" i32 [batch], "rate" f32 []. Outputs: "loss" f32 [].
- * Updates: every parameter whose multiplier is not 0, and its momentum. NULL on error (reported). */
+/* Inputs: the model's image [batch, c, h, w], "target" i32 [batch], "rate" f32 []. Outputs: "loss"
+ * f32 []. Updates: every parameter whose multiplier is not 0, and its momentum. NULL on error
+ * (reported). */
 CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag);
 
 /* Inputs: the image. Output: "logits" f32 [batch, classes]; with_softmax: also "probabilities". */

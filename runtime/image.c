@@ -5,17 +5,14 @@
 #include "runtime/image.h"
 
 #include "runtime/atomic_file.h"
+#include "runtime/image_file.h"
 #include "runtime/text.h"
 
-#include <errno.h>
 #include <png.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
-    MAX_SIDE = 16384,
-    MAX_PIXELS = 1 << 26,
     MAX_CHUNK_BYTES = 8 << 20, /* of colour profiles and texts, which we do not want */
     RGBA = 4,
 };
@@ -78,9 +75,9 @@ static void allocate_rows(Reader *reader) {
 static void check_size(Reader *reader) {
     png_uint_32 width = png_get_image_width(reader->png, reader->info);
     png_uint_32 height = png_get_image_height(reader->png, reader->info);
-    if (width > MAX_SIDE || height > MAX_SIDE)
+    if (width > CVM_IMAGE_MAX_SIDE || height > CVM_IMAGE_MAX_SIDE)
         png_error(reader->png, "it has more than 16384 pixels on a side");
-    if ((int64_t)width * height > MAX_PIXELS)
+    if ((int64_t)width * height > CVM_IMAGE_MAX_PIXELS)
         png_error(reader->png, "it has more than 2^26 pixels");
     reader->width = (int)width;
     reader->height = (int)height;
@@ -157,18 +154,10 @@ static bool read_stream(FILE *stream, const char *path, int channels, CvmImage *
 }
 
 bool cvm_image_read_png(const char *path, int channels, CvmImage *image, CvmError *error) {
-    struct stat status;
     *image = (CvmImage){0};
-    if (channels != 1 && channels != 3)
-        return cvm_error_set(error, CVM_ERROR_INPUT, "cannot read a picture as %d channels",
-                             channels);
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        return cvm_error_set(error, CVM_ERROR_MACHINE,
-                             "cannot read %.800s: it is not a regular file", path);
-    FILE *stream = fopen(path, "rbe");
+    FILE *stream = cvm_image_open(path, channels, error);
     if (!stream)
-        return cvm_error_set(error, CVM_ERROR_MACHINE, "cannot read %.800s: %s", path,
-                             strerror(errno));
+        return false;
     bool done = read_stream(stream, path, channels, image, error);
     fclose(stream);
     return done;
@@ -233,11 +222,12 @@ static bool encode(const char *path, const CvmImage *image, CvmAtomicFile *file,
 bool cvm_image_write_png(const char *path, const CvmImage *image, CvmError *error) {
     CvmAtomicFile file;
     if ((image->channels != 1 && image->channels != 3) || image->height < 1 || image->width < 1 ||
-        image->height > MAX_SIDE || image->width > MAX_SIDE)
+        image->height > CVM_IMAGE_MAX_SIDE || image->width > CVM_IMAGE_MAX_SIDE)
         return cvm_error_set(error, CVM_ERROR_INPUT,
                              "cannot write %.800s: a picture of [%d, %d, %d] is no grey or RGB one "
                              "of at most %d pixels a side",
-                             path, image->channels, image->height, image->width, MAX_SIDE);
+                             path, image->channels, image->height, image->width,
+                             CVM_IMAGE_MAX_SIDE);
     if (!cvm_atomic_file_open(path, &file, error))
         return false;
     if (encode(path, image, &file, error))

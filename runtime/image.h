@@ -1,4 +1,4 @@
-/* Pictures from and to PNG (libpng). */
+/* Pictures from PNG (libpng) and JPEG (libjpeg-turbo), to PNG, and scaled. */
 #ifndef CVM_RUNTIME_IMAGE_H
 #define CVM_RUNTIME_IMAGE_H
 
@@ -19,5 +19,27 @@ bool cvm_image_read_png(const char *path, int channels, CvmImage *image, CvmErro
 /* Writes a PNG through a temporary file and rename. */
 bool cvm_image_write_png(const char *path, const CvmImage *image, CvmError *error);
 void cvm_image_free(CvmImage *image);
+
+/* Reads a JPEG in the same way, turned upright as its EXIF orientation says; grey is libjpeg's. A
+ * truncated or corrupt file is refused. */
+bool cvm_image_read_jpeg(const char *path, int channels, CvmImage *image, CvmError *error);
+
+/* Reads a PNG or a JPEG, whichever the file's first bytes announce. */
+bool cvm_image_read(const char *path, int channels, CvmImage *image, CvmError *error);
+
+/* The functions below make another picture, which the caller frees; `to` is not `from`, and is
+ * empty when they fail. */
+
+/* Scales to height x width; bit for bit what Pillow's Image.resize(..., BILINEAR) makes. */
+bool cvm_image_resize(const CvmImage *from, int height, int width, CvmImage *to, CvmError *error);
+
+/* Scales so that the shorter side has `size` pixels and the sides' ratio stays, rounded as by
+ * torchvision's Resize(size). */
+bool cvm_image_resize_short_side(const CvmImage *from, int size, CvmImage *to, CvmError *error);
+
+/* The middle height x width pixels, which torchvision's CenterCrop takes. A smaller picture is an
+ * error. */
+bool cvm_image_crop_centre(const CvmImage *from, int height, int width, CvmImage *to,
+                           CvmError *error);
 
 #endif

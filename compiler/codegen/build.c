@@ -133,7 +133,8 @@ static bool link_objects(CvmCode *code, CvmDiag *diag) {
         Unit *unit = &code->units[i];
         LLVMMemoryBufferRef object = unit->object;
         unit->object = NULL; /* the JIT owns it from here on, failed or not */
-        failure = LLVMOrcLLJITAddObjectFile(code->jit, LLVMOrcLLJITGetMainJITDylib(code->jit), object);
+        failure =
+            LLVMOrcLLJITAddObjectFile(code->jit, LLVMOrcLLJITGetMainJITDylib(code->jit), object);
         if (failure)
             return report(diag, failure, "linking a kernel");
     }
@@ -158,10 +159,10 @@ static bool check_objects(const CvmCode *code, CvmDiag *diag) {
     bool complete = true;
     for (int i = 0; i < code->count; i++)
         if (!code->units[i].object)
-            complete = cvm_diag_error(diag, 1604, (CvmSpan){0}, NULL, NULL,
-                                      "generating code for %s (%s) failed: %s",
-                                      code->units[i].kernel->layer, code->units[i].kernel->symbol,
-                                      code->units[i].error ? code->units[i].error : "unknown reason");
+            complete = cvm_diag_error(
+                diag, 1604, (CvmSpan){0}, NULL, NULL, "generating code for %s (%s) failed: %s",
+                code->units[i].kernel->layer, code->units[i].kernel->symbol,
+                code->units[i].error ? code->units[i].error : "unknown reason");
     return complete;
 }
 

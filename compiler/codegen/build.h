@@ -1,5 +1,5 @@
-/* Kernels to callable functions: looked up in the object cache, compiled side by side where they are
- * not, and linked into the process by LLVM's ORC JIT. */
+/* Kernels to callable functions: looked up in the object cache, compiled side by side where they
+ * are not, and linked into the process by LLVM's ORC JIT. */
 #ifndef CVM_CODEGEN_BUILD_H
 #define CVM_CODEGEN_BUILD_H
 

@@ -1,6 +1,6 @@
-/* See cache.h. An entry is one file: a header (magic, lengths, CRC-32 of what follows), the whole key,
- * the object. The file's name is a hash of the key; since the key itself is compared, two keys with
- * one hash only cost a compilation. */
+/* See cache.h. An entry is one file: a header (magic, lengths, CRC-32 of what follows), the whole
+ * key, the object. The file's name is a hash of the key; since the key itself is compared, two keys
+ * with one hash only cost a compilation. */
 #include "compiler/codegen/cache.h"
 
 #include <dirent.h>
@@ -128,7 +128,8 @@ static bool write_all(int file, const void *bytes, size_t size) {
     return true;
 }
 
-/* Not runtime/atomic_file: an entry lost in a power cut is only a compilation, so nothing is synced. */
+/* Not runtime/atomic_file: an entry lost in a power cut is only a compilation, so nothing is
+ * synced. */
 void cvm_cache_write(const char *folder, const char *key, const void *object, size_t size) {
     char path[PATH_SIZE], temporary[PATH_SIZE + 16];
     if (!entry_path(folder, key, path) || !make_folder(folder))

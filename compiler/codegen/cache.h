@@ -1,6 +1,6 @@
 /* The object cache: machine code by the text it was made from, in files that outlive the process.
- * A damaged, truncated or foreign file is ignored; two processes may write the same entry; the folder
- * is kept under a size limit by removing what was not used for longest. */
+ * A damaged, truncated or foreign file is ignored; two processes may write the same entry; the
+ * folder is kept under a size limit by removing what was not used for longest. */
 #ifndef CVM_CODEGEN_CACHE_H
 #define CVM_CODEGEN_CACHE_H
 

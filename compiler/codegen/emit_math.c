@@ -1,9 +1,10 @@
 /* Arithmetic and elementary functions on f32 vectors, as generated code: no calls, so that they
  * vectorise, and the same bits whichever library the machine has.
  *
- * exp and tanh follow the usual scheme (Muller, "Elementary Functions", 2nd ed., ch. 9 to 11): reduce
- * the range, then a polynomial. Coefficients are the Taylor ones where the reduced range is small
- * enough for f32, and S. Moshier's for tanh and log near their zeros (Cephes Mathematical Library). */
+ * exp and tanh follow the usual scheme (Muller, "Elementary Functions", 2nd ed., ch. 9 to 11):
+ * reduce the range, then a polynomial. Coefficients are the Taylor ones where the reduced range is
+ * small enough for f32, and S. Moshier's for tanh and log near their zeros (Cephes Mathematical
+ * Library). */
 #include "compiler/codegen/emitter.h"
 
 #include <math.h>
@@ -59,8 +60,7 @@ static LLVMValueRef polynomial(CvmEmitter *emitter, LLVMValueRef x, const double
 /* exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: a Taylor polynomial of degree 7 leaves
  * a relative error below 1e-8. NaN stays NaN. */
 LLVMValueRef cvm_emit_exp(CvmEmitter *emitter, LLVMValueRef x) {
-    static const double taylor[] = {1 / 5040.0, 1 / 720.0, 1 / 120.0, 1 / 24.0,
-                                    1 / 6.0,    0.5,       1,         1};
+    static const double taylor[] = {1 / 5040.0, 1 / 720.0, 1 / 120.0, 1 / 24.0, 1 / 6.0, 0.5, 1, 1};
     LLVMBuilderRef builder = emitter->builder;
     /* operands ordered so that a NaN wins */
     LLVMValueRef clamped = cvm_emit_maximum(emitter, constant_like(emitter, x, -87.3), x);
@@ -68,7 +68,8 @@ LLVMValueRef cvm_emit_exp(CvmEmitter *emitter, LLVMValueRef x) {
     LLVMValueRef scaled = LLVMBuildFMul(builder, clamped, constant_like(emitter, x, M_LOG2E), "");
     LLVMValueRef n = cvm_intrinsic(emitter, "llvm.rint", LLVMTypeOf(x), &scaled, 1);
     /* ln 2 in two parts, the first with trailing zeros so that n times it is exact */
-    LLVMValueRef r = cvm_emit_multiply_add(emitter, n, constant_like(emitter, x, -0.693359375), clamped);
+    LLVMValueRef r =
+        cvm_emit_multiply_add(emitter, n, constant_like(emitter, x, -0.693359375), clamped);
     r = cvm_emit_multiply_add(emitter, n, constant_like(emitter, x, 2.12194440054690583e-4), r);
     LLVMValueRef power = polynomial(emitter, r, taylor, 8);
     /* 2^n in two factors, as n can be 128 */
@@ -80,10 +81,11 @@ LLVMValueRef cvm_emit_exp(CvmEmitter *emitter, LLVMValueRef x) {
     for (int i = 0; i < 2; i++) {
         LLVMValueRef biased = LLVMBuildAdd(builder, parts[i], int_like(emitter, x, 127), "");
         LLVMValueRef bits = LLVMBuildShl(builder, biased, int_like(emitter, x, 23), "");
-        power = LLVMBuildFMul(builder, power,
-                              LLVMBuildBitCast(builder, bits, LLVMTypeOf(x), ""), "");
+        power =
+            LLVMBuildFMul(builder, power, LLVMBuildBitCast(builder, bits, LLVMTypeOf(x), ""), "");
     }
-    LLVMValueRef tiny = LLVMBuildFCmp(builder, LLVMRealOLT, x, constant_like(emitter, x, -87.3), "");
+    LLVMValueRef tiny =
+        LLVMBuildFCmp(builder, LLVMRealOLT, x, constant_like(emitter, x, -87.3), "");
     return LLVMBuildSelect(builder, tiny, constant_like(emitter, x, 0), power, "");
 }
 
@@ -108,7 +110,8 @@ LLVMValueRef cvm_emit_log(CvmEmitter *emitter, LLVMValueRef x) {
     LLVMValueRef cubed = LLVMBuildFMul(builder, square, f, "");
     LLVMValueRef tail = LLVMBuildFMul(builder, cubed, polynomial(emitter, f, cephes, 9), "");
     tail = cvm_emit_multiply_add(emitter, square, constant_like(emitter, x, -0.5), tail);
-    tail = cvm_emit_multiply_add(emitter, e, constant_like(emitter, x, -2.12194440054690583e-4), tail);
+    tail =
+        cvm_emit_multiply_add(emitter, e, constant_like(emitter, x, -2.12194440054690583e-4), tail);
     LLVMValueRef sum = LLVMBuildFAdd(builder, f, tail, "");
     return cvm_emit_multiply_add(emitter, e, constant_like(emitter, x, 0.693359375), sum);
 }

@@ -1,6 +1,6 @@
 /* The generator of REDUCE kernels: convolutions, linear layers, their gradients, pooling, sums and
- * pointwise maps alike. A work item is one block of every output axis (the sliding window's positions
- * excepted: they are walked within the item). For each block it
+ * pointwise maps alike. A work item is one block of every output axis (the sliding window's
+ * positions excepted: they are walked within the item). For each block it
  *
  *   1. clears tile x tile accumulators, which stay in registers,
  *   2. runs the reduce axes as loops; taps of the sliding window are unrolled, and where they can
@@ -43,7 +43,8 @@ typedef struct Reduce {
     int sum_count;
     Memo memo[MAX_MEMO];
     int memo_count;
-    LLVMValueRef base[CVM_MAX_BUFFERS]; /* buffer address at the bound indices; NULL: not made yet */
+    LLVMValueRef
+        base[CVM_MAX_BUFFERS]; /* buffer address at the bound indices; NULL: not made yet */
 } Reduce;
 
 static void emit_output_axis(Reduce *reduce, int axis, LLVMValueRef item_rest);
@@ -116,15 +117,15 @@ static LLVMValueRef base_of(Reduce *reduce, int buffer) {
     LLVMValueRef offset = cvm_i64(emitter, 0);
     for (int axis = 0; axis < kernel->axis_count; axis++)
         if (reduce->index[axis])
-            offset = cvm_sum(emitter, offset,
-                             cvm_scale(emitter, reduce->index[axis],
-                                       kernel->buffers[buffer].strides[axis]));
+            offset = cvm_sum(
+                emitter, offset,
+                cvm_scale(emitter, reduce->index[axis], kernel->buffers[buffer].strides[axis]));
     if (buffer == kernel->a) {
         for (int i = 0; i < kernel->window_count; i++)
             if (i != reduce->schedule->slide && reduce->window_index[i])
-                offset = cvm_sum(emitter, offset,
-                                 cvm_scale(emitter, reduce->window_index[i],
-                                           kernel->windows[i].stride));
+                offset =
+                    cvm_sum(emitter, offset,
+                            cvm_scale(emitter, reduce->window_index[i], kernel->windows[i].stride));
         offset = cvm_sum(emitter, offset, slide_base(reduce));
     }
     return reduce->base[buffer] = cvm_advance(emitter, emitter->buffers[buffer], offset);
@@ -175,8 +176,7 @@ typedef struct Step {
 static int64_t slide_index(const Reduce *reduce, Step step, CvmLanes *lanes) {
     const CvmWindow *window = slide_of(reduce);
     int64_t position = (reduce->position_static ? reduce->block_position : 0) + step.position;
-    int64_t t =
-        position * window->position_scale + step.tap * window->tap_scale + window->offset;
+    int64_t t = position * window->position_scale + step.tap * window->tap_scale + window->offset;
     const CvmAxis *axis = &reduce->kernel->axes[window->position];
     bool along = window->position == reduce->schedule->vector_axis;
     for (int i = 0; i < lanes->lanes; i++) {
@@ -184,8 +184,8 @@ static int64_t slide_index(const Reduce *reduce, Step step, CvmLanes *lanes) {
         /* Results past an output axis's end are not stored, so only what can be read matters there:
          * then one load serves every (position, tap) that it lies under. */
         if (reduce->position_static)
-            lanes->on[i] &= cvm_window_valid(window, at, step.tap) &&
-                            (!axis->reduce || at < axis->extent);
+            lanes->on[i] &=
+                cvm_window_valid(window, at, step.tap) && (!axis->reduce || at < axis->extent);
         else
             lanes->on[i] &= t % window->divisor == 0;
     }
@@ -269,14 +269,15 @@ static void emit_position_block(Reduce *reduce, int64_t count) {
         emit_step(reduce, (Step){.position = p});
 }
 
-/* Runs `emit` for every block of the slide's positions: edges one by one, the interior as a loop. */
+/* Runs `emit` for every block of the slide's positions: edges one by one, the interior as a loop.
+ */
 static void for_slide_blocks(Reduce *reduce, void (*emit)(Reduce *, int64_t count)) {
     CvmEmitter *emitter = reduce->emitter;
     const CvmKernel *kernel = reduce->kernel;
     int axis = slide_of(reduce)->position;
     int64_t extent = kernel->axes[axis].extent;
-    int64_t tile = kernel->axes[axis].reduce ? reduce->schedule->slide_step
-                                             : reduce->schedule->tile[axis];
+    int64_t tile =
+        kernel->axes[axis].reduce ? reduce->schedule->slide_step : reduce->schedule->tile[axis];
     int64_t size = tile * cvm_schedule_unit(kernel, axis);
     int64_t first, last, blocks;
     cvm_slide_interior(kernel, &first, &last, &blocks);
@@ -324,22 +325,21 @@ static LLVMValueRef bind_windows(Reduce *reduce, int axis) {
     for (int i = 0; i < reduce->kernel->window_count; i++) {
         const CvmWindow *window = &reduce->kernel->windows[i];
         if (i == reduce->schedule->slide || reduce->window_index[i] ||
-            (axis != window->position && axis != window->tap) ||
-            !reduce->index[window->position] || !reduce->index[window->tap])
+            (axis != window->position && axis != window->tap) || !reduce->index[window->position] ||
+            !reduce->index[window->tap])
             continue;
         LLVMValueRef t = cvm_sum(
-            emitter,
-            cvm_scale(emitter, reduce->index[window->position], window->position_scale),
+            emitter, cvm_scale(emitter, reduce->index[window->position], window->position_scale),
             cvm_scale(emitter, reduce->index[window->tap], window->tap_scale));
         t = cvm_sum(emitter, t, cvm_i64(emitter, window->offset));
         LLVMValueRef limit = cvm_i64(emitter, window->extent * window->divisor);
-        LLVMValueRef below = LLVMBuildICmp(builder, LLVMIntULT, t, limit, ""); /* and not negative */
+        LLVMValueRef below =
+            LLVMBuildICmp(builder, LLVMIntULT, t, limit, ""); /* and not negative */
         inside = inside ? LLVMBuildAnd(builder, inside, below, "") : below;
         if (window->divisor > 1) {
             LLVMValueRef divisor = cvm_i64(emitter, window->divisor);
             LLVMValueRef rest = LLVMBuildURem(builder, t, divisor, "");
-            LLVMValueRef whole =
-                LLVMBuildICmp(builder, LLVMIntEQ, rest, cvm_i64(emitter, 0), "");
+            LLVMValueRef whole = LLVMBuildICmp(builder, LLVMIntEQ, rest, cvm_i64(emitter, 0), "");
             inside = LLVMBuildAnd(builder, inside, whole, "");
             t = LLVMBuildUDiv(builder, t, divisor, "");
         }
@@ -369,8 +369,7 @@ static void emit_reduce_loop(Reduce *reduce, int axis, int64_t first, int64_t la
     if (first >= last)
         return;
     CvmEmitter *emitter = reduce->emitter;
-    CvmLoop loop =
-        cvm_loop_begin(emitter, cvm_i64(emitter, first), cvm_i64(emitter, last), step);
+    CvmLoop loop = cvm_loop_begin(emitter, cvm_i64(emitter, first), cvm_i64(emitter, last), step);
     reduce->index[axis] = loop.index;
     emit_bound_axis(reduce, axis);
     release_windows(reduce, axis);
@@ -436,9 +435,8 @@ static LLVMValueRef finished_sum(Reduce *reduce, int sum) {
     LLVMValueRef value = LLVMBuildLoad2(emitter->builder, type, reduce->sums[sum], "");
     if (reduce->schedule->vector_axis < 0 || vector_is_output(reduce))
         return value;
-    return reduce->kernel->combine == CVM_COMBINE_MAXIMUM
-               ? cvm_emit_lane_maximum(emitter, value)
-               : cvm_emit_lane_sum(emitter, value);
+    return reduce->kernel->combine == CVM_COMBINE_MAXIMUM ? cvm_emit_lane_maximum(emitter, value)
+                                                          : cvm_emit_lane_sum(emitter, value);
 }
 
 /* Every value of the block is computed before the first is stored: stores would keep later loads
@@ -461,9 +459,8 @@ static void store_results(Reduce *reduce) {
         CvmLanes lanes = lanes_of_point(reduce, &point);
         for (int i = 0; i < kernel->result_count; i++) {
             int buffer = kernel->results[i].buffer;
-            LLVMValueRef at =
-                cvm_advance(emitter, base_of(reduce, buffer),
-                            cvm_i64(emitter, point_offset(reduce, buffer, &point)));
+            LLVMValueRef at = cvm_advance(emitter, base_of(reduce, buffer),
+                                          cvm_i64(emitter, point_offset(reduce, buffer, &point)));
             cvm_store(emitter, values[sum][i], at, vector_stride(reduce, buffer), &lanes);
         }
     }
@@ -501,7 +498,8 @@ static void emit_item(Reduce *reduce) {
         emit_block(reduce);
 }
 
-/* Binds the axis to its block of this item and goes on; `rest` counts the blocks of axes up to here. */
+/* Binds the axis to its block of this item and goes on; `rest` counts the blocks of axes up to
+ * here. */
 static void emit_output_axis(Reduce *reduce, int axis, LLVMValueRef rest) {
     CvmEmitter *emitter = reduce->emitter;
     LLVMBuilderRef builder = emitter->builder;
@@ -529,8 +527,7 @@ static void emit_output_axis(Reduce *reduce, int axis, LLVMValueRef rest) {
         emit_output_axis(reduce, axis - 1, rest);
         return;
     }
-    LLVMValueRef full =
-        LLVMBuildICmp(builder, LLVMIntULT, block, cvm_i64(emitter, blocks - 1), "");
+    LLVMValueRef full = LLVMBuildICmp(builder, LLVMIntULT, block, cvm_i64(emitter, blocks - 1), "");
     CvmBranch branch = cvm_branch_begin(emitter, full);
     reduce->count[axis] = size;
     emit_output_axis(reduce, axis - 1, rest);
@@ -541,8 +538,7 @@ static void emit_output_axis(Reduce *reduce, int axis, LLVMValueRef rest) {
 }
 
 void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item) {
-    Reduce reduce = {.emitter = emitter,
-                     .kernel = emitter->kernel,
-                     .schedule = &emitter->kernel->schedule};
+    Reduce reduce = {
+        .emitter = emitter, .kernel = emitter->kernel, .schedule = &emitter->kernel->schedule};
     emit_output_axis(&reduce, reduce.kernel->axis_count - 1, item);
 }

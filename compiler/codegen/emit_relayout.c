@@ -1,8 +1,8 @@
 /* The generator of RELAYOUT kernels: [batch][inner] to [batch/lanes][inner][lanes] and back, by
  * transposing lanes x lanes blocks in registers. A work item is one such block.
  *
- * The transpose exchanges off-diagonal halves at every power of two (J. O. Eklundh, "A fast computer
- * method for matrix transposing", IEEE Trans. Computers, 1972). */
+ * The transpose exchanges off-diagonal halves at every power of two (J. O. Eklundh, "A fast
+ * computer method for matrix transposing", IEEE Trans. Computers, 1972). */
 #include "compiler/codegen/emitter.h"
 
 static void exchange(CvmEmitter *emitter, LLVMValueRef *a, LLVMValueRef *b, int lanes, int half) {
@@ -49,8 +49,7 @@ static void emit_block(CvmEmitter *emitter, LLVMValueRef block, LLVMValueRef fir
     transpose(emitter, rows, lanes);
     for (int i = 0; i < lanes; i++)
         if (back || i < count)
-            cvm_store(emitter, rows[i],
-                      cvm_advance(emitter, to, cvm_i64(emitter, i * to_step)), 1,
+            cvm_store(emitter, rows[i], cvm_advance(emitter, to, cvm_i64(emitter, i * to_step)), 1,
                       back ? &some : &all);
 }
 

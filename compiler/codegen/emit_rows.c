@@ -1,6 +1,6 @@
 /* The generator of ROWS kernels: softmax, losses and their gradients. A work item is one row; every
- * statement walks its columns a vector at a time, the last vector masked. What later statements read
- * again is kept in a row on the stack, which stays in the first-level cache. */
+ * statement walks its columns a vector at a time, the last vector masked. What later statements
+ * read again is kept in a row on the stack, which stays in the first-level cache. */
 #include "compiler/codegen/emitter.h"
 
 enum { UNROLLED_VECTORS = 2 };
@@ -34,9 +34,10 @@ static LLVMValueRef is_target(Rows *rows, int buffer) {
         steps[i] = LLVMConstInt(emitter->i32, (unsigned)i, false);
     LLVMValueRef columns = cvm_splat(emitter, first, rows->on.lanes);
     if (rows->on.lanes > 1)
-        columns = LLVMBuildAdd(builder, columns, LLVMConstVector(steps, (unsigned)rows->on.lanes), "");
-    LLVMValueRef equal = LLVMBuildICmp(builder, LLVMIntEQ, columns,
-                                       cvm_splat(emitter, target, rows->on.lanes), "");
+        columns =
+            LLVMBuildAdd(builder, columns, LLVMConstVector(steps, (unsigned)rows->on.lanes), "");
+    LLVMValueRef equal =
+        LLVMBuildICmp(builder, LLVMIntEQ, columns, cvm_splat(emitter, target, rows->on.lanes), "");
     return LLVMBuildUIToFP(builder, equal, cvm_float_type(emitter, rows->on.lanes), "");
 }
 
@@ -84,8 +85,8 @@ static void emit_vector(Rows *rows, const CvmStatement *statement, LLVMValueRef 
                                 neutral, "");
     }
     LLVMValueRef old = LLVMBuildLoad2(builder, type, slot, "");
-    LLVMValueRef new = maximum ? cvm_emit_maximum(emitter, old, value)
-                               : LLVMBuildFAdd(builder, old, value, "");
+    LLVMValueRef new =
+        maximum ? cvm_emit_maximum(emitter, old, value) : LLVMBuildFAdd(builder, old, value, "");
     LLVMBuildStore(builder, new, slot);
 }
 

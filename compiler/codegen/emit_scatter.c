@@ -1,7 +1,7 @@
-/* The generator of SCATTER kernels: the gradients of pooling. A work item is one plane of one channel
- * (of `lanes` pictures at once in the batch-blocked layout). Where windows do not overlap, every
- * element gets its gradient in one store, with the epilogue on it; where they do, windows add to the
- * plane one after the other, in row order. */
+/* The generator of SCATTER kernels: the gradients of pooling. A work item is one plane of one
+ * channel (of `lanes` pictures at once in the batch-blocked layout). Where windows do not overlap,
+ * every element gets its gradient in one store, with the epilogue on it; where they do, windows add
+ * to the plane one after the other, in row order. */
 #include "compiler/codegen/emitter.h"
 
 enum { MAX_WINDOW = 256 };
@@ -37,8 +37,8 @@ static LLVMValueRef leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) 
 static LLVMValueRef element_at(Scatter *scatter, LLVMValueRef row, LLVMValueRef column) {
     CvmEmitter *emitter = scatter->emitter;
     int64_t width = scatter->shape->input[1], lanes = scatter->shape->lanes;
-    LLVMValueRef offset = cvm_sum(emitter, cvm_scale(emitter, row, width * lanes),
-                                  cvm_scale(emitter, column, lanes));
+    LLVMValueRef offset =
+        cvm_sum(emitter, cvm_scale(emitter, row, width * lanes), cvm_scale(emitter, column, lanes));
     return cvm_sum(emitter, scatter->plane, offset);
 }
 
@@ -46,9 +46,10 @@ static void zero_plane(Scatter *scatter) {
     CvmEmitter *emitter = scatter->emitter;
     int64_t count = scatter->shape->input[0] * scatter->shape->input[1] * scatter->shape->lanes;
     for (int i = 0; i < emitter->kernel->result_count; i++) {
-        LLVMValueRef to =
-            cvm_advance(emitter, emitter->buffers[emitter->kernel->results[i].buffer], scatter->plane);
-        LLVMBuildMemSet(emitter->builder, to, LLVMConstInt(LLVMInt8TypeInContext(emitter->context), 0, false),
+        LLVMValueRef to = cvm_advance(emitter, emitter->buffers[emitter->kernel->results[i].buffer],
+                                      scatter->plane);
+        LLVMBuildMemSet(emitter->builder, to,
+                        LLVMConstInt(LLVMInt8TypeInContext(emitter->context), 0, false),
                         cvm_i64(emitter, count * 4), 4);
     }
 }
@@ -117,12 +118,11 @@ static void emit_separate_window(Scatter *scatter, const Window *window) {
 static LLVMValueRef is_inside(Scatter *scatter, LLVMValueRef row, LLVMValueRef column) {
     CvmEmitter *emitter = scatter->emitter;
     LLVMBuilderRef builder = emitter->builder;
-    return LLVMBuildAnd(builder,
-                        LLVMBuildICmp(builder, LLVMIntULT, row,
-                                      cvm_i64(emitter, scatter->shape->input[0]), ""),
-                        LLVMBuildICmp(builder, LLVMIntULT, column,
-                                      cvm_i64(emitter, scatter->shape->input[1]), ""),
-                        "");
+    return LLVMBuildAnd(
+        builder,
+        LLVMBuildICmp(builder, LLVMIntULT, row, cvm_i64(emitter, scatter->shape->input[0]), ""),
+        LLVMBuildICmp(builder, LLVMIntULT, column, cvm_i64(emitter, scatter->shape->input[1]), ""),
+        "");
 }
 
 /* Visits every tap inside the plane with scatter->element set. */
@@ -146,7 +146,11 @@ static LLVMValueRef load_slot(Scatter *scatter, LLVMValueRef slot, LLVMTypeRef t
     return LLVMBuildLoad2(scatter->emitter->builder, type, slot, "");
 }
 
-enum { LARGEST, FREE, GRADIENT }; /* stack slots of a window: FREE is 1 until an element was chosen */
+enum {
+    LARGEST,
+    FREE,
+    GRADIENT
+}; /* stack slots of a window: FREE is 1 until an element was chosen */
 
 static void visit_largest(Scatter *scatter, LLVMValueRef *state) {
     CvmEmitter *emitter = scatter->emitter;
@@ -170,9 +174,9 @@ static void visit_choose(Scatter *scatter, LLVMValueRef *state) {
     LLVMTypeRef type = LLVMTypeOf(x);
     LLVMValueRef zero = cvm_float(emitter, scatter->on.lanes, 0);
     LLVMValueRef free = load_slot(scatter, state[FREE], type);
-    LLVMValueRef chosen = LLVMBuildAnd(
-        builder, is_equal(emitter, x, load_slot(scatter, state[LARGEST], type)),
-        LLVMBuildFCmp(builder, LLVMRealOGT, free, zero, ""), "");
+    LLVMValueRef chosen =
+        LLVMBuildAnd(builder, is_equal(emitter, x, load_slot(scatter, state[LARGEST], type)),
+                     LLVMBuildFCmp(builder, LLVMRealOGT, free, zero, ""), "");
     LLVMBuildStore(builder, LLVMBuildSelect(builder, chosen, zero, free, ""), state[FREE]);
     LLVMValueRef gradient = load_slot(scatter, state[GRADIENT], type);
     add_to_element(scatter, LLVMBuildSelect(builder, chosen, gradient, zero, ""));
@@ -205,9 +209,10 @@ static LLVMValueRef window_gradient(Scatter *scatter, LLVMValueRef item, LLVMVal
     CvmEmitter *emitter = scatter->emitter;
     const CvmScatter *shape = scatter->shape;
     int64_t width = shape->output[1], lanes = shape->lanes;
-    LLVMValueRef offset = cvm_sum(emitter, cvm_scale(emitter, item, shape->output[0] * width * lanes),
-                                  cvm_sum(emitter, cvm_scale(emitter, row, width * lanes),
-                                          cvm_scale(emitter, column, lanes)));
+    LLVMValueRef offset =
+        cvm_sum(emitter, cvm_scale(emitter, item, shape->output[0] * width * lanes),
+                cvm_sum(emitter, cvm_scale(emitter, row, width * lanes),
+                        cvm_scale(emitter, column, lanes)));
     LLVMValueRef gradient =
         cvm_load(emitter, cvm_advance(emitter, emitter->buffers[shape->gradient], offset), 1,
                  &scatter->on, 0);

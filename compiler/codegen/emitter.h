@@ -1,5 +1,5 @@
-/* What the kernel generators share: a module under construction, loops, vector loads and stores with
- * compile-time masks, and arithmetic on vectors or scalars alike. */
+/* What the kernel generators share: a module under construction, loops, vector loads and stores
+ * with compile-time masks, and arithmetic on vectors or scalars alike. */
 #ifndef CVM_CODEGEN_EMITTER_H
 #define CVM_CODEGEN_EMITTER_H
 
@@ -59,8 +59,8 @@ LLVMValueRef cvm_sum(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b);
 /* pointer + elements * 4 bytes. */
 LLVMValueRef cvm_advance(CvmEmitter *emitter, LLVMValueRef pointer, LLVMValueRef elements);
 
-/* Elements at pointer, pointer + stride, …; lanes that are off hold `otherwise`. stride 0 splats one
- * element. */
+/* Elements at pointer, pointer + stride, …; lanes that are off hold `otherwise`. stride 0 splats
+ * one element. */
 LLVMValueRef cvm_load(CvmEmitter *emitter, LLVMValueRef pointer, int64_t stride,
                       const CvmLanes *lanes, double otherwise);
 void cvm_store(CvmEmitter *emitter, LLVMValueRef value, LLVMValueRef pointer, int64_t stride,
@@ -93,8 +93,7 @@ typedef struct CvmExprContext {
     LLVMValueRef (*leaf)(CvmEmitter *emitter, const CvmExpr *expr, void *state);
     void *state;
 } CvmExprContext;
-LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
-                           const CvmExprContext *context);
+LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr, const CvmExprContext *context);
 
 /* --- generators: each emits the body for the work item `item` (i64) --- */
 void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item);

@@ -9,8 +9,8 @@
 #include <string.h>
 
 /* Generated code is already tiled, unrolled and vectorised: what is left is to put stack slots into
- * registers, share addresses, and move what a loop does not change out of it. (Unless told otherwise,
- * instcombine ends the process where it is not done after one round.) */
+ * registers, share addresses, and move what a loop does not change out of it. (Unless told
+ * otherwise, instcombine ends the process where it is not done after one round.) */
 static const char clean_up[] = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,"
                                "simplifycfg,loop-mssa(licm),early-cse)";
 

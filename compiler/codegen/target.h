@@ -14,7 +14,8 @@ typedef struct CvmTarget {
     CvmTargetShape shape;
 } CvmTarget;
 
-/* name: NULL or "host", "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4". Unknown: error 1603. Strings live in the arena. */
+/* name: NULL or "host", "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4". Unknown: error 1603.
+ * Strings live in the arena. */
 bool cvm_target_find(const char *name, CvmArena *arena, CvmTarget *target, CvmDiag *diag);
 
 /* Vector lanes and registers of the host, without asking LLVM: fast enough for `cvmc check`. */

@@ -64,7 +64,7 @@ CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels) 
 static bool read_picture(const CvmClassifier *classifier, const char *path, CvmImage *image,
                          CvmError *error) {
     const CvmShape *input = &classifier->input;
-    if (!cvm_image_read_png(path, (int)input->sizes[0], image, error))
+    if (!cvm_image_read(path, (int)input->sizes[0], image, error))
         return false;
     if (image->height == input->sizes[1] && image->width == input->sizes[2])
         return true;

@@ -39,8 +39,8 @@ static bool join(const char *folder, const char *name, const char *ending,
     return snprintf(path, CVM_PATH_SIZE, "%s/%s%s", folder, name, ending) < CVM_PATH_SIZE;
 }
 
-/* The file in the folder, plain or .gz; false when neither is there: then `path` is the plain one's,
- * for messages. */
+/* The file in the folder, plain or .gz; false when neither is there: then `path` is the plain
+ * one's, for messages. */
 static bool find_file(const char *folder, const char *name, char path[CVM_PATH_SIZE]) {
     static const char *const endings[] = {".gz", ""};
     for (int i = 0; i < 2; i++)

@@ -41,9 +41,9 @@ typedef enum CvmAstExprKind {
     CVM_AST_BOOL, /* `integer` */
     CVM_AST_NAME, /* `text` */
     CVM_AST_IT,
-    CVM_AST_LIST,  /* [a, b]: `arguments` */
-    CVM_AST_TUPLE, /* (a, b) */
-    CVM_AST_CALL,  /* text(arguments) */
+    CVM_AST_LIST,   /* [a, b]: `arguments` */
+    CVM_AST_TUPLE,  /* (a, b) */
+    CVM_AST_CALL,   /* text(arguments) */
     CVM_AST_NEGATE, /* -left */
     CVM_AST_ADD,
     CVM_AST_SUBTRACT,
@@ -137,9 +137,9 @@ struct CvmAstItem {
     CvmSpan span;
     CvmAstName name; /* TRAIN: after `as`, text NULL without */
     CvmAstParameter *parameters;
-    CvmAstStatement *body;    /* MODEL, BLOCK */
-    CvmAstSetting *settings;  /* DATA, TRAIN */
-    CvmAstName model, data;   /* TRAIN */
+    CvmAstStatement *body;     /* MODEL, BLOCK */
+    CvmAstSetting *settings;   /* DATA, TRAIN */
+    CvmAstName model, data;    /* TRAIN */
     CvmAstArgument *arguments; /* TRAIN: of the model */
     CvmAstComments comments;
     CvmAstComment *last_comments;
@@ -155,10 +155,12 @@ typedef struct CvmAstFile {
 /* Parses one text. Always returns a tree (of what could be read); errors are in diag (10xx). */
 CvmAstFile *cvm_ast_parse(CvmArena *arena, const CvmSource *source, CvmDiag *diag);
 
-/* Writes the tree as indented text, one node a line, stable: for `cvmc dump --stage ast` and tests. */
+/* Writes the tree as indented text, one node a line, stable: for `cvmc dump --stage ast` and tests.
+ */
 void cvm_ast_print(const CvmAstFile *file, FILE *stream);
 
-/* Reads a file into a source, at most 1 MiB. NULL (reported 1101 at `span`) when it can't be read. */
+/* Reads a file into a source, at most 1 MiB. NULL (reported 1101 at `span`) when it can't be read.
+ */
 CvmSource *cvm_source_read(CvmArena *arena, const char *path, CvmSpan span, CvmDiag *diag);
 
 #endif

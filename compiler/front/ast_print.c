@@ -29,10 +29,14 @@ static void print_arguments(const CvmAstArgument *argument, int depth, FILE *str
 
 static void print_expr(const CvmAstExpr *expr, int depth, FILE *stream) {
     static const char *const operators[] = {
-        [CVM_AST_IT] = "it",           [CVM_AST_LIST] = "list",
-        [CVM_AST_TUPLE] = "tuple",     [CVM_AST_NEGATE] = "negate",
-        [CVM_AST_ADD] = "add",         [CVM_AST_SUBTRACT] = "subtract",
-        [CVM_AST_MULTIPLY] = "multiply", [CVM_AST_DIVIDE] = "divide",
+        [CVM_AST_IT] = "it",
+        [CVM_AST_LIST] = "list",
+        [CVM_AST_TUPLE] = "tuple",
+        [CVM_AST_NEGATE] = "negate",
+        [CVM_AST_ADD] = "add",
+        [CVM_AST_SUBTRACT] = "subtract",
+        [CVM_AST_MULTIPLY] = "multiply",
+        [CVM_AST_DIVIDE] = "divide",
         [CVM_AST_REMAINDER] = "remainder",
     };
     begin_line(depth, &expr->span, stream);
@@ -87,7 +91,8 @@ static void print_statements(const CvmAstStatement *one, int depth, FILE *stream
         print_comments(one->comments.before, "before", depth, stream);
         begin_line(depth, &one->span, stream);
         bool named = one->kind != CVM_AST_REPEAT && one->kind != CVM_AST_FOR;
-        fprintf(stream, "%s%s%s\n", kinds[one->kind], named ? " " : "", named ? one->name.text : "");
+        fprintf(stream, "%s%s%s\n", kinds[one->kind], named ? " " : "",
+                named ? one->name.text : "");
         print_parameters(one->names, depth + 1, stream);
         if (one->value)
             print_expr(one->value, depth + 1, stream);

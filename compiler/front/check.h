@@ -9,8 +9,8 @@
 /* A model, block or data declaration, in the order read: imports first. */
 typedef struct CvmDeclaration {
     const CvmAstItem *item;
-    bool in_main;      /* stands in the file that was named, not in an import */
-    bool sound;        /* MODEL, BLOCK: its names hold, so it can be expanded */
+    bool in_main;        /* stands in the file that was named, not in an import */
+    bool sound;          /* MODEL, BLOCK: its names hold, so it can be expanded */
     const CvmData *data; /* DATA: once checked, NULL when it did not hold */
     struct CvmDeclaration *next;
 } CvmDeclaration;

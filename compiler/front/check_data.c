@@ -1,4 +1,5 @@
-/* Data declarations: what kind of files, where, of what pictures and classes. Nothing is read here. */
+/* Data declarations: what kind of files, where, of what pictures and classes. Nothing is read here.
+ */
 #include "compiler/front/check.h"
 
 #include <string.h>
@@ -76,8 +77,7 @@ static void read_classes(DataChecker *checker, const CvmAstSetting *setting) {
         breach(checker, 1312, value->span, NULL, "there must be two classes or more");
         return;
     }
-    const char **names =
-        cvm_arena_array(checker->program->arena, (size_t)count, sizeof *names);
+    const char **names = cvm_arena_array(checker->program->arena, (size_t)count, sizeof *names);
     int i = 0;
     for (const CvmAstArgument *one = value->arguments; one; one = one->next)
         names[i++] = one->value->text;
@@ -127,8 +127,11 @@ static void read_setting(DataChecker *checker, const CvmAstSetting *setting, boo
 const CvmData *cvm_check_data(CvmProgram *program, const CvmAstItem *item) {
     CvmData *data = CVM_NEW(program->arena, CvmData);
     *data = (CvmData){.name = item->name.text, .span = item->name.span, .kind = CVM_DATA_IDX};
-    DataChecker checker = {
-        .program = program, .item = item, .data = data, .eval = {.diag = program->diag}, .sound = true};
+    DataChecker checker = {.program = program,
+                           .item = item,
+                           .data = data,
+                           .eval = {.diag = program->diag},
+                           .sound = true};
     bool seen[KEY_COUNT] = {false};
     for (const CvmAstSetting *one = item->settings; one; one = one->next)
         read_setting(&checker, one, seen);

@@ -27,8 +27,8 @@ static const char *word_of(const CvmAstExpr *expr) {
 }
 
 /* Index of an expression's word in a list, or -1 (reported with the nearest). */
-static int choose(TrainChecker *checker, const CvmAstExpr *expr, const char *const *names, int count,
-                  const char *what) {
+static int choose(TrainChecker *checker, const CvmAstExpr *expr, const char *const *names,
+                  int count, const char *what) {
     CvmArena *arena = checker->program->arena;
     for (int i = 0; i < count; i++)
         if (!strcmp(word_of(expr), names[i]))
@@ -146,8 +146,8 @@ static void read_schedule(TrainChecker *checker, const CvmAstSetting *setting) {
 static int64_t read_count(TrainChecker *checker, const CvmAstSetting *setting, int64_t least,
                           int64_t most) {
     int64_t value = least;
-    checker->sound &= cvm_eval_in_range(&checker->eval, setting->value, setting->key.text, least,
-                                        most, &value);
+    checker->sound &=
+        cvm_eval_in_range(&checker->eval, setting->value, setting->key.text, least, most, &value);
     return value;
 }
 
@@ -183,8 +183,7 @@ static const char *nearest_section(TrainChecker *checker, const char *pattern) {
         const char *name = node->op == CVM_OP_PARAMETER ? node->origin.name : "";
         for (const char *dot = strchr(name, '.'); dot && count < MAX_NAMES;
              dot = strchr(dot + 1, '.'))
-            names[count++] =
-                cvm_arena_copy(checker->program->arena, name, (size_t)(dot - name));
+            names[count++] = cvm_arena_copy(checker->program->arena, name, (size_t)(dot - name));
     }
     return cvm_nearest_name(pattern, names, count);
 }
@@ -285,15 +284,15 @@ static void check_fit(TrainChecker *checker) {
     const CvmShape *out = &cvm_graph_find_output(checker->graph, "logits")->type.shape;
     char have[128], want[128];
     if (!cvm_shape_equal(&picture, &data->image))
-        breach(checker, 1302, item->data.span,
-               "change the model's input, or train on other data",
+        breach(checker, 1302, item->data.span, "change the model's input, or train on other data",
                cvm_arena_format(arena, "%s takes pictures %s, and those of %s are %s",
                                 item->model.text, cvm_shape_text(&picture, want, sizeof want),
                                 data->name, cvm_shape_text(&data->image, have, sizeof have)));
     if (out->rank != 2)
         breach(checker, 1303, item->model.span, "end the model with flatten and linear(classes)",
-               cvm_arena_format(arena, "%s ends with %s, and a classifier ends with one number "
-                                       "for each class",
+               cvm_arena_format(arena,
+                                "%s ends with %s, and a classifier ends with one number "
+                                "for each class",
                                 item->model.text, cvm_shape_text(out, have, sizeof have)));
     else if (out->sizes[1] != data->classes)
         breach(checker, 1304, item->model.span,
@@ -346,7 +345,8 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     TrainChecker checker = {.program = program,
                             .item = item,
                             .train = train,
-                            .rules = cvm_arena_array(program->arena, MAX_RULES, sizeof(CvmRateRule)),
+                            .rules =
+                                cvm_arena_array(program->arena, MAX_RULES, sizeof(CvmRateRule)),
                             .eval = {.diag = program->diag},
                             .sound = true};
     train->name = item->name.text ? item->name.text : item->model.text;

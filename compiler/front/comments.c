@@ -1,5 +1,5 @@
-/* Gives comments back to what they speak of: those on lines of their own to what follows, those at a
- * line's end to what that line ends with. A formatter can then move both together. */
+/* Gives comments back to what they speak of: those on lines of their own to what follows, those at
+ * a line's end to what that line ends with. A formatter can then move both together. */
 #include "compiler/front/parse_state.h"
 
 typedef struct Attacher {
@@ -33,12 +33,10 @@ static CvmAstComment *take_behind(Attacher *attacher, const CvmSpan *span, const
 
 static void attach_statements(Attacher *attacher, CvmAstStatement *statements) {
     for (CvmAstStatement *one = statements; one; one = one->next) {
-        one->comments.before =
-            take_before(attacher, one->span.first_line, one->span.first_column);
+        one->comments.before = take_before(attacher, one->span.first_line, one->span.first_column);
         attach_statements(attacher, one->body);
         if (one->body)
-            one->last_comments =
-                take_before(attacher, one->span.last_line, one->span.last_column);
+            one->last_comments = take_before(attacher, one->span.last_line, one->span.last_column);
         one->comments.after =
             take_behind(attacher, &one->span, one->next ? &one->next->span : NULL);
     }
@@ -46,8 +44,7 @@ static void attach_statements(Attacher *attacher, CvmAstStatement *statements) {
 
 static void attach_settings(Attacher *attacher, CvmAstSetting *settings) {
     for (CvmAstSetting *one = settings; one; one = one->next) {
-        one->comments.before =
-            take_before(attacher, one->span.first_line, one->span.first_column);
+        one->comments.before = take_before(attacher, one->span.first_line, one->span.first_column);
         one->comments.after =
             take_behind(attacher, &one->span, one->next ? &one->next->span : NULL);
     }

@@ -102,8 +102,7 @@ static const CvmDiagnostic **sorted(const CvmDiag *diag, int *count) {
     *count = 0;
     for (const CvmDiagnostic *one = diag->first; one; one = one->next)
         ++*count;
-    const CvmDiagnostic **list =
-        cvm_arena_array(diag->arena, (size_t)*count + 1, sizeof *list);
+    const CvmDiagnostic **list = cvm_arena_array(diag->arena, (size_t)*count + 1, sizeof *list);
     int i = 0;
     for (const CvmDiagnostic *one = diag->first; one; one = one->next)
         list[i++] = one;

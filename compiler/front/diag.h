@@ -8,8 +8,8 @@
  *   mend: put 'flatten' between them
  *   in block vgg_stage, used at vgg16.cvm:9:5
  *
- * Code ranges: 10xx text and syntax, 11xx names and imports, 12xx arguments and shapes, 13xx train and data,
- * 14xx graph text and verification, 15xx gradients, 16xx kernels and code generation. */
+ * Code ranges: 10xx text and syntax, 11xx names and imports, 12xx arguments and shapes, 13xx train
+ * and data, 14xx graph text and verification, 15xx gradients, 16xx kernels and code generation. */
 #ifndef CVM_FRONT_DIAG_H
 #define CVM_FRONT_DIAG_H
 

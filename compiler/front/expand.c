@@ -1,5 +1,5 @@
-/* From a model's statements to its forward graph: blocks and loops are unrolled, arguments evaluated,
- * and each layer's build function adds its nodes.
+/* From a model's statements to its forward graph: blocks and loops are unrolled, arguments
+ * evaluated, and each layer's build function adds its nodes.
  *
  * Names of layers: the section path, the layer's name and its number among layers of that name in
  * that section: body.conv1, body.conv2, body.relu1. A block's use is a section of its own, numbered
@@ -37,7 +37,8 @@ typedef struct Expander {
 
 static void expand_statements(Expander *expander, const CvmAstStatement *one);
 
-static void fail(Expander *expander, int code, CvmSpan span, const char *mend, const char *message) {
+static void fail(Expander *expander, int code, CvmSpan span, const char *mend,
+                 const char *message) {
     expander->failed = true;
     cvm_diag_error(expander->diag, code, span, expander->eval.uses, mend, "%s", message);
 }
@@ -87,13 +88,13 @@ static void expand_layer(Expander *expander, const CvmAstStatement *use, CvmOp o
         expander->failed = true;
         return;
     }
-    CvmLayer layer = {.graph = expander->graph,
-                      .diag = expander->diag,
-                      .input = expander->eval.it,
-                      .op = op,
-                      .origin = {numbered(expander, use->name.text), use->span,
-                                 expander->eval.uses},
-                      .argument_count = signature.count};
+    CvmLayer layer = {
+        .graph = expander->graph,
+        .diag = expander->diag,
+        .input = expander->eval.it,
+        .op = op,
+        .origin = {numbered(expander, use->name.text), use->span, expander->eval.uses},
+        .argument_count = signature.count};
     for (int i = 0; i < signature.count; i++) {
         layer.arguments[i].span = use->span;
         if (!cvm_eval_argument(&expander->eval, &signature.parameters[i], matched[i],
@@ -264,15 +265,14 @@ static void expand_input(Expander *expander, const CvmAstStatement *input) {
         return;
     CvmShape shape = {4, {expander->batch, picture.sizes[0], picture.sizes[1], picture.sizes[2]}};
     CvmOrigin origin = {input->name.text, input->span, NULL};
-    expander->eval.it =
-        cvm_graph_input(expander->graph, input->name.text, CVM_F32, shape, origin);
+    expander->eval.it = cvm_graph_input(expander->graph, input->name.text, CVM_F32, shape, origin);
 }
 
 static void expand_statements(Expander *expander, const CvmAstStatement *one) {
     static void (*const expand[])(Expander *, const CvmAstStatement *) = {
-        [CVM_AST_INPUT] = expand_input,   [CVM_AST_USE] = expand_use,
+        [CVM_AST_INPUT] = expand_input,     [CVM_AST_USE] = expand_use,
         [CVM_AST_SECTION] = expand_section, [CVM_AST_REPEAT] = expand_repeat,
-        [CVM_AST_FOR] = expand_for,       [CVM_AST_LET] = expand_let,
+        [CVM_AST_FOR] = expand_for,         [CVM_AST_LET] = expand_let,
     };
     for (; one && !expander->failed; one = one->next)
         expand[one->kind](expander, one);

@@ -16,8 +16,7 @@ CvmNode *cvm_layer_parameter(CvmLayer *layer, const char *name, CvmShape shape, 
     int64_t count;
     if (!cvm_shape_count(&shape, &count) || count > (int64_t)1 << 40) {
         cvm_diag_error(layer->diag, 1249, layer->origin.span, layer->origin.uses, NULL,
-                       "the %s of %s would have more than 2^40 elements", name,
-                       layer->origin.name);
+                       "the %s of %s would have more than 2^40 elements", name, layer->origin.name);
         return NULL;
     }
     CvmOrigin origin = layer->origin;

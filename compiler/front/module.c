@@ -1,5 +1,6 @@
-/* Loading a program's files: imports in order, each file once, no circles; "std/…" from the standard
- * library, any other beside the importing file. Declarations share one name space per kind. */
+/* Loading a program's files: imports in order, each file once, no circles; "std/…" from the
+ * standard library, any other beside the importing file. Declarations share one name space per
+ * kind. */
 #include "compiler/front/check.h"
 
 #include <stdlib.h>

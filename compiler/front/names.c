@@ -1,5 +1,5 @@
-/* The names in a model or block, checked before anything is expanded, so that all that are wrong are
- * told at once and expansion meets none. */
+/* The names in a model or block, checked before anything is expanded, so that all that are wrong
+ * are told at once and expansion meets none. */
 #include "compiler/front/check.h"
 
 #include <string.h>
@@ -201,8 +201,7 @@ static void check_parameters(Names *names, const CvmAstParameter *one) {
 }
 
 bool cvm_check_names(CvmProgram *program, const CvmAstItem *item) {
-    Names names = {
-        .program = program, .in_model = item->kind == CVM_AST_MODEL, .sound = true};
+    Names names = {.program = program, .in_model = item->kind == CVM_AST_MODEL, .sound = true};
     check_parameters(&names, item->parameters);
     check_statements(&names, item->body);
     leave(&names, NULL);

@@ -9,10 +9,10 @@ typedef struct CvmParseState {
     CvmArena *arena;
     const CvmSource *source;
     CvmDiag *diag;
-    int line, column; /* of the next character */
-    int parentheses;  /* open ( and [: line ends do not count within */
-    int depth;        /* open brackets of any kind */
-    bool stopped;     /* an error that ends the reading was reported */
+    int line, column;   /* of the next character */
+    int parentheses;    /* open ( and [: line ends do not count within */
+    int depth;          /* open brackets of any kind */
+    bool stopped;       /* an error that ends the reading was reported */
     bool at_line_start; /* only line ends and comments since the last line end */
     CvmAstComment *comments, **next_comment; /* all, in order */
     CvmAstFile *file;

@@ -1,5 +1,6 @@
 /* Patterns that name parameters: a section's or layer's path ("body", "body.conv1"), or with '*'
- * standing for any letters ("*.bias"). What a train's freeze and rate lines say follows from them. */
+ * standing for any letters ("*.bias"). What a train's freeze and rate lines say follows from them.
+ */
 #include "compiler/front/program.h"
 
 #include <string.h>

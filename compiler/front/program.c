@@ -9,7 +9,8 @@
 
 static bool is_folder_of_library(const char *path) {
     char probe[PATH_MAX];
-    return snprintf(probe, sizeof probe, "%s/data.cvm", path) < PATH_MAX && access(probe, R_OK) == 0;
+    return snprintf(probe, sizeof probe, "%s/data.cvm", path) < PATH_MAX &&
+           access(probe, R_OK) == 0;
 }
 
 /* $CVM_STDLIB, else ../share/cvm/stdlib or ../stdlib from the command, else the source tree's. */

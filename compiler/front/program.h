@@ -1,5 +1,5 @@
-/* A checked program: a .cvm file with its imports, every name bound, every argument evaluated, every
- * shape inferred. Beyond this point there are no user errors in the text.
+/* A checked program: a .cvm file with its imports, every name bound, every argument evaluated,
+ * every shape inferred. Beyond this point there are no user errors in the text.
  *
  * Nothing is read here but .cvm files: data and weights are only named. */
 #ifndef CVM_FRONT_PROGRAM_H
@@ -10,8 +10,8 @@
 
 typedef struct CvmProgram CvmProgram;
 
-/* A `data` declaration. Paths as written; the driver resolves them against $CVM_DATA, Debian's place
- * and the .cvm file's folder. */
+/* A `data` declaration. Paths as written; the driver resolves them against $CVM_DATA, Debian's
+ * place and the .cvm file's folder. */
 typedef enum CvmDataKind { CVM_DATA_IDX } CvmDataKind;
 
 typedef struct CvmData {
@@ -27,15 +27,21 @@ typedef struct CvmData {
 
 typedef enum CvmNormalize {
     CVM_NORMALIZE_UNIT,          /* pixels / 255 */
-    CVM_NORMALIZE_MEAN_OF_TRAIN, /* then minus mean, over deviation, per channel, of the training set */
+    CVM_NORMALIZE_MEAN_OF_TRAIN, /* then minus mean, over deviation, per channel, of the training
+                                    set */
 } CvmNormalize;
 
-typedef enum CvmScheduleKind { CVM_SCHEDULE_CONSTANT, CVM_SCHEDULE_STEP, CVM_SCHEDULE_COSINE } CvmScheduleKind;
+typedef enum CvmScheduleKind {
+    CVM_SCHEDULE_CONSTANT,
+    CVM_SCHEDULE_STEP,
+    CVM_SCHEDULE_COSINE
+} CvmScheduleKind;
 
 /* A model with its parameters' values: what `LeNet5(classes=5)` names. */
 typedef struct CvmModelUse CvmModelUse;
 
-/* freeze PATTERN / rate PATTERN 0.01x, in the order written; later lines win. multiplier 0: frozen. */
+/* freeze PATTERN / rate PATTERN 0.01x, in the order written; later lines win. multiplier 0: frozen.
+ */
 typedef struct CvmRateRule {
     const char *pattern;
     double multiplier;
@@ -52,7 +58,7 @@ typedef struct CvmTrain {
     const char *optimizer; /* "sgd" */
     double rate, momentum, decay;
     CvmScheduleKind schedule;
-    int step_epochs;   /* step: every so many epochs … */
+    int step_epochs;    /* step: every so many epochs … */
     double step_factor; /* … the rate is multiplied by this */
     int epochs, batch;
     uint64_t seed;
@@ -64,12 +70,15 @@ typedef struct CvmTrain {
     int rule_count;
 } CvmTrain;
 
-/* Loads path and what it imports ("std/…" from the stdlib folder, others beside the file), parses and checks everything:
- * every model is built once (with its default arguments and as used by each train) so that all shape errors are reported. NULL when there are
- * errors, all of them in diag. stdlib: folder of the standard library, NULL to find it ($CVM_STDLIB, else beside the command, else the build's). */
+/* Loads path and what it imports ("std/…" from the stdlib folder, others beside the file), parses
+ * and checks everything: every model is built once (with its default arguments and as used by each
+ * train) so that all shape errors are reported. NULL when there are errors, all of them in diag.
+ * stdlib: folder of the standard library, NULL to find it ($CVM_STDLIB, else beside the command,
+ * else the build's). */
 CvmProgram *cvm_program_load(CvmArena *arena, const char *path, const char *stdlib, CvmDiag *diag);
 
-/* The same from a text already in memory (tests, fuzzing); `read` false forbids reading any file, so an import is an error. */
+/* The same from a text already in memory (tests, fuzzing); `read` false forbids reading any file,
+ * so an import is an error. */
 CvmProgram *cvm_program_from_source(CvmArena *arena, const CvmSource *source, const char *stdlib,
                                     bool read, CvmDiag *diag);
 
@@ -78,8 +87,8 @@ const CvmAstFile *cvm_program_ast(const CvmProgram *program);
 int cvm_program_train_count(const CvmProgram *program);
 const CvmTrain *cvm_program_train(const CvmProgram *program, int index);
 
-/* The models declared in the main file (imports not counted), with default arguments; a model with a parameter that has no default is not
- * among them. */
+/* The models declared in the main file (imports not counted), with default arguments; a model with
+ * a parameter that has no default is not among them. */
 int cvm_program_model_count(const CvmProgram *program);
 const CvmModelUse *cvm_program_model(const CvmProgram *program, int index);
 
@@ -87,10 +96,12 @@ const char *cvm_model_name(const CvmModelUse *model);
 CvmShape cvm_model_input(const CvmModelUse *model); /* [c, h, w] */
 
 /* Builds the model's forward graph for a batch size in `arena`: one input named as in the model
- * ("image"), shape [batch, c, h, w]; one output "logits". Cannot fail for a checked program unless sizes overflow (diag). */
+ * ("image"), shape [batch, c, h, w]; one output "logits". Cannot fail for a checked program unless
+ * sizes overflow (diag). */
 CvmGraph *cvm_model_build(const CvmModelUse *model, int64_t batch, CvmArena *arena, CvmDiag *diag);
 
-/* Whether a parameter name ("body.conv1.weight") matches a pattern: a section or layer path prefix ("body", "body.conv1"), or with '*'. */
+/* Whether a parameter name ("body.conv1.weight") matches a pattern: a section or layer path prefix
+ * ("body", "body.conv1"), or with '*'. */
 bool cvm_pattern_matches(const char *pattern, const char *name);
 
 /* The rate multiplier of a parameter under the train's rules: 1 by default, 0 when frozen. */

@@ -69,11 +69,11 @@ static bool unknown_argument(const CvmSignature *signature, const char *callee,
     } else {
         used = (size_t)snprintf(mend, sizeof mend, signature->count ? "it takes" : "it takes none");
         for (int i = 0; i < signature->count && used < sizeof mend; i++)
-            used += (size_t)snprintf(mend + used, sizeof mend - used, "%s %s", i ? "," : "",
-                                     names[i]);
+            used +=
+                (size_t)snprintf(mend + used, sizeof mend - used, "%s %s", i ? "," : "", names[i]);
     }
-    return cvm_diag_error(diag, 1203, argument->name.span, uses, mend,
-                          "%s has no argument '%s'", callee, argument->name.text);
+    return cvm_diag_error(diag, 1203, argument->name.span, uses, mend, "%s has no argument '%s'",
+                          callee, argument->name.text);
 }
 
 bool cvm_match_arguments(const CvmSignature *signature, const char *callee,
@@ -92,8 +92,7 @@ bool cvm_match_arguments(const CvmSignature *signature, const char *callee,
                                   signature->count, signature->count == 1 ? "" : "s");
         } else if (matched[at]) {
             fits = cvm_diag_error(diag, 1204, argument->span, uses, "leave one out",
-                                  "%s is given '%s' twice", callee,
-                                  signature->parameters[at].name);
+                                  "%s is given '%s' twice", callee, signature->parameters[at].name);
         } else {
             matched[at] = argument;
         }
@@ -102,8 +101,8 @@ bool cvm_match_arguments(const CvmSignature *signature, const char *callee,
         if (!matched[i] && !signature->parameters[i].optional) {
             char mend[96];
             snprintf(mend, sizeof mend, "write %s(%s=...)", callee, signature->parameters[i].name);
-            fits = cvm_diag_error(diag, 1205, span, uses, mend, "%s needs its argument '%s'", callee,
-                                  signature->parameters[i].name);
+            fits = cvm_diag_error(diag, 1205, span, uses, mend, "%s needs its argument '%s'",
+                                  callee, signature->parameters[i].name);
         }
     return fits;
 }

@@ -18,8 +18,8 @@ typedef enum CvmParameterKind {
 typedef struct CvmParameterInfo {
     const char *name;
     CvmParameterKind kind;
-    bool optional;      /* has a default, or may be left out */
-    double otherwise;   /* the default; 0 when left out */
+    bool optional;    /* has a default, or may be left out */
+    double otherwise; /* the default; 0 when left out */
 } CvmParameterInfo;
 
 typedef struct CvmSignature {
@@ -33,8 +33,9 @@ CvmSignature cvm_signature(CvmOp op, CvmArena *arena);
 /* A model's or block's parameters as a signature of ints; defaults are marked, not evaluated. */
 CvmSignature cvm_signature_of_parameters(const CvmAstParameter *parameters);
 
-/* Which written argument each parameter gets: matched[i] for parameter i, NULL where none was given. Reports
- * 1203 unknown, 1204 given twice, 1205 missing, 1206 too many, at `span`; false then. */
+/* Which written argument each parameter gets: matched[i] for parameter i, NULL where none was
+ * given. Reports 1203 unknown, 1204 given twice, 1205 missing, 1206 too many, at `span`; false
+ * then. */
 bool cvm_match_arguments(const CvmSignature *signature, const char *callee,
                          const CvmAstArgument *arguments, CvmSpan span, const CvmUse *uses,
                          const CvmAstArgument *matched[CVM_MAX_ARGUMENTS], CvmDiag *diag);

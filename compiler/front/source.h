@@ -1,4 +1,5 @@
-/* Source texts and places in them. Every token, AST node, graph node and diagnostic knows its span. */
+/* Source texts and places in them. Every token, AST node, graph node and diagnostic knows its span.
+ */
 #ifndef CVM_FRONT_SOURCE_H
 #define CVM_FRONT_SOURCE_H
 
@@ -20,7 +21,8 @@ typedef struct CvmSpan {
     int last_line, last_column;
 } CvmSpan;
 
-/* A chain of block uses, innermost first: where each enclosing block was used. NULL outside blocks. */
+/* A chain of block uses, innermost first: where each enclosing block was used. NULL outside blocks.
+ */
 typedef struct CvmUse {
     const char *block; /* the block's name */
     CvmSpan span;      /* the line that used it */

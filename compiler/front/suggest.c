@@ -1,5 +1,5 @@
-/* "Did you mean …": the nearest of some names by edit distance, where swapping two neighbours counts
- * as one edit (optimal string alignment; F. Damerau, CACM 7(3), 1964). */
+/* "Did you mean …": the nearest of some names by edit distance, where swapping two neighbours
+ * counts as one edit (optimal string alignment; F. Damerau, CACM 7(3), 1964). */
 #include "compiler/front/diag.h"
 
 #include <string.h>

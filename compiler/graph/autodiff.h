@@ -1,14 +1,15 @@
-/* Reverse-mode differentiation as a graph rewrite: the gradient functions of ops.def append ordinary
- * nodes, so every later pass serves backward as well as forward. Only what lies between the loss and
- * a wanted parameter gets gradient nodes: a frozen body has no backward code. */
+/* Reverse-mode differentiation as a graph rewrite: the gradient functions of ops.def append
+ * ordinary nodes, so every later pass serves backward as well as forward. Only what lies between
+ * the loss and a wanted parameter gets gradient nodes: a frozen body has no backward code. */
 #ifndef CVM_GRAPH_AUTODIFF_H
 #define CVM_GRAPH_AUTODIFF_H
 
 #include "compiler/graph/op.h"
 
 /* Appends the gradients of the scalar `loss` with respect to wanted[i] (sources or any value) and
- * puts them in gradients[i] (NULL where the loss does not depend on wanted[i]). A value used several
- * times gets the sum of its uses' gradients. Error 1501: an op on the way has no gradient. */
+ * puts them in gradients[i] (NULL where the loss does not depend on wanted[i]). A value used
+ * several times gets the sum of its uses' gradients. Error 1501: an op on the way has no gradient.
+ */
 bool cvm_autodiff(CvmGraph *graph, CvmNode *loss, CvmNode *const *wanted, int wanted_count,
                   CvmNode **gradients, CvmDiag *diag);
 
@@ -16,15 +17,15 @@ bool cvm_autodiff(CvmGraph *graph, CvmNode *loss, CvmNode *const *wanted, int wa
 bool cvm_autodiff_from(CvmGraph *graph, CvmNode *output, CvmNode *cotangent, CvmNode *const *wanted,
                        int wanted_count, CvmNode **gradients, CvmDiag *diag);
 
-/* Losses the language knows: "cross_entropy" takes logits [n, classes] and i32 targets [n] and appends nodes for the
- * mean over the batch. NULL on error; cvm_loss_names lists them for hints. */
+/* Losses the language knows: "cross_entropy" takes logits [n, classes] and i32 targets [n] and
+ * appends nodes for the mean over the batch. NULL on error; cvm_loss_names lists them for hints. */
 CvmNode *cvm_loss_build(CvmGraph *graph, const char *loss, CvmNode *logits, CvmNode *target,
                         CvmOrigin origin, CvmDiag *diag);
 const char *const *cvm_loss_names(int *count);
 
-/* SGD by PyTorch's rule (v = momentum v + (g + decay w); w -= rate v): appends the update nodes of one parameter,
- * its momentum state "optimizer.NAME.momentum" (none when momentum is 0), and the graph updates.
- * rate: scalar input; multiplier: of the base rate, for this parameter. */
+/* SGD by PyTorch's rule (v = momentum v + (g + decay w); w -= rate v): appends the update nodes of
+ * one parameter, its momentum state "optimizer.NAME.momentum" (none when momentum is 0), and the
+ * graph updates. rate: scalar input; multiplier: of the base rate, for this parameter. */
 bool cvm_add_sgd(CvmGraph *graph, CvmNode *parameter, CvmNode *gradient, CvmNode *rate,
                  double multiplier, double momentum, double decay, CvmDiag *diag);
 

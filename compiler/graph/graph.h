@@ -8,8 +8,8 @@
  *     %0 = input image : f32[64, 1, 28, 28]
  *     %1 = parameter body.conv1.weight {kind="weight", bound=0.2, fill=0} : f32[6, 1, 5, 5]
  *     group 0 {
- *       %2 = conv body.conv1 (%0, %1) {stride=[1, 1], pad=[2, 2, 2, 2], dilation=[1, 1], groups=1} : f32[64, 6, 28, 28] @ "models/lenet5.cvm":8:9
- *       %3 = relu body.relu1 (%2) : f32[64, 6, 28, 28]
+ *       %2 = conv body.conv1 (%0, %1) {stride=[1, 1], pad=[2, 2, 2, 2], dilation=[1, 1], groups=1}
+ * : f32[64, 6, 28, 28] @ "models/lenet5.cvm":8:9 %3 = relu body.relu1 (%2) : f32[64, 6, 28, 28]
  *     }
  *     output logits = %3
  *     update body.conv1.weight = %40
@@ -25,7 +25,8 @@
 /* How a value lies in memory. The shape is always the logical [n, c, h, w]. */
 typedef enum CvmLayoutKind {
     CVM_LAYOUT_PLAIN, /* row-major */
-    CVM_LAYOUT_BATCH, /* [n/lanes][c][h][w][lanes of n]: vectors across pictures; n a multiple of lanes */
+    CVM_LAYOUT_BATCH, /* [n/lanes][c][h][w][lanes of n]: vectors across pictures; n a multiple of
+                         lanes */
 } CvmLayoutKind;
 
 typedef struct CvmType {
@@ -44,7 +45,8 @@ typedef enum CvmOp {
 
 /* An attribute's value; which member is used follows from the op's table row. */
 typedef union CvmAttribute {
-    int64_t integers[4]; /* INT uses [0], SIZE [0..1] = h, w; PAD [0..3] = top, left, bottom, right */
+    int64_t
+        integers[4]; /* INT uses [0], SIZE [0..1] = h, w; PAD [0..3] = top, left, bottom, right */
     double real;
     const char *text;
 } CvmAttribute;
@@ -110,7 +112,8 @@ CvmNode *cvm_graph_constant(CvmGraph *graph, CvmShape shape, double value, CvmOr
 void cvm_graph_output(CvmGraph *graph, const char *name, CvmNode *value);
 void cvm_graph_update(CvmGraph *graph, const char *parameter, CvmNode *value);
 
-/* The value of a named output / the parameter or input node of that name; NULL when there is none. */
+/* The value of a named output / the parameter or input node of that name; NULL when there is none.
+ */
 CvmNode *cvm_graph_find_output(const CvmGraph *graph, const char *name);
 CvmNode *cvm_graph_find_source(const CvmGraph *graph, const char *name);
 
@@ -124,9 +127,9 @@ int cvm_graph_use_count(const CvmGraph *graph, const CvmNode *node);
 /* Makes every reader of `from` read `to` instead (operands, outputs, updates). */
 void cvm_graph_replace(CvmGraph *graph, CvmNode *from, CvmNode *to);
 
-/* Puts nodes in an order where inputs come first and each group's nodes are adjacent, keeping the present order
- * as far as possible; false when groups depend on each other in a circle. Update values come
- * after all other readers of the parameter they overwrite. */
+/* Puts nodes in an order where inputs come first and each group's nodes are adjacent, keeping the
+ * present order as far as possible; false when groups depend on each other in a circle. Update
+ * values come after all other readers of the parameter they overwrite. */
 bool cvm_graph_sort(CvmGraph *graph);
 
 /* A copy in `arena` with the same ids. */
@@ -136,14 +139,16 @@ CvmGraph *cvm_graph_copy(const CvmGraph *graph, CvmArena *arena);
 void cvm_graph_print(const CvmGraph *graph, bool with_places, FILE *stream);
 char *cvm_graph_text(const CvmGraph *graph, bool with_places, CvmArena *arena);
 
-/* Reads the text form; NULL on errors (reported with line and column of `source`). Safe on hostile text. */
+/* Reads the text form; NULL on errors (reported with line and column of `source`). Safe on hostile
+ * text. */
 CvmGraph *cvm_graph_parse(CvmArena *arena, const CvmSource *source, CvmDiag *diag);
 
 /* Graphviz form; fused groups are boxes. */
 void cvm_graph_print_dot(const CvmGraph *graph, FILE *stream);
 
-/* Checks every rule of the IR: order, operand counts, types as inferred, attributes in range, unique
- * ids and source names, groups adjacent, updates name parameters of the same type. Reports each breach (14xx). */
+/* Checks every rule of the IR: order, operand counts, types as inferred, attributes in range,
+ * unique ids and source names, groups adjacent, updates name parameters of the same type. Reports
+ * each breach (14xx). */
 bool cvm_graph_verify(const CvmGraph *graph, CvmDiag *diag);
 
 /* FNV-1a 64 of the text form without places: names the model in checkpoints. */

@@ -47,19 +47,22 @@ typedef struct CvmCost {
 typedef struct CvmOpInfo {
     const char *name;
     CvmOpClass class;
-    const char *operands;  /* "x weight": names, for messages and docs; '*' at the end: any number */
-    int operand_count;     /* -1 when any number */
-    const char *arguments; /* of the layer in the language, NULL when users can't write it; see layer.h */
+    const char *operands; /* "x weight": names, for messages and docs; '*' at the end: any number */
+    int operand_count;    /* -1 when any number */
+    const char
+        *arguments; /* of the layer in the language, NULL when users can't write it; see layer.h */
     CvmAttributeInfo attributes[CVM_MAX_ATTRIBUTES + 1];
 
     /* Adds the layer's nodes and parameters to the graph; returns the output or NULL (reported). */
     CvmNode *(*build)(CvmLayer *layer);
     /* Sets node->type from operands and attributes; false (reported) when they don't fit. */
     bool (*infer)(CvmNode *node, CvmDiag *diag);
-    /* Adds gradient nodes for each operand that autodiff wants; NULL when the op has no gradient. */
+    /* Adds gradient nodes for each operand that autodiff wants; NULL when the op has no gradient.
+     */
     void (*gradient)(CvmAutodiff *autodiff, CvmNode *node, CvmNode *output_gradient);
     CvmCost (*cost)(const CvmNode *node);
-    /* Describes the op to the kernel stage (compiler/kernels/lower.h); NULL for sources and aliases. */
+    /* Describes the op to the kernel stage (compiler/kernels/lower.h); NULL for sources and
+     * aliases. */
     void (*lower)(CvmLowering *lowering, const CvmNode *node);
     /* Slow, obvious C on plain row-major tensors (layouts ignored): the oracle of the tests.
      * operands[i], output: element arrays of the node's types. */

@@ -327,8 +327,8 @@ static CvmNode *make_node(Parser *parser, CvmOp op, CvmOrigin origin, CvmNode **
 }
 
 static bool types_agree(const CvmType *a, const CvmType *b) {
-    return a->dtype == b->dtype && cvm_shape_equal(&a->shape, &b->shape) && a->layout == b->layout &&
-           a->lanes == b->lanes;
+    return a->dtype == b->dtype && cvm_shape_equal(&a->shape, &b->shape) &&
+           a->layout == b->layout && a->lanes == b->lanes;
 }
 
 static bool starts_part(const Parser *parser) {
@@ -383,8 +383,7 @@ static void parse_node(Parser *parser) {
         fail(parser, "the graph has too many nodes");
 }
 
-static void parse_named_value(Parser *parser,
-                              void (*add)(CvmGraph *, const char *, CvmNode *)) {
+static void parse_named_value(Parser *parser, void (*add)(CvmGraph *, const char *, CvmNode *)) {
     const char *name = parse_name(parser);
     if (!expect(parser, "=") || !expect(parser, "%"))
         return;

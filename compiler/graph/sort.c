@@ -1,14 +1,14 @@
 /* Ordering a graph's nodes: units (a fused group, or a node alone) come after the units they read,
- * otherwise as early as they stood before. A unit that overwrites a parameter also comes after every
- * other reader of that parameter, since updates are made in place. */
+ * otherwise as early as they stood before. A unit that overwrites a parameter also comes after
+ * every other reader of that parameter, since updates are made in place. */
 #include "compiler/graph/graph.h"
 
 #include <string.h>
 
 typedef struct Sorter {
     const CvmGraph *graph;
-    int *unit;           /* by position: index of the first node of its unit */
-    int *position;       /* by id */
+    int *unit;            /* by position: index of the first node of its unit */
+    int *position;        /* by id */
     unsigned char *state; /* by unit: 0 untouched, 1 being placed, 2 placed */
     CvmNode **order;
     int placed;

@@ -17,9 +17,8 @@ static void breach(Verifier *verifier, int code, const CvmNode *node, const char
     if (node)
         snprintf(who, sizeof who, "%%%d (%s %.100s): ", node->id, cvm_op_info(node->op)->name,
                  node->origin.name ? node->origin.name : "");
-    verifier->valid =
-        cvm_diag_error(verifier->diag, code, span, node ? node->origin.uses : NULL, NULL, "%s%s",
-                       who, rule);
+    verifier->valid = cvm_diag_error(verifier->diag, code, span, node ? node->origin.uses : NULL,
+                                     NULL, "%s%s", who, rule);
 }
 
 static void verify_inputs(Verifier *verifier, const CvmNode *node) {

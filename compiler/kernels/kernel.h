@@ -1,5 +1,6 @@
-/* The kernel IR: what one fused group computes, as loops, accesses and small expression trees, still
- * free of any machine. A kernel is one of four forms, each with its generator in compiler/codegen:
+/* The kernel IR: what one fused group computes, as loops, accesses and small expression trees,
+ * still free of any machine. A kernel is one of four forms, each with its generator in
+ * compiler/codegen:
  *
  *   REDUCE    out[i…] = results(combine over the reduce axes of a[…] * b[…]) - convolution, linear,
  *             their gradients, pooling, sums; without reduce axes it is a pointwise map
@@ -54,7 +55,8 @@ typedef enum CvmExprKind {
     CVM_EXPR_LOAD,        /* buffer `index` at the result's coordinates */
     CVM_EXPR_ROW_SCALAR,  /* ROWS: result of statement `index`, one number for the row */
     CVM_EXPR_ROW_VALUE,   /* ROWS: result of statement `index`, one number per column */
-    CVM_EXPR_IS_TARGET,   /* ROWS: 1 where the column is buffer `index`'s entry for this row, else 0 */
+    CVM_EXPR_IS_TARGET,   /* ROWS: 1 where the column is buffer `index`'s entry for this row, else 0
+                           */
     CVM_EXPR_ADD,
     CVM_EXPR_SUBTRACT,
     CVM_EXPR_MULTIPLY,
@@ -81,7 +83,7 @@ typedef struct CvmResult {
 } CvmResult;
 
 typedef enum CvmCombine {
-    CVM_COMBINE_NONE, /* a map: nothing is reduced */
+    CVM_COMBINE_NONE,     /* a map: nothing is reduced */
     CVM_COMBINE_PRODUCTS, /* sum of a * b */
     CVM_COMBINE_SUM,
     CVM_COMBINE_MAXIMUM,
@@ -102,11 +104,11 @@ typedef struct CvmStatement {
 
 /* How a REDUCE kernel's loops are cut; see schedule.h. */
 typedef struct CvmSchedule {
-    int lanes;       /* of the vectors */
-    int vector_axis; /* whose neighbours fill a vector's lanes; -1: scalar code */
+    int lanes;                  /* of the vectors */
+    int vector_axis;            /* whose neighbours fill a vector's lanes; -1: scalar code */
     int64_t tile[CVM_MAX_AXES]; /* output axes: how many units (vectors along vector_axis, else
                                    elements) are computed together in registers */
-    int slide;          /* window whose taps are unrolled and positions blocked; -1: none */
+    int slide;                  /* window whose taps are unrolled and positions blocked; -1: none */
     int64_t slide_step; /* when the slide's position is a reduce axis: positions per block */
     const char *reason; /* for `cvmc explain --kernels` */
 } CvmSchedule;
@@ -120,17 +122,17 @@ typedef enum CvmKernelForm {
 
 /* SCATTER: planes of [height, width] lying `lanes` apart per element (1: plain). */
 typedef struct CvmScatter {
-    bool maximum;       /* gradient to the window's first largest value; else shared equally */
-    int64_t planes;     /* n/lanes * c */
+    bool maximum;   /* gradient to the window's first largest value; else shared equally */
+    int64_t planes; /* n/lanes * c */
     int64_t lanes;
     int64_t kernel[2], stride[2], pad[2];
     int64_t input[2], output[2]; /* height and width of x and dx, of dy */
-    int gradient, x;    /* buffers: dy; x (maximum only, else -1) */
+    int gradient, x;             /* buffers: dy; x (maximum only, else -1) */
 } CvmScatter;
 
 typedef struct CvmKernel {
     CvmKernelForm form;
-    char symbol[64]; /* name of the compiled function: the layer's kind and a hash of the text */
+    char symbol[64];   /* name of the compiled function: the layer's kind and a hash of the text */
     const char *layer; /* whose work it is, for people */
 
     CvmKernelBuffer buffers[CVM_MAX_BUFFERS];
@@ -160,7 +162,7 @@ typedef struct CvmKernel {
     int64_t relayout_batch, relayout_inner, relayout_lanes;
     bool relayout_to_plain;
 
-    int64_t extent;     /* work items of the compiled function */
+    int64_t extent;      /* work items of the compiled function */
     double flops, bytes; /* of the whole call */
 } CvmKernel;
 

@@ -1,5 +1,5 @@
-/* Turns every fused group of a finished graph into a kernel: the calls of lower.h with which the ops
- * describe themselves, and the walk over groups that drives them. Loops are cut afterwards
+/* Turns every fused group of a finished graph into a kernel: the calls of lower.h with which the
+ * ops describe themselves, and the walk over groups that drives them. Loops are cut afterwards
  * (schedule.c), code is made from the result alone (compiler/codegen). */
 #include "compiler/kernels/lower.h"
 
@@ -31,8 +31,8 @@ const CvmExpr *cvm_expr_constant(CvmLowering *lowering, double value) {
     return expr;
 }
 
-const CvmExpr *cvm_expr(CvmLowering *lowering, CvmExprKind kind, const CvmExpr *a,
-                        const CvmExpr *b, const CvmExpr *c) {
+const CvmExpr *cvm_expr(CvmLowering *lowering, CvmExprKind kind, const CvmExpr *a, const CvmExpr *b,
+                        const CvmExpr *c) {
     CvmExpr *expr = CVM_NEW(lowering->arena, CvmExpr);
     *expr = (CvmExpr){.kind = kind, .a = a, .b = b, .c = c};
     return expr;
@@ -59,7 +59,8 @@ int cvm_lower_axis(CvmLowering *lowering, const char *name, int64_t extent, bool
 int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written) {
     CvmKernel *kernel = lowering->kernel;
     if (kernel->buffer_count == CVM_MAX_BUFFERS) {
-        cvm_lower_refuse(lowering, value, "its group reads and writes more tensors than a kernel can");
+        cvm_lower_refuse(lowering, value,
+                         "its group reads and writes more tensors than a kernel can");
         return 0;
     }
     kernel->buffers[kernel->buffer_count] =
@@ -221,12 +222,11 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
         int buffer = result_buffer(lowering, node, true);
         if (in_rows(lowering)) {
             bool per_column = node->type.shape.rank == 2;
-            int statement = per_column && value->kind == CVM_EXPR_ROW_VALUE
-                                ? value->index
-                                : cvm_lower_statement(lowering,
-                                                      per_column ? CVM_STATEMENT_VALUE
-                                                                 : CVM_STATEMENT_STORE,
-                                                      value);
+            int statement =
+                per_column && value->kind == CVM_EXPR_ROW_VALUE
+                    ? value->index
+                    : cvm_lower_statement(
+                          lowering, per_column ? CVM_STATEMENT_VALUE : CVM_STATEMENT_STORE, value);
             kernel->statements[statement].buffer = buffer;
         } else if (kernel->result_count < CVM_MAX_RESULTS) {
             kernel->results[kernel->result_count++] = (CvmResult){buffer, value};

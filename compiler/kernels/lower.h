@@ -14,7 +14,7 @@ struct CvmLowering {
     CvmKernel *kernel;
     CvmNode *const *nodes; /* of the group, in order */
     int node_count;
-    const CvmExpr **values; /* by position in the group: what each node computes */
+    const CvmExpr **values;                /* by position in the group: what each node computes */
     int64_t output_strides[CVM_MAX_AXES];  /* of the group's result, along the axes */
     int64_t channel_strides[CVM_MAX_AXES]; /* what a step along an axis adds to the channel index */
     bool failed;
@@ -30,8 +30,8 @@ CvmStrides cvm_value_strides(const CvmType *type);
 
 /* --- expressions --- */
 const CvmExpr *cvm_expr_constant(CvmLowering *lowering, double value);
-const CvmExpr *cvm_expr(CvmLowering *lowering, CvmExprKind kind, const CvmExpr *a,
-                        const CvmExpr *b, const CvmExpr *c);
+const CvmExpr *cvm_expr(CvmLowering *lowering, CvmExprKind kind, const CvmExpr *a, const CvmExpr *b,
+                        const CvmExpr *c);
 /* The expression of a node's operand: computed in the group, a constant, or a load. */
 const CvmExpr *cvm_lower_operand(CvmLowering *lowering, const CvmNode *node, int operand);
 /* Says what `node` computes. */
@@ -41,8 +41,8 @@ void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *
 /* Adds an axis and returns its index. Axes of extent 1 are added too: the schedule ignores them. */
 int cvm_lower_axis(CvmLowering *lowering, const char *name, int64_t extent, bool reduce);
 /* What a step along an output axis adds to the result's memory position (in elements) and to its
- * channel index; results, same-shaped operands and per-channel operands follow from it. Axis -1 does
- * nothing. */
+ * channel index; results, same-shaped operands and per-channel operands follow from it. Axis -1
+ * does nothing. */
 void cvm_lower_output(CvmLowering *lowering, int axis, int64_t stride, int64_t channel_stride);
 /* Adds a buffer for a node's value, with no strides yet; returns its index. */
 int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written);
@@ -61,7 +61,8 @@ const CvmExpr *cvm_expr_is_target(CvmLowering *lowering, const CvmNode *node, in
 void cvm_lower_refuse(CvmLowering *lowering, const CvmNode *node, const char *why);
 
 /* The kernels of a graph that passes have finished with, in order; equal ones share a symbol but
- * each has its own buffers. NULL on error. lanes: f32 lanes of the target's vectors; registers: how many it has. */
+ * each has its own buffers. NULL on error. lanes: f32 lanes of the target's vectors; registers: how
+ * many it has. */
 typedef struct CvmKernelList {
     CvmKernel **kernels;
     int count;

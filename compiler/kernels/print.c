@@ -6,14 +6,14 @@
 #include <stdlib.h>
 
 static const char *const expr_names[] = {
-    [CVM_EXPR_CONSTANT] = "constant",   [CVM_EXPR_ACCUMULATOR] = "sum",
-    [CVM_EXPR_LOAD] = "load",           [CVM_EXPR_ROW_SCALAR] = "row",
-    [CVM_EXPR_ROW_VALUE] = "column",    [CVM_EXPR_IS_TARGET] = "is_target",
-    [CVM_EXPR_ADD] = "add",             [CVM_EXPR_SUBTRACT] = "subtract",
-    [CVM_EXPR_MULTIPLY] = "multiply",   [CVM_EXPR_DIVIDE] = "divide",
-    [CVM_EXPR_MAXIMUM] = "maximum",     [CVM_EXPR_EXP] = "exp",
-    [CVM_EXPR_LOG] = "log",             [CVM_EXPR_TANH] = "tanh",
-    [CVM_EXPR_SIGMOID] = "sigmoid",     [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
+    [CVM_EXPR_CONSTANT] = "constant", [CVM_EXPR_ACCUMULATOR] = "sum",
+    [CVM_EXPR_LOAD] = "load",         [CVM_EXPR_ROW_SCALAR] = "row",
+    [CVM_EXPR_ROW_VALUE] = "column",  [CVM_EXPR_IS_TARGET] = "is_target",
+    [CVM_EXPR_ADD] = "add",           [CVM_EXPR_SUBTRACT] = "subtract",
+    [CVM_EXPR_MULTIPLY] = "multiply", [CVM_EXPR_DIVIDE] = "divide",
+    [CVM_EXPR_MAXIMUM] = "maximum",   [CVM_EXPR_EXP] = "exp",
+    [CVM_EXPR_LOG] = "log",           [CVM_EXPR_TANH] = "tanh",
+    [CVM_EXPR_SIGMOID] = "sigmoid",   [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
 };
 
 static void print_expr(const CvmExpr *expr, FILE *stream) {

@@ -1,6 +1,7 @@
 /* See schedule.h. The model behind the choices, for an out-of-order core with two vector FMA units
- * and two load ports: a block of results of tile a x tile b in registers needs a*b multiply-adds and
- * about a+b loads per step, and at least eight independent sums to hide the latency of an FMA. */
+ * and two load ports: a block of results of tile a x tile b in registers needs a*b multiply-adds
+ * and about a+b loads per step, and at least eight independent sums to hide the latency of an FMA.
+ */
 #include "compiler/kernels/schedule.h"
 
 enum {
@@ -201,9 +202,8 @@ static double tile_score(const TileAxis *a, int64_t size_a, const TileAxis *b, i
 
 static int64_t work_items(const CvmKernel *kernel) {
     int64_t items = 1;
-    int slide_axis = kernel->schedule.slide >= 0
-                         ? kernel->windows[kernel->schedule.slide].position
-                         : -1;
+    int slide_axis =
+        kernel->schedule.slide >= 0 ? kernel->windows[kernel->schedule.slide].position : -1;
     for (int i = 0; i < kernel->axis_count; i++)
         if (!kernel->axes[i].reduce && i != slide_axis)
             items *= cvm_schedule_blocks(kernel, i);
@@ -263,7 +263,7 @@ static int choose_slide(CvmKernel *kernel) {
     } else {
         schedule->tile[window->position] = window->divisor;
     }
-    for (; !slide_is_affordable(kernel); ) {
+    for (; !slide_is_affordable(kernel);) {
         int64_t *size = reduced ? &schedule->slide_step : &schedule->tile[window->position];
         if (*size >= 8 || *size >= extent)
             return -1;

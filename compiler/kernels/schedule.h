@@ -1,5 +1,6 @@
 /* Decides how a REDUCE kernel's loops are cut: which axis fills the vectors, how many results are
- * kept in registers together, which window is unrolled. From a cost model, without running anything. */
+ * kept in registers together, which window is unrolled. From a cost model, without running
+ * anything. */
 #ifndef CVM_KERNELS_SCHEDULE_H
 #define CVM_KERNELS_SCHEDULE_H
 

@@ -1,5 +1,5 @@
-/* Declares the functions that the rows of compiler/ops.def name, column by column; each is defined in
- * its op's file. NONE becomes a name of the column's own type that nothing defines or uses. */
+/* Declares the functions that the rows of compiler/ops.def name, column by column; each is defined
+ * in its op's file. NONE becomes a name of the column's own type that nothing defines or uses. */
 #ifndef CVM_OPS_FUNCTIONS_H
 #define CVM_OPS_FUNCTIONS_H
 

@@ -167,7 +167,8 @@ static void test_conv_batch_blocked(void **state) {
 
 static void test_linear(void **state) {
     (void)state;
-    static const int64_t sizes[][3] = {{1, 400, 120}, {5, 77, 31}, {64, 84, 10}, {3, 1, 1}, {7, 17, 33}};
+    static const int64_t sizes[][3] = {
+        {1, 400, 120}, {5, 77, 31}, {64, 84, 10}, {3, 1, 1}, {7, 17, 33}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         int64_t n = sizes[i][0], in = sizes[i][1], out = sizes[i][2];
         CvmGraph *graph = cvm_graph_create(arena, "linear");
@@ -176,8 +177,7 @@ static void test_linear(void **state) {
         cvm_graph_output(graph, "y", add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL));
         cvm_graph_output(graph, "dx",
                          add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
-        cvm_graph_output(graph, "dw",
-                         add(graph, CVM_OP_LINEAR_GRAD_WEIGHT, NULL, 2, x, dy, NULL));
+        cvm_graph_output(graph, "dw", add(graph, CVM_OP_LINEAR_GRAD_WEIGHT, NULL, 2, x, dy, NULL));
         cvm_graph_output(graph, "db", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy, NULL, NULL));
         check(graph, "linear", "none");
     }
@@ -211,8 +211,8 @@ static void pool_graph(CvmGraph *graph, const PoolCase *c, int64_t lanes) {
 static void test_pool(void **state) {
     (void)state;
     static const PoolCase cases[] = {
-        {{2, 2}, {2, 2}, {0, 0, 0, 0}}, {{3, 3}, {2, 2}, {0, 0, 0, 0}},
-        {{3, 3}, {2, 2}, {1, 1, 1, 1}}, {{2, 3}, {3, 4}, {0, 0, 0, 0}},
+        {{2, 2}, {2, 2}, {0, 0, 0, 0}},   {{3, 3}, {2, 2}, {0, 0, 0, 0}},
+        {{3, 3}, {2, 2}, {1, 1, 1, 1}},   {{2, 3}, {3, 4}, {0, 0, 0, 0}},
         {{13, 11}, {1, 1}, {0, 0, 0, 0}}, {{1, 1}, {1, 1}, {0, 0, 0, 0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -252,8 +252,7 @@ static void test_rows(void **state) {
         CvmNode *x = input(graph, "x", shape2(5, classes[i]));
         CvmNode *dy = input(graph, "dy", shape2(5, classes[i]));
         CvmNode *row = input(graph, "row", (CvmShape){1, {5}});
-        CvmNode *target =
-            cvm_graph_input(graph, "target", CVM_I32, (CvmShape){1, {5}}, nowhere);
+        CvmNode *target = cvm_graph_input(graph, "target", CVM_I32, (CvmShape){1, {5}}, nowhere);
         CvmNode *soft = add(graph, CVM_OP_SOFTMAX, NULL, 1, x, NULL, NULL);
         CvmNode *log = add(graph, CVM_OP_LOG_SOFTMAX, NULL, 1, x, NULL, NULL);
         CvmNode *nll = add(graph, CVM_OP_NLL, NULL, 2, log, target, NULL);
