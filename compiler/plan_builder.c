@@ -30,6 +30,17 @@ static CvmSlotKind slot_kind(const char *kind) {
                                         : CVM_SLOT_OPTIMIZER;
 }
 
+CvmSlot cvm_slot_of_parameter(const CvmNode *parameter) {
+    return (CvmSlot){
+        .name = parameter->origin.name,
+        .kind = slot_kind(cvm_node_attribute(parameter, "kind")->text),
+        .dtype = parameter->type.dtype,
+        .shape = parameter->type.shape,
+        .bound = cvm_node_attribute(parameter, "bound")->real,
+        .fill = cvm_node_attribute(parameter, "fill")->real,
+    };
+}
+
 static void add_slots(Builder *builder) {
     builder->slots =
         cvm_arena_array(builder->arena, (size_t)builder->graph->node_count + 1, sizeof(CvmSlot));
@@ -37,14 +48,9 @@ static void add_slots(Builder *builder) {
         const CvmNode *node = builder->graph->nodes[i];
         if (node->op != CVM_OP_PARAMETER)
             continue;
-        builder->slots[builder->slot_count++] = (CvmSlot){
-            .name = copy(builder, node->origin.name),
-            .kind = slot_kind(cvm_node_attribute(node, "kind")->text),
-            .dtype = node->type.dtype,
-            .shape = node->type.shape,
-            .bound = cvm_node_attribute(node, "bound")->real,
-            .fill = cvm_node_attribute(node, "fill")->real,
-        };
+        CvmSlot *slot = &builder->slots[builder->slot_count++];
+        *slot = cvm_slot_of_parameter(node);
+        slot->name = copy(builder, slot->name);
     }
 }
 

@@ -11,6 +11,9 @@
 CvmPlan *cvm_plan_build(const CvmGraph *graph, const CvmKernelList *kernels,
                         const CvmMemoryPlan *memory, CvmArena *arena);
 
+/* What a parameter node keeps beyond a step. Its name is the node's own. */
+CvmSlot cvm_slot_of_parameter(const CvmNode *parameter);
+
 /* `cvmc dump --stage plan`. */
 void cvm_plan_print(const CvmPlan *plan, FILE *stream);
 

@@ -37,5 +37,6 @@ bool cvm_image_read(const char *path, int channels, CvmImage *image, CvmError *e
         return cvm_image_read_png(path, channels, image, error);
     if (begins_with(bytes, size, JPEG, sizeof JPEG))
         return cvm_image_read_jpeg(path, channels, image, error);
-    return cvm_error_set(error, CVM_ERROR_INPUT, "%.800s is neither a PNG nor a JPEG picture", path);
+    return cvm_error_set(error, CVM_ERROR_INPUT, "%.800s is neither a PNG nor a JPEG picture",
+                         path);
 }

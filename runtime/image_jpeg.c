@@ -111,7 +111,8 @@ static Placement placement_of(int orientation, int height, int width) {
     bool from_below = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
     Placement p = {.height = turned ? width : height, .width = turned ? height : width};
     int64_t right = from_right ? -1 : 1, down = from_below ? -p.width : p.width;
-    p.origin = (from_right ? p.width - 1 : 0) + (from_below ? (int64_t)(p.height - 1) * p.width : 0);
+    p.origin =
+        (from_right ? p.width - 1 : 0) + (from_below ? (int64_t)(p.height - 1) * p.width : 0);
     p.column = turned ? down : right;
     p.row = turned ? right : down;
     return p;
@@ -146,8 +147,9 @@ static bool read_upright(Reader *reader, FILE *stream, int channels) {
     jpeg_read_header(&reader->jpeg, TRUE);
     check_header(reader);
     reader->jpeg.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
-    Placement placement = placement_of(orientation_of(&reader->jpeg), (int)reader->jpeg.image_height,
-                                       (int)reader->jpeg.image_width);
+    Placement placement =
+        placement_of(orientation_of(&reader->jpeg), (int)reader->jpeg.image_height,
+                     (int)reader->jpeg.image_width);
     jpeg_start_decompress(&reader->jpeg);
     allocate(reader, channels, &placement);
     read_rows(reader, &placement);

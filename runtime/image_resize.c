@@ -153,7 +153,8 @@ static bool resize(const CvmImage *from, int64_t height, int64_t width, CvmImage
     *to = (CvmImage){0};
     if (!check_sizes(from, height, width, error))
         return false;
-    bool done = resize_rows(from, (int)width, &between) && resize_columns(&between, (int)height, to);
+    bool done =
+        resize_rows(from, (int)width, &between) && resize_columns(&between, (int)height, to);
     cvm_image_free(&between);
     if (done)
         return true;
@@ -181,9 +182,10 @@ bool cvm_image_crop_centre(const CvmImage *from, int height, int width, CvmImage
                            CvmError *error) {
     *to = (CvmImage){0};
     if (height < 1 || width < 1 || height > from->height || width > from->width)
-        return cvm_error_set(error, CVM_ERROR_INPUT,
-                             "cannot cut a picture %d wide and %d high from one %d wide and %d high",
-                             width, height, from->width, from->height);
+        return cvm_error_set(
+            error, CVM_ERROR_INPUT,
+            "cannot cut a picture %d wide and %d high from one %d wide and %d high", width, height,
+            from->width, from->height);
     if (!allocate(from->channels, height, width, to)) {
         *to = (CvmImage){0};
         return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to crop a picture");

@@ -379,6 +379,14 @@ bool cvm_tensor_file_open(const char *path, CvmTensorFile *file, CvmError *error
     return true;
 }
 
+void cvm_tensor_file_release(const CvmTensorFile *file, const CvmFileTensor *tensor) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)tensor->data + (uintptr_t)tensor->bytes) / page * page;
+    if (file->mapping && begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED); /* advice: failing is harmless */
+}
+
 void cvm_tensor_file_close(CvmTensorFile *file) {
     if (file->mapping)
         munmap(file->mapping, (size_t)file->mapping_bytes);

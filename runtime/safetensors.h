@@ -55,6 +55,10 @@ const char *cvm_tensor_file_metadata(const CvmTensorFile *file, const char *key)
 bool cvm_file_tensor_read_f32(const CvmFileTensor *tensor, float *out, CvmError *error);
 bool cvm_file_tensor_read_i32(const CvmFileTensor *tensor, int32_t *out, CvmError *error);
 
+/* Gives the memory of a tensor's pages back to the system, after its elements were copied: they can
+ * still be read, from the file again. Does nothing for bytes that are not mapped. */
+void cvm_tensor_file_release(const CvmTensorFile *file, const CvmFileTensor *tensor);
+
 /* "F32", "BF16"; the size of one element. */
 const char *cvm_file_dtype_name(CvmFileDtype dtype);
 int64_t cvm_file_dtype_bytes(CvmFileDtype dtype);

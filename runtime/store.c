@@ -21,7 +21,8 @@ static int64_t stored_bytes(const CvmStored *tensor) {
 static void truncate_store(CvmStore *store, int count) {
     while (store->count > count) {
         CvmStored *last = &store->tensors[--store->count];
-        cvm_memory_free(last->data, stored_bytes(last));
+        if (!last->borrowed)
+            cvm_memory_free(last->data, stored_bytes(last));
         free(last->name);
     }
 }
@@ -65,23 +66,49 @@ static void fill_start(CvmStored *tensor, const CvmSlot *slot, int64_t count, ui
     }
 }
 
-static bool add_slot(CvmStore *store, const CvmSlot *slot, uint64_t seed, CvmError *error) {
+/* Room for one more tensor; doubled, so that adding many costs little. */
+static bool grow(CvmStore *store, CvmError *error) {
+    if (store->count < store->capacity)
+        return true;
+    int capacity = store->capacity ? 2 * store->capacity : 16;
+    CvmStored *grown = realloc(store->tensors, (size_t)capacity * sizeof *grown);
+    if (!grown)
+        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for %d tensors", capacity);
+    store->tensors = grown;
+    store->capacity = capacity;
+    return true;
+}
+
+CvmStored *cvm_store_add(CvmStore *store, const CvmSlot *slot, uint64_t seed, const void *borrowed,
+                         CvmError *error) {
     int64_t count, bytes;
     if (!cvm_shape_count(&slot->shape, &count) ||
-        __builtin_mul_overflow(count, (int64_t)cvm_dtype_bytes(slot->dtype), &bytes))
-        return cvm_error_set(error, CVM_ERROR_INPUT, "%s is too large", slot->name);
-    CvmStored tensor = {
-        .kind = slot->kind, .dtype = slot->dtype, .shape = slot->shape, .name = strdup(slot->name)};
-    tensor.data = cvm_memory_allocate(bytes);
+        __builtin_mul_overflow(count, (int64_t)cvm_dtype_bytes(slot->dtype), &bytes)) {
+        cvm_error_set(error, CVM_ERROR_INPUT, "%s is too large", slot->name);
+        return NULL;
+    }
+    if (!grow(store, error))
+        return NULL;
+    CvmStored tensor = {.kind = slot->kind,
+                        .dtype = slot->dtype,
+                        .shape = slot->shape,
+                        .name = strdup(slot->name),
+                        .data = (void *)borrowed,
+                        .borrowed = borrowed != NULL};
+    if (!borrowed)
+        tensor.data = cvm_memory_allocate(bytes);
     if (!tensor.name || !tensor.data) {
         free(tensor.name);
-        cvm_memory_free(tensor.data, bytes);
-        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for %s (%lld bytes)", slot->name,
-                             (long long)bytes);
+        if (!borrowed)
+            cvm_memory_free(tensor.data, bytes);
+        cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for %s (%lld bytes)", slot->name,
+                      (long long)bytes);
+        return NULL;
     }
-    fill_start(&tensor, slot, count, seed);
-    store->tensors[store->count++] = tensor;
-    return true;
+    if (!borrowed)
+        fill_start(&tensor, slot, count, seed);
+    store->tensors[store->count] = tensor;
+    return &store->tensors[store->count++];
 }
 
 static bool check_same(const CvmStored *tensor, const CvmSlot *slot, const char *plan,
@@ -96,17 +123,12 @@ static bool check_same(const CvmStored *tensor, const CvmSlot *slot, const char 
 }
 
 bool cvm_store_add_slots(CvmStore *store, const CvmPlan *plan, uint64_t seed, CvmError *error) {
-    size_t room = (size_t)store->count + (size_t)plan->slot_count;
-    CvmStored *grown = realloc(store->tensors, (room ? room : 1) * sizeof *grown);
-    if (!grown)
-        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for %zu tensors", room);
-    store->tensors = grown;
     int before = store->count;
     for (int i = 0; i < plan->slot_count; i++) {
         const CvmSlot *slot = &plan->slots[i];
         const CvmStored *present = cvm_store_find(store, slot->name);
         bool done = present ? check_same(present, slot, plan->name, error)
-                            : add_slot(store, slot, seed, error);
+                            : cvm_store_add(store, slot, seed, NULL, error) != NULL;
         if (!done) {
             truncate_store(store, before);
             return false;

@@ -11,17 +11,24 @@ typedef struct CvmStored {
     CvmSlotKind kind;
     CvmDtype dtype;
     CvmShape shape;
-    void *data; /* aligned to CVM_ALIGNMENT, plain row-major, owned by the store */
+    void *data;    /* plain row-major; the store's own, aligned to CVM_ALIGNMENT, or borrowed */
+    bool borrowed; /* lies in a file's mapping, say, which must outlive the store: only read */
 } CvmStored;
 
 typedef struct CvmStore {
     CvmStored *tensors;
-    int count;
+    int count, capacity;
 } CvmStore;
 
 /* An empty store; never fails. */
 void cvm_store_init(CvmStore *store);
 void cvm_store_free(CvmStore *store);
+
+/* Adds one slot that the store lacks, with its starting values; or, where `borrowed` is not NULL,
+ * on that memory, which holds its elements, is aligned to one of them and is never written. The
+ * tensor stays where it is until the next one is added. NULL on error. */
+CvmStored *cvm_store_add(CvmStore *store, const CvmSlot *slot, uint64_t seed, const void *borrowed,
+                         CvmError *error);
 
 /* Adds every slot of `plan` that the store lacks, with its starting values: random numbers are
  * keyed by (seed, slot name), so they do not depend on order or on other layers.

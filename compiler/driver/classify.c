@@ -1,11 +1,32 @@
 /* See classify.h. */
 #include "compiler/driver/classify.h"
 
+#include "compiler/driver/data.h"
 #include "compiler/driver/report.h"
+#include "compiler/driver/weights.h"
+
+static bool stated_normalization(CvmSession *session, CvmNormalization *normalization) {
+    if (session->train)
+        return cvm_session_normalization(session, NULL, normalization);
+    *normalization = cvm_normalization_unit((int)cvm_model_input(session->model).sizes[0]);
+    return true;
+}
+
+/* Takes the checkpoint's weights and the normalization it remembers. */
+static bool checkpoint_normalization(CvmSession *session, CvmNormalization *normalization) {
+    CvmCheckpointInfo info;
+    if (!cvm_session_load_checkpoint(session, &info))
+        return false;
+    *normalization = info.normalization;
+    return true;
+}
 
 bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
                          CvmClassifier *classifier) {
     *classifier = (CvmClassifier){.session = session, .input = cvm_model_input(session->model)};
+    bool from_file = !trained && session->options->weights;
+    if (from_file && !cvm_session_open_weights(session))
+        return false;
     classifier->instance = cvm_session_inference(session, 1, true);
     classifier->pool = classifier->instance ? cvm_session_pool(session) : NULL;
     if (!classifier->pool)
@@ -14,11 +35,12 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
     for (int i = 0; i < plan->output_count; i++)
         if (plan->outputs[i].shape.rank == 2)
             classifier->classes = (int)plan->outputs[i].shape.sizes[1];
-    CvmCheckpointInfo info;
-    if (!trained && !cvm_session_load_checkpoint(session, &info))
-        return false;
-    classifier->normalization = trained ? *trained : info.normalization;
-    return true;
+    if (trained) {
+        classifier->normalization = *trained;
+        return true;
+    }
+    return from_file ? stated_normalization(session, &classifier->normalization)
+                     : checkpoint_normalization(session, &classifier->normalization);
 }
 
 /* Puts the class among the guesses if it is likelier than one of them. */

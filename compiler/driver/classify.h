@@ -27,7 +27,8 @@ typedef struct CvmGuesses {
     int count; /* fewer than CVM_GUESSES where the model has fewer classes */
 } CvmGuesses;
 
-/* With the weights of options->checkpoint and its normalization, or, where trained is not NULL,
+/* With the weights of options->checkpoint and its normalization, or with those of options->weights
+ * and the normalization the train states (without a train: unit), or, where trained is not NULL,
  * with those in the store and that normalization. */
 bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
                          CvmClassifier *classifier);

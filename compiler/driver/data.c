@@ -110,3 +110,21 @@ bool cvm_session_read_data(CvmSession *session, CvmDataPart part, CvmDataset *da
     cvm_dataset_free(dataset);
     return cvm_session_refuse(session, CVM_EXIT_INPUT, "%s holds no pictures", pair.images);
 }
+
+bool cvm_session_normalization(CvmSession *session, const CvmDataset *pictures,
+                               CvmNormalization *normalization) {
+    CvmDataset read;
+    if (session->train->normalize == CVM_NORMALIZE_UNIT) {
+        *normalization = cvm_normalization_unit((int)session->train->data->image.sizes[0]);
+        return true;
+    }
+    if (pictures) {
+        *normalization = cvm_normalization_of(pictures);
+        return true;
+    }
+    if (!cvm_session_read_data(session, CVM_DATA_TRAIN, &read))
+        return false;
+    *normalization = cvm_normalization_of(&read);
+    cvm_dataset_free(&read);
+    return true;
+}

@@ -14,4 +14,9 @@ typedef enum CvmDataPart { CVM_DATA_TRAIN, CVM_DATA_TEST } CvmDataPart;
  * looked at. On success the caller frees it. */
 bool cvm_session_read_data(CvmSession *session, CvmDataPart part, CvmDataset *dataset);
 
+/* The train's normalization. `pictures` are those it learns from, whose mean it may need; NULL:
+ * they are read if so. */
+bool cvm_session_normalization(CvmSession *session, const CvmDataset *pictures,
+                               CvmNormalization *normalization);
+
 #endif

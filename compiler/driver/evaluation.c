@@ -3,6 +3,7 @@
 
 #include "compiler/driver/data.h"
 #include "compiler/driver/report.h"
+#include "compiler/driver/weights.h"
 
 CvmInstance *cvm_session_evaluator(CvmSession *session, int64_t count, int64_t *batch) {
     *batch = session->train->batch < count ? session->train->batch : count;
@@ -77,17 +78,33 @@ void cvm_session_print_evaluation(const CvmSession *session, const CvmEvaluation
     }
 }
 
-bool cvm_session_evaluate_checkpoint(CvmSession *session) {
+/* The instance with the weights that the options name, and how they want the pictures. */
+static CvmInstance *open_evaluator(CvmSession *session, int64_t count, int64_t *batch,
+                                   CvmNormalization *normalization) {
+    CvmCheckpointInfo info;
+    bool from_file = session->options->weights != NULL;
+    if (from_file && (!cvm_session_open_weights(session) ||
+                      !cvm_session_normalization(session, NULL, normalization)))
+        return NULL;
+    CvmInstance *evaluator = cvm_session_evaluator(session, count, batch);
+    if (!evaluator || from_file)
+        return evaluator;
+    if (!cvm_session_load_checkpoint(session, &info))
+        return NULL;
+    *normalization = info.normalization;
+    return evaluator;
+}
+
+bool cvm_session_evaluate_weights(CvmSession *session) {
     CvmDataset data;
     if (!cvm_session_need_train(session) || !cvm_session_read_data(session, CVM_DATA_TEST, &data))
         return false;
     int64_t batch;
-    CvmCheckpointInfo info;
+    CvmNormalization normalization;
     CvmEvaluation evaluation = {0};
-    CvmInstance *evaluator = cvm_session_evaluator(session, data.count, &batch);
-    bool done =
-        evaluator && cvm_session_load_checkpoint(session, &info) &&
-        cvm_session_evaluate(session, evaluator, batch, &data, &info.normalization, &evaluation);
+    CvmInstance *evaluator = open_evaluator(session, data.count, &batch, &normalization);
+    bool done = evaluator &&
+                cvm_session_evaluate(session, evaluator, batch, &data, &normalization, &evaluation);
     if (done)
         cvm_session_print_evaluation(session, &evaluation);
     cvm_dataset_free(&data);

@@ -20,7 +20,7 @@ double cvm_accuracy(const CvmEvaluation *evaluation); /* 0…1 */
 /* Prints it on stdout, class by class; or as one JSON object with "event": "evaluation". */
 void cvm_session_print_evaluation(const CvmSession *session, const CvmEvaluation *evaluation);
 
-/* eval: loads the test set and options->checkpoint, evaluates and prints. */
-bool cvm_session_evaluate_checkpoint(CvmSession *session);
+/* eval: loads the test set and options->checkpoint or options->weights, evaluates and prints. */
+bool cvm_session_evaluate_weights(CvmSession *session);
 
 #endif

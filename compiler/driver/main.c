@@ -22,11 +22,12 @@ typedef struct Command {
 } Command;
 
 enum {
-    TRAINING = CVM_OPTION_TRAIN | CVM_OPTION_OUTPUT | CVM_OPTION_CHECKPOINT | CVM_OPTION_EPOCHS |
-               CVM_OPTION_SEED | CVM_OPTION_THREADS | CVM_OPTION_DATA | CVM_OPTION_JSON |
-               CVM_OPTIONS_COMPILE,
+    TRAINING = CVM_OPTION_TRAIN | CVM_OPTION_WEIGHTS | CVM_OPTION_OUTPUT | CVM_OPTION_CHECKPOINT |
+               CVM_OPTION_EPOCHS | CVM_OPTION_SEED | CVM_OPTION_THREADS | CVM_OPTION_DATA |
+               CVM_OPTION_JSON | CVM_OPTIONS_COMPILE,
     CLASSIFYING =
         CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_THREADS | CVM_OPTIONS_COMPILE,
+    USING = CLASSIFYING | CVM_OPTION_WEIGHTS,
 };
 
 static const Command commands[] = {
@@ -34,23 +35,25 @@ static const Command commands[] = {
      "parse and check files: every mistake, with its place and mend",
      "  cvmc check models/lenet5.cvm\n"
      "  cvmc check --json *.cvm\n"},
-    {"run", cvm_command_run, "FILE [IMAGE...]", 1, -1, TRAINING,
+    {"run", cvm_command_run, "FILE [IMAGE...]", 1, -1, TRAINING | CVM_OPTION_MODEL,
      "do what the file says: train, evaluate, classify the images",
      "  cvmc run models/lenet5.cvm\n"
-     "  cvmc run models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png\n"},
+     "  cvmc run models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png\n"
+     "  cvmc run models/vgg16.cvm --weights vgg16.safetensors cat.jpg\n"},
     {"train", cvm_command_train, "FILE", 1, 1, TRAINING | CVM_OPTION_RESUME | CVM_OPTION_STOP_AFTER,
      "train, with a checkpoint after each epoch",
      "  cvmc train models/lenet5.cvm\n"
      "  cvmc train models/lenet5.cvm --epochs 10 -o shoes.safetensors\n"
      "  cvmc train models/lenet5.cvm --resume\n"},
-    {"eval", cvm_command_eval, "FILE --checkpoint PATH", 1, 1,
-     CLASSIFYING | CVM_OPTION_DATA | CVM_OPTION_JSON,
+    {"eval", cvm_command_eval, "FILE {--checkpoint|--weights} PATH", 1, 1,
+     USING | CVM_OPTION_DATA | CVM_OPTION_JSON,
      "accuracy and loss on the test set, and accuracy per class",
      "  cvmc eval models/lenet5.cvm --checkpoint lenet5.safetensors\n"},
-    {"predict", cvm_command_predict, "FILE --checkpoint PATH IMAGE...", 2, -1,
-     CLASSIFYING | CVM_OPTION_MODEL | CVM_OPTION_JSON,
+    {"predict", cvm_command_predict, "FILE {--checkpoint|--weights} PATH IMAGE...", 2, -1,
+     USING | CVM_OPTION_MODEL | CVM_OPTION_JSON,
      "classify pictures: the five likeliest classes of each",
-     "  cvmc predict models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png bag.png\n"},
+     "  cvmc predict models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png bag.png\n"
+     "  cvmc predict models/vgg16.cvm --weights vgg16.safetensors cat.jpg\n"},
     {"samples", cvm_command_samples, "FILE --checkpoint PATH", 1, 1,
      CLASSIFYING | CVM_OPTION_DATA | CVM_OPTION_COUNT | CVM_OPTION_WRONG | CVM_OPTION_SEED |
          CVM_OPTION_PNG | CVM_OPTION_ASCII,

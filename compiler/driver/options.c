@@ -32,6 +32,8 @@ static const Option table[] = {
      "a model of the file, with its default arguments, instead of a train's"},
     {CVM_OPTION_CHECKPOINT, "checkpoint", 0, TEXT, "PATH", MEMBER(checkpoint),
      "the trained weights, a file that cvmc train wrote"},
+    {CVM_OPTION_WEIGHTS, "weights", 0, TEXT, "PATH", MEMBER(weights),
+     "parameters from any safetensors file, wherever it was trained"},
     {CVM_OPTION_OUTPUT, "output", 'o', TEXT, "PATH", MEMBER(output),
      "where the checkpoint goes (default: the file's stem + .safetensors, here)"},
     {CVM_OPTION_RESUME, "resume", 0, FLAG, NULL, MEMBER(resume),

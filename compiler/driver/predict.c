@@ -2,12 +2,11 @@
 #include "compiler/driver/classify.h"
 #include "compiler/driver/command.h"
 #include "compiler/driver/report.h"
+#include "compiler/driver/weights.h"
 
 int cvm_command_predict(const CvmOptions *options) {
-    if (!options->checkpoint) {
-        cvm_report_error("predict needs --checkpoint PATH, a file that cvmc train wrote");
+    if (!cvm_weights_are_named("predict", options))
         return CVM_EXIT_USAGE;
-    }
     CvmSession session;
     CvmClassifier classifier;
     if (cvm_session_open(&session, options) && cvm_session_need_model(&session) &&

@@ -1,12 +1,13 @@
-/* cvmc run: does what the file says. Without a checkpoint it trains; it evaluates; it classifies
- * the pictures named. With a checkpoint and pictures it only classifies, and so loads no data set.
- */
+/* cvmc run: does what the file says. Without weights it trains; it evaluates; it classifies the
+ * pictures named. With --checkpoint or --weights and pictures it only classifies, and so needs
+ * neither data set nor train. */
 #include "compiler/driver/classify.h"
 #include "compiler/driver/command.h"
 #include "compiler/driver/evaluation.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/templates.h"
 #include "compiler/driver/training.h"
+#include "compiler/driver/weights.h"
 
 typedef struct Pictures {
     const char *const *paths;
@@ -19,10 +20,10 @@ static bool classify(CvmSession *session, const CvmNormalization *trained, Pictu
            cvm_classify_files(&classifier, pictures.paths, pictures.count);
 }
 
-static bool run_checkpoint(CvmSession *session, Pictures pictures) {
+static bool run_weights(CvmSession *session, Pictures pictures) {
     if (pictures.count)
         return classify(session, NULL, pictures);
-    return cvm_session_evaluate_checkpoint(session) && cvm_write_templates(session);
+    return cvm_session_evaluate_weights(session) && cvm_write_templates(session);
 }
 
 static bool run_train(CvmSession *session, Pictures pictures) {
@@ -36,15 +37,19 @@ static bool run_train(CvmSession *session, Pictures pictures) {
 }
 
 int cvm_command_run(const CvmOptions *options) {
-    if (options->checkpoint && options->output) {
-        cvm_report_error("with --checkpoint nothing is trained, so there is no --output to write");
+    bool has_weights = options->checkpoint || options->weights;
+    if (has_weights && !cvm_weights_are_named("run", options))
+        return CVM_EXIT_USAGE;
+    if (has_weights && options->output) {
+        cvm_report_error("with --%s nothing is trained, so there is no --output to write",
+                         options->weights ? "weights" : "checkpoint");
         return CVM_EXIT_USAGE;
     }
     CvmSession session;
     Pictures pictures = {options->arguments + 1, options->argument_count - 1};
     if (cvm_session_open(&session, options) && cvm_session_need_model(&session)) {
-        if (options->checkpoint)
-            run_checkpoint(&session, pictures);
+        if (has_weights)
+            run_weights(&session, pictures);
         else
             run_train(&session, pictures);
     }

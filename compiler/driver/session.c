@@ -15,11 +15,14 @@ bool cvm_session_fail(CvmSession *session, const CvmError *error) {
 }
 
 bool cvm_session_refuse(CvmSession *session, int status, const char *format, ...) {
-    char message[2048];
-    va_list arguments;
+    va_list arguments, again;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    va_copy(again, arguments);
+    size_t size = (size_t)vsnprintf(NULL, 0, format, arguments) + 1;
     va_end(arguments);
+    char *message = cvm_arena_alloc(session->arena, size);
+    vsnprintf(message, size, format, again);
+    va_end(again);
     cvm_report_error("%s", message);
     session->status = status;
     return false;
@@ -142,6 +145,7 @@ int cvm_session_close(CvmSession *session) {
     if (session->pool)
         cvm_pool_free(session->pool);
     cvm_store_free(&session->store);
+    cvm_tensor_file_close(&session->weights);
     cvm_arena_free(session->arena);
     return session->status;
 }

@@ -9,6 +9,7 @@
 #include "compiler/pipeline.h"
 #include "runtime/checkpoint.h"
 #include "runtime/instance.h"
+#include "runtime/safetensors.h"
 
 enum { CVM_SESSION_PLANS = 8, CVM_PATH_SIZE = 4096 };
 
@@ -27,6 +28,7 @@ typedef struct CvmSession {
     CvmCompileOptions compile;
     char cache[CVM_PATH_SIZE];
     CvmPool *pool;
+    CvmTensorFile weights; /* of --weights: parameters in the store may lie in its mapping */
     CvmStore store;
     CvmExecutable *executables[CVM_SESSION_PLANS];
     CvmInstance *instances[CVM_SESSION_PLANS];

@@ -8,6 +8,11 @@ int cvm_command_train(const CvmOptions *options) {
         cvm_report_error("--output and --checkpoint both name the file to write; give one");
         return CVM_EXIT_USAGE;
     }
+    if (options->weights && options->resume) {
+        cvm_report_error("--resume goes on with the checkpoint's weights, and --weights names "
+                         "others; give one");
+        return CVM_EXIT_USAGE;
+    }
     CvmSession session;
     CvmTrained trained;
     if (cvm_session_open(&session, options))

@@ -4,6 +4,7 @@
 
 #include "compiler/driver/data.h"
 #include "compiler/driver/evaluation.h"
+#include "compiler/driver/frozen.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/weights.h"
 
@@ -62,10 +63,12 @@ static bool read_data(Run *run) {
     if (!cvm_session_read_data(session, CVM_DATA_TRAIN, &run->train) ||
         !cvm_session_read_data(session, CVM_DATA_TEST, &run->test))
         return false;
-    run->trained->normalization = session->train->normalize == CVM_NORMALIZE_MEAN_OF_TRAIN
-                                      ? cvm_normalization_of(&run->train)
-                                      : cvm_normalization_unit(run->train.channels);
-    return true;
+    return cvm_session_normalization(session, &run->train, &run->trained->normalization);
+}
+
+/* A resumed training has its own from the checkpoint. */
+static bool take_weights(CvmSession *session) {
+    return session->options->resume || cvm_session_start_weights(session);
 }
 
 static bool compile(Run *run) {
@@ -128,7 +131,7 @@ static bool start(Run *run) {
         .accuracy = -1,
     };
     snprintf(run->info.model, sizeof run->info.model, "%s", cvm_model_name(session->model));
-    return cvm_session_load_weights(session);
+    return true;
 }
 
 static CvmRate rate_of(const CvmTrain *train) {
@@ -265,8 +268,8 @@ bool cvm_session_train(CvmSession *session, CvmTrained *trained) {
     if (!cvm_session_need_train(session))
         return false;
     choose_output(session, trained->checkpoint);
-    bool done = check_writable(session, trained->checkpoint) && read_data(&run) && compile(&run) &&
-                start(&run) && train_epochs(&run);
+    bool done = check_writable(session, trained->checkpoint) && read_data(&run) &&
+                take_weights(session) && compile(&run) && start(&run) && train_epochs(&run);
     cvm_dataset_free(&run.train);
     cvm_dataset_free(&run.test);
     return done;

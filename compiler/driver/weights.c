@@ -1,37 +1,230 @@
-/* See weights.h. */
+/* See weights.h. Each tensor of the file is given to the parameter it is for; then each parameter
+ * is checked and taken. What does not fit is collected, so that all of it is told at once. */
 #include "compiler/driver/weights.h"
 
 #include "compiler/driver/report.h"
+#include "compiler/plan_builder.h"
 #include "runtime/safetensors.h"
+#include "runtime/text.h"
 
 #include <string.h>
 #include <unistd.h>
 
 enum { MAX_LISTED = 20 };
 
-/* What does not fit, collected so that all of it is reported at once. */
+/* A list of facts for a message. */
 typedef struct Findings {
     CvmArena *arena;
     const char *text;
     int count;
 } Findings;
 
-static void find(Findings *findings, const char *format, const char *name, const char *detail) {
-    if (findings->count++ < MAX_LISTED) {
-        const char *line = cvm_arena_format(findings->arena, format, name, detail);
+/* A parameter of the model and the tensor of the file that is for it. */
+typedef struct Parameter {
+    CvmSlot slot;
+    const CvmFileTensor *tensor; /* NULL: none */
+    bool excepted;               /* starts as the model says */
+} Parameter;
+
+typedef struct Taking {
+    CvmSession *session;
+    const char *path;
+    const CvmTrain *train; /* whose `except` counts; NULL: nothing is excepted */
+    bool in_place;         /* parameters may stay in the file's mapping */
+    const CvmTensorFile *file;
+    Parameter *parameters;
+    int count;
+    Findings findings;
+} Taking;
+
+bool cvm_weights_are_named(const char *command, const CvmOptions *options) {
+    if (options->checkpoint && options->weights)
+        cvm_report_error("--checkpoint and --weights both say where the weights are; give one");
+    else if (!options->checkpoint && !options->weights)
+        cvm_report_error("%s needs --checkpoint PATH, a file that cvmc train wrote, or --weights "
+                         "PATH, any other safetensors file",
+                         command);
+    else
+        return true;
+    return false;
+}
+
+static void find(Findings *findings, const char *line) {
+    if (findings->count++ < MAX_LISTED)
         findings->text = cvm_arena_format(findings->arena, "%s\n  %s", findings->text, line);
-    }
+}
+
+static const char *more_text(const Findings *findings) {
+    return findings->count > MAX_LISTED
+               ? cvm_arena_format(findings->arena, "\n  and %d more", findings->count - MAX_LISTED)
+               : "";
 }
 
 static bool is_excepted(const CvmTrain *train, const char *name) {
-    for (int i = 0; i < train->weights_except_count; i++)
+    for (int i = 0; train && i < train->weights_except_count; i++)
         if (cvm_pattern_matches(train->weights_except[i], name))
             return true;
     return false;
 }
 
-static bool find_file(CvmSession *session, char path[CVM_PATH_SIZE]) {
-    const char *name = session->train->weights;
+/* --- who is for whom --- */
+
+static bool list_parameters(Taking *taking) {
+    CvmSession *session = taking->session;
+    CvmGraph *graph = cvm_model_build(session->model, 1, session->arena, &session->diag);
+    if (!graph)
+        return cvm_session_fail_compile(session);
+    taking->parameters =
+        cvm_arena_array(session->arena, (size_t)graph->node_count + 1, sizeof *taking->parameters);
+    for (int i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i]->op != CVM_OP_PARAMETER)
+            continue;
+        Parameter *parameter = &taking->parameters[taking->count++];
+        parameter->slot = cvm_slot_of_parameter(graph->nodes[i]);
+        parameter->excepted = is_excepted(taking->train, parameter->slot.name);
+    }
+    return true;
+}
+
+static Parameter *find_parameter(const Taking *taking, const char *name) {
+    for (int i = 0; i < taking->count; i++)
+        if (!strcmp(taking->parameters[i].slot.name, name))
+            return &taking->parameters[i];
+    return NULL;
+}
+
+/* What no parameter takes: momentum of an earlier training is no concern, nor what `except` names;
+ * the rest is a mistake. */
+static void leave_over(Taking *taking, const CvmFileTensor *tensor) {
+    static const char optimizer[] = "optimizer.";
+    char shape[128];
+    if (strncmp(tensor->name, optimizer, sizeof optimizer - 1) == 0 ||
+        is_excepted(taking->train, tensor->name))
+        return;
+    find(&taking->findings, cvm_arena_format(taking->session->arena,
+                                             "%s %s is left over: the model has no such tensor",
+                                             cvm_shown(tensor->name).text,
+                                             cvm_shape_text(&tensor->shape, shape, sizeof shape)));
+}
+
+static void give_tensors(Taking *taking) {
+    for (int i = 0; i < taking->file->count; i++) {
+        const CvmFileTensor *tensor = &taking->file->tensors[i];
+        Parameter *parameter = find_parameter(taking, tensor->name);
+        if (!parameter)
+            leave_over(taking, tensor);
+        else if (!parameter->excepted)
+            parameter->tensor = tensor;
+    }
+}
+
+static bool is_floating(CvmFileDtype dtype) {
+    return dtype == CVM_FILE_F32 || dtype == CVM_FILE_F16 || dtype == CVM_FILE_BF16 ||
+           dtype == CVM_FILE_F64;
+}
+
+static void check_parameter(Taking *taking, const Parameter *parameter) {
+    const CvmFileTensor *tensor = parameter->tensor;
+    char there[128], here[128];
+    cvm_shape_text(&parameter->slot.shape, here, sizeof here);
+    if (!tensor)
+        find(&taking->findings,
+             cvm_arena_format(taking->session->arena, "%s %s is missing in the file",
+                              parameter->slot.name, here));
+    else if (!cvm_shape_equal(&tensor->shape, &parameter->slot.shape))
+        find(&taking->findings,
+             cvm_arena_format(taking->session->arena, "%s is %s in the file, %s in the model",
+                              parameter->slot.name,
+                              cvm_shape_text(&tensor->shape, there, sizeof there), here));
+    else if (!is_floating(tensor->dtype))
+        find(&taking->findings,
+             cvm_arena_format(taking->session->arena,
+                              "%s is %s in the file, which holds whole numbers",
+                              parameter->slot.name, cvm_file_dtype_name(tensor->dtype)));
+}
+
+/* --- taking --- */
+
+/* The file's data may lie anywhere, and kernels ask for no more than an element's alignment. */
+static bool can_be_read_in_place(const Taking *taking, const Parameter *parameter) {
+    return taking->in_place && parameter->tensor->dtype == CVM_FILE_F32 &&
+           (uintptr_t)parameter->tensor->data % sizeof(float) == 0;
+}
+
+/* In pieces, whose pages are given back, so that file and copy are never both in memory whole. */
+static bool copy_tensor(const CvmTensorFile *file, const CvmFileTensor *tensor, float *out,
+                        CvmError *error) {
+    enum { PIECE = 1 << 20 };
+    int64_t size = cvm_file_dtype_bytes(tensor->dtype);
+    for (int64_t done = 0; done < tensor->bytes; done += PIECE * size) {
+        CvmFileTensor piece = *tensor;
+        int64_t rest = tensor->bytes - done;
+        piece.data = (const char *)tensor->data + done;
+        piece.bytes = rest < PIECE * size ? rest : PIECE * size;
+        if (!cvm_file_tensor_read_f32(&piece, out + done / size, error))
+            return false;
+        cvm_tensor_file_release(file, &piece);
+    }
+    return true;
+}
+
+static bool take_parameter(Taking *taking, const Parameter *parameter) {
+    CvmSession *session = taking->session;
+    CvmError error;
+    CvmSlot slot = parameter->slot;
+    slot.bound = 0; /* every element is overwritten: draw none */
+    slot.fill = 0;
+    const void *place = can_be_read_in_place(taking, parameter) ? parameter->tensor->data : NULL;
+    CvmStored *stored = cvm_store_add(&session->store, &slot, 0, place, &error);
+    if (!stored || (!place && !copy_tensor(taking->file, parameter->tensor, stored->data, &error)))
+        return cvm_session_fail(session, &error);
+    return true;
+}
+
+static bool report_taken(Taking *taking) {
+    Findings own = {.arena = taking->session->arena, .text = ""};
+    for (int i = 0; i < taking->count; i++)
+        if (taking->parameters[i].excepted)
+            find(&own, taking->parameters[i].slot.name);
+    if (taking->train || taking->session->options->verbose)
+        cvm_report_note("weights: %d tensors from %s%s%s%s", taking->count - own.count,
+                        taking->path, own.count ? "; these start anew:" : "", own.text,
+                        more_text(&own));
+    return true;
+}
+
+static bool take_tensors(Taking *taking) {
+    CvmSession *session = taking->session;
+    taking->findings = (Findings){.arena = session->arena, .text = ""};
+    if (!list_parameters(taking))
+        return false;
+    give_tensors(taking);
+    for (int i = 0; i < taking->count; i++)
+        if (!taking->parameters[i].excepted)
+            check_parameter(taking, &taking->parameters[i]);
+    if (taking->findings.count)
+        return cvm_session_refuse(session, CVM_EXIT_INPUT, "the weights of %s do not fit %s:%s%s",
+                                  taking->path, cvm_model_name(session->model),
+                                  taking->findings.text, more_text(&taking->findings));
+    for (int i = 0; i < taking->count; i++)
+        if (!taking->parameters[i].excepted && !take_parameter(taking, &taking->parameters[i]))
+            return false;
+    return report_taken(taking);
+}
+
+/* --- files --- */
+
+bool cvm_session_open_weights(CvmSession *session) {
+    CvmError error;
+    CvmTensorFile *file = &session->weights; /* closed with the session: parameters lie in it */
+    if (!cvm_tensor_file_open(session->options->weights, file, &error))
+        return cvm_session_fail(session, &error);
+    Taking taking = {
+        .session = session, .path = session->options->weights, .in_place = true, .file = file};
+    return take_tensors(&taking);
+}
+
+static bool find_file(CvmSession *session, const char *name, char path[CVM_PATH_SIZE]) {
     char folder[CVM_PATH_SIZE];
     cvm_session_folder(session, folder);
     int length = name[0] == '/' ? snprintf(path, CVM_PATH_SIZE, "%s", name)
@@ -47,110 +240,20 @@ static bool find_file(CvmSession *session, char path[CVM_PATH_SIZE]) {
                               name, name[0] == '/' ? "its place" : folder);
 }
 
-static void take_tensor(const CvmTensorFile *file, const CvmStored *stored, Findings *findings) {
-    const CvmFileTensor *tensor = cvm_tensor_file_find(file, stored->name);
-    if (!tensor) {
-        find(findings, "%s is missing in the file%s", stored->name, "");
-        return;
-    }
-    if (!cvm_shape_equal(&tensor->shape, &stored->shape)) {
-        char there[96], here[96], detail[256];
-        snprintf(detail, sizeof detail, "%s in the file, %s in the model",
-                 cvm_shape_text(&tensor->shape, there, sizeof there),
-                 cvm_shape_text(&stored->shape, here, sizeof here));
-        find(findings, "%s is %s", stored->name, detail);
-        return;
-    }
-    CvmError error;
-    if (!cvm_file_tensor_read_f32(tensor, stored->data, &error))
-        find(findings, "%s: %s", stored->name, error.message);
-}
-
-/* What the file has and the model takes nothing from: momentum of an earlier training is no
- * concern, nor what `except` names; the rest is a mistake. */
-static void find_left_over(const CvmSession *session, const CvmTensorFile *file,
-                           Findings *findings) {
-    static const char optimizer[] = "optimizer.";
-    for (int i = 0; i < file->count; i++) {
-        const char *name = file->tensors[i].name;
-        if (strncmp(name, optimizer, sizeof optimizer - 1) != 0 &&
-            !is_excepted(session->train, name) && !cvm_store_find(&session->store, name))
-            find(findings, "%s is left over: the model has no such tensor%s", name, "");
-    }
-}
-
-static bool take_tensors(CvmSession *session, const char *path, const CvmTensorFile *file) {
-    Findings findings = {.arena = session->arena, .text = ""};
-    Findings own = {.arena = session->arena, .text = ""};
-    int taken = 0;
-    for (int i = 0; i < session->store.count; i++) {
-        const CvmStored *stored = &session->store.tensors[i];
-        if (stored->kind == CVM_SLOT_OPTIMIZER)
-            continue;
-        if (is_excepted(session->train, stored->name)) {
-            find(&own, "%s%s", stored->name, "");
-            continue;
-        }
-        take_tensor(file, stored, &findings);
-        taken++;
-    }
-    find_left_over(session, file, &findings);
-    if (findings.count)
-        return cvm_session_refuse(session, CVM_EXIT_INPUT, "the weights of %s do not fit %s:%s%s",
-                                  path, cvm_model_name(session->model), findings.text,
-                                  findings.count > MAX_LISTED ? "\n  and more" : "");
-    cvm_report_note("weights: %d tensors from %s%s%s%s", taken, path,
-                    own.count ? "; these start anew:" : "", own.text,
-                    own.count > MAX_LISTED ? "\n  and more" : "");
-    return true;
-}
-
-bool cvm_session_load_weights(CvmSession *session) {
-    char path[CVM_PATH_SIZE];
+bool cvm_session_start_weights(CvmSession *session) {
+    char found[CVM_PATH_SIZE];
     CvmTensorFile file;
     CvmError error;
-    if (!session->train->weights)
+    const char *path = session->options->weights;
+    if (!path && !session->train->weights)
         return true;
-    if (!find_file(session, path))
+    if (!path && !find_file(session, session->train->weights, found))
         return false;
+    path = path ? path : found;
     if (!cvm_tensor_file_open(path, &file, &error))
         return cvm_session_fail(session, &error);
-    bool done = take_tensors(session, path, &file);
+    Taking taking = {.session = session, .path = path, .train = session->train, .file = &file};
+    bool done = take_tensors(&taking);
     cvm_tensor_file_close(&file);
     return done;
-}
-
-/* --- frozen parameters --- */
-
-static size_t bytes_of(const CvmStored *stored) {
-    int64_t count = 0;
-    cvm_shape_count(&stored->shape, &count);
-    return (size_t)count * cvm_dtype_bytes(stored->dtype);
-}
-
-CvmFrozen cvm_frozen_copy(const CvmSession *session) {
-    const CvmStore *store = &session->store;
-    size_t most = (size_t)store->count;
-    CvmFrozen frozen = {
-        .tensors = cvm_arena_array(session->arena, most, sizeof *frozen.tensors),
-        .copies = cvm_arena_array(session->arena, most, sizeof *frozen.copies),
-    };
-    for (int i = 0; i < store->count; i++) {
-        const CvmStored *stored = &store->tensors[i];
-        if (stored->kind == CVM_SLOT_OPTIMIZER ||
-            cvm_train_multiplier(session->train, stored->name) != 0)
-            continue;
-        frozen.tensors[frozen.count] = stored;
-        frozen.copies[frozen.count] = cvm_arena_alloc(session->arena, bytes_of(stored));
-        memcpy(frozen.copies[frozen.count++], stored->data, bytes_of(stored));
-    }
-    return frozen;
-}
-
-int cvm_frozen_changed(const CvmFrozen *frozen) {
-    int changed = 0;
-    for (int i = 0; i < frozen->count; i++)
-        changed +=
-            memcmp(frozen->copies[i], frozen->tensors[i]->data, bytes_of(frozen->tensors[i])) != 0;
-    return changed;
 }

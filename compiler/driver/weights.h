@@ -1,24 +1,22 @@
-/* What a train's `weights` line asks for: parameters taken by name from a safetensors file. And the
- * proof that what `freeze` names stayed as it was. */
+/* Parameters taken by name from a safetensors file: what a train's `weights` line and the option
+ * --weights ask for. They are put into the store before anything is compiled, so that what does not
+ * fit is told at once, and so that a prediction reads them where they lie in the file's mapping. */
 #ifndef CVM_DRIVER_WEIGHTS_H
 #define CVM_DRIVER_WEIGHTS_H
 
 #include "compiler/driver/session.h"
 
-/* Fills the store (whose plans are compiled) from the train's weights file; does nothing without
- * one. The file lies beside the .cvm file, or in the current folder. Every missing, misshapen and
- * left-over tensor is listed; what `except` leaves out is listed as a fact. */
-bool cvm_session_load_weights(CvmSession *session);
+/* For eval, predict and run: whether the options name one place that the weights come from,
+ * --checkpoint or --weights; reports when they name both or none. */
+bool cvm_weights_are_named(const char *command, const CvmOptions *options);
 
-/* A copy of every frozen parameter. */
-typedef struct CvmFrozen {
-    int count; /* tensors */
-    const CvmStored **tensors;
-    void **copies; /* in the session's arena */
-} CvmFrozen;
+/* Puts every parameter of the model into the store (which has none yet) from options->weights, to
+ * be only read. Every missing, misshapen and left-over tensor is listed. */
+bool cvm_session_open_weights(CvmSession *session);
 
-CvmFrozen cvm_frozen_copy(const CvmSession *session);
-/* How many of them differ from their copy in any bit. */
-int cvm_frozen_changed(const CvmFrozen *frozen);
+/* The same for a training: from options->weights or the train's weights file, as copies that can
+ * learn; does nothing without either. A train's file lies beside the .cvm file, or in the current
+ * folder. What `except` leaves out is not put into the store, and listed as a fact. */
+bool cvm_session_start_weights(CvmSession *session);
 
 #endif

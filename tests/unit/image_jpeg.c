@@ -17,8 +17,8 @@
 enum { SIDE = 16, WIDTH = 2 * SIDE }; /* the written picture is SIDE high */
 
 /* Where a TIFF directory with one entry says how the picture is turned; big-endian. */
-static const uint8_t EXIF[] = {'E', 'x',  'i',  'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
-                               1,   0x12, 0,    3,   0, 0, 0,   1,   0, 1,  0, 0, 0, 0, 0, 0};
+static const uint8_t EXIF[] = {'E', 'x',  'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
+                               1,   0x12, 0,   3,   0, 0, 0,   1,   0, 1,  0, 0, 0, 0, 0, 0};
 enum { ORIENTATION = 25 }; /* where its low byte lies */
 
 /* A picture SIDE high whose every row is the same, but for `lower` added below the middle. */

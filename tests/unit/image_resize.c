@@ -45,8 +45,7 @@ static void test_same_bits_as_pillow(void **state) {
         CvmError error = {0};
         CvmImage from = make_image(3, CASES[i].height, CASES[i].width), to;
         size_t plane = (size_t)(CASES[i].to_height * CASES[i].to_width);
-        assert_true(
-            cvm_image_resize(&from, CASES[i].to_height, CASES[i].to_width, &to, &error));
+        assert_true(cvm_image_resize(&from, CASES[i].to_height, CASES[i].to_width, &to, &error));
         assert_true(to.height == CASES[i].to_height && to.width == CASES[i].to_width);
         for (size_t c = 0; c < 3; c++)
             assert_memory_equal(to.pixels + c * plane, CASES[i].expected, plane);
@@ -82,8 +81,8 @@ static void test_crop_takes_the_middle(void **state) {
     assert_true(cvm_image_crop_centre(&from, 4, 7, &to, &error));
     for (int c = 0; c < 2; c++)
         for (int y = 0; y < 4; y++) /* 2.5 and 3.5 from the edges: round() gives 2 and 4 */
-            assert_memory_equal(to.pixels + (c * 4 + y) * 7,
-                                from.pixels + (c * 9 + y + 2) * 14 + 4, 7);
+            assert_memory_equal(to.pixels + (c * 4 + y) * 7, from.pixels + (c * 9 + y + 2) * 14 + 4,
+                                7);
     cvm_image_free(&to);
     assert_false(cvm_image_crop_centre(&from, 10, 7, &to, &error));
     assert_null(to.pixels);

@@ -103,11 +103,49 @@ static void test_impossible_sizes_are_refused(void **state) {
     cvm_store_free(&store);
 }
 
+static void test_borrowed_memory_is_used_where_it_lies(void **state) {
+    (void)state;
+    static const float elsewhere[COUNT] = {1, 2, 3};
+    const CvmSlot slots[] = {slot_named("own", 1, 0), slot_named("borrowed", 1, 0)};
+    CvmStore store;
+    CvmError error;
+    cvm_store_init(&store);
+    assert_non_null(cvm_store_add(&store, &slots[1], 1, elsewhere, &error));
+    add(&store, slots, 2, 1); /* finds it there */
+    assert_int_equal(store.count, 2);
+    const CvmStored *borrowed = cvm_store_find(&store, "borrowed");
+    assert_ptr_equal(borrowed->data, elsewhere);
+    assert_true(borrowed->borrowed);
+    assert_false(cvm_store_find(&store, "own")->borrowed);
+    cvm_store_free(&store); /* and leaves it alone */
+}
+
+static void test_many_tensors_are_kept(void **state) {
+    (void)state;
+    enum { MANY = 100 };
+    CvmStore store;
+    CvmError error;
+    char name[16];
+    cvm_store_init(&store);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "w%d", i);
+        const CvmSlot slot = {name, CVM_SLOT_PARAMETER, CVM_F32, {1, {4}}, 0, i};
+        assert_non_null(cvm_store_add(&store, &slot, 1, NULL, &error));
+    }
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "w%d", i);
+        assert_true(((const float *)cvm_store_find(&store, name)->data)[3] == (float)i);
+    }
+    cvm_store_free(&store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uniform_values_fill_the_bound),
         cmocka_unit_test(test_values_do_not_depend_on_other_slots),
         cmocka_unit_test(test_present_slots_are_kept),
+        cmocka_unit_test(test_borrowed_memory_is_used_where_it_lies),
+        cmocka_unit_test(test_many_tensors_are_kept),
         cmocka_unit_test(test_impossible_sizes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
