@@ -138,20 +138,21 @@ static CvmAstParameter *new_parameter(CvmParseState *state, CvmAstName name, Cvm
 %token IMPORT "import" MODEL "model" BLOCK "block" DATA "data" TRAIN "train" ON "on" AS "as"
 %token INPUT "input" REPEAT "repeat" FOR "for" IN "in" LET "let" IT "it"
 %token WEIGHTS "weights" EXCEPT "except" FREEZE "freeze" RATE "rate"
+%token NAMES "names" PREDICT "predict" ARROW "'->'"
 %token <integer> INTEGER "a number" BOOL "true or false"
 %token <real> REAL "a decimal number" MULTIPLIER "a multiplier such as 0.01x"
 %token <text> NAME "a name" PATH "a path" STRING "a quoted text"
 
-%type <name> name word key pattern_name
+%type <name> name word key pattern_name optional_names
 %type <expr> expr default
 %type <arguments> arguments some_arguments elements
 %type <parameter> parameter
 %type <parameters> parameters some_parameters optional_parameters names
-%type <patterns> patterns
+%type <patterns> patterns optional_except
 %type <statement> statement use let nested
 %type <statements> statements body pipeline
-%type <setting> setting data_setting
-%type <settings> settings data_settings
+%type <setting> setting data_setting name_setting
+%type <settings> settings data_settings name_settings
 %type <item> item
 %type <items> items
 
@@ -188,6 +189,14 @@ item:
         $$ = new_item(state, CVM_AST_DATA, $2, @$);
         $$->settings = $4.first;
     }
+|   NAMES name '{' name_settings '}' {
+        $$ = new_item(state, CVM_AST_NAMES, $2, @$);
+        $$->settings = $4.first;
+    }
+|   PREDICT name '{' data_settings '}' {
+        $$ = new_item(state, CVM_AST_PREDICT, $2, @$);
+        $$->settings = $4.first;
+    }
 |   TRAIN name arguments ON name '{' settings '}' {
         $$ = new_item(state, CVM_AST_TRAIN, (CvmAstName){NULL, @2}, @$);
         $$->model = $2;
@@ -219,6 +228,8 @@ word:
 |   REPEAT { $$ = (CvmAstName){"repeat", @1}; }
 |   MODEL { $$ = (CvmAstName){"model", @1}; }
 |   BLOCK { $$ = (CvmAstName){"block", @1}; }
+|   NAMES { $$ = (CvmAstName){"names", @1}; }
+|   PREDICT { $$ = (CvmAstName){"predict", @1}; }
 ;
 
 /* --- parameters --- */
@@ -401,11 +412,9 @@ settings:
 
 setting:
     key expr { $$ = new_setting(state, CVM_AST_KEY, $1, $2, NULL, @$); }
-|   WEIGHTS expr {
-        $$ = new_setting(state, CVM_AST_WEIGHTS, (CvmAstName){"weights", @1}, $2, NULL, @$);
-    }
-|   WEIGHTS expr EXCEPT patterns {
+|   WEIGHTS expr optional_names optional_except {
         $$ = new_setting(state, CVM_AST_WEIGHTS, (CvmAstName){"weights", @1}, $2, $4.first, @$);
+        $$->target = $3;
     }
 |   FREEZE patterns {
         $$ = new_setting(state, CVM_AST_FREEZE, (CvmAstName){"freeze", @1}, NULL, $2.first, @$);
@@ -415,6 +424,16 @@ setting:
         value->real = $3;
         $$ = new_setting(state, CVM_AST_RATE, (CvmAstName){"rate", @1}, value, $2.first, @$);
     }
+;
+
+optional_names:
+    %empty { $$ = (CvmAstName){0}; }
+|   NAMES name { $$ = $2; }
+;
+
+optional_except:
+    %empty { $$ = (CvmAstPatterns){0}; }
+|   EXCEPT patterns { $$ = $2; }
 ;
 
 key:
@@ -453,6 +472,32 @@ data_settings:
 
 data_setting:
     word expr { $$ = new_setting(state, CVM_AST_KEY, $1, $2, NULL, @$); }
+;
+
+/* --- name maps --- */
+
+name_settings:
+    %empty { $$ = (CvmAstSettings){0}; }
+|   name_settings NEWLINE { $$ = $1; }
+|   name_settings name_setting { $$ = $1; APPEND($$, $2); }
+|   name_settings error NEWLINE { $$ = $1; yyerrok; }
+;
+
+name_setting:
+    STRING ARROW pattern_name {
+        CvmAstPattern *source = CVM_NEW(state->arena, CvmAstPattern);
+        source->name = (CvmAstName){$1, @1};
+        $$ = new_setting(state, CVM_AST_RENAME, (CvmAstName){"rename", @1}, NULL, source, @$);
+        $$->target = $3;
+    }
+|   IN name patterns {
+        $$ = new_setting(state, CVM_AST_IN_ORDER, $2, NULL, $3.first, @$);
+    }
+|   IN name patterns ARROW pattern_name {
+        $$ = new_setting(state, CVM_AST_IN_ORDER, $2, NULL, $3.first, @$);
+        $$->target = $5;
+    }
+|   name patterns { $$ = new_setting(state, CVM_AST_IGNORE, $1, NULL, $2.first, @$); }
 ;
 
 %%

@@ -34,6 +34,8 @@ static const Option table[] = {
      "the trained weights, a file that cvmc train wrote"},
     {CVM_OPTION_WEIGHTS, "weights", 0, TEXT, "PATH", MEMBER(weights),
      "parameters from any safetensors file, wherever it was trained"},
+    {CVM_OPTION_NAMES, "names", 0, TEXT, "NAME", MEMBER(names),
+     "the names block that tells what the weights file calls its tensors"},
     {CVM_OPTION_OUTPUT, "output", 'o', TEXT, "PATH", MEMBER(output),
      "where the checkpoint goes (default: the file's stem + .safetensors, here)"},
     {CVM_OPTION_RESUME, "resume", 0, FLAG, NULL, MEMBER(resume),

@@ -34,6 +34,7 @@ enum {
     CVM_OPTION_PNG = 1 << 22,
     CVM_OPTION_ASCII = 1 << 23,
     CVM_OPTION_WEIGHTS = 1 << 24,
+    CVM_OPTION_NAMES = 1 << 25,
 
     /* what every command that compiles takes */
     CVM_OPTIONS_COMPILE = CVM_OPTION_PASSES | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE,
@@ -47,7 +48,8 @@ typedef struct CvmOptions {
     int argument_count;
 
     bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii;
-    const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights;
+    const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
+        *names;
     int64_t epochs, stop_after, threads, batch, count; /* 0: not given */
     uint64_t seed;                                     /* where given & CVM_OPTION_SEED */
 } CvmOptions;

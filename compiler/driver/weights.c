@@ -3,6 +3,7 @@
 #include "compiler/driver/weights.h"
 
 #include "compiler/driver/report.h"
+#include "compiler/front/name_map.h"
 #include "compiler/plan_builder.h"
 #include "runtime/safetensors.h"
 #include "runtime/text.h"
@@ -29,8 +30,9 @@ typedef struct Parameter {
 typedef struct Taking {
     CvmSession *session;
     const char *path;
-    const CvmTrain *train; /* whose `except` counts; NULL: nothing is excepted */
-    bool in_place;         /* parameters may stay in the file's mapping */
+    const CvmNameMap *names; /* what the file calls the tensors; NULL: as the model does */
+    const CvmTrain *train;   /* whose `except` counts; NULL: nothing is excepted */
+    bool in_place;           /* parameters may stay in the file's mapping */
     const CvmTensorFile *file;
     Parameter *parameters;
     int count;
@@ -44,6 +46,8 @@ bool cvm_weights_are_named(const char *command, const CvmOptions *options) {
         cvm_report_error("%s needs --checkpoint PATH, a file that cvmc train wrote, or --weights "
                          "PATH, any other safetensors file",
                          command);
+    else if (options->names && !options->weights)
+        cvm_report_error("--names tells what the file of --weights calls its tensors; give both");
     else
         return true;
     return false;
@@ -93,29 +97,72 @@ static Parameter *find_parameter(const Taking *taking, const char *name) {
     return NULL;
 }
 
+static void tell_problem(void *context, const char *problem) {
+    find(context, problem);
+}
+
+/* What each tensor of the file is called in the model; NULL for those that the map ignores. */
+static const char **rename_tensors(Taking *taking) {
+    CvmArena *arena = taking->session->arena;
+    const char **names = cvm_arena_array(arena, (size_t)taking->file->count + 1, sizeof *names);
+    const char **own = cvm_arena_array(arena, (size_t)taking->count + 1, sizeof *own);
+    for (int i = 0; i < taking->file->count; i++)
+        names[i] = taking->file->tensors[i].name;
+    for (int i = 0; i < taking->count; i++)
+        own[i] = taking->parameters[i].slot.name;
+    if (taking->names)
+        cvm_rename_tensors(&(CvmRenaming){.map = taking->names,
+                                          .parameters = own,
+                                          .parameter_count = taking->count,
+                                          .names = names,
+                                          .count = taking->file->count,
+                                          .arena = arena,
+                                          .tell = tell_problem,
+                                          .context = &taking->findings});
+    return names;
+}
+
+/* "features.0.weight", or "features.0.weight, as body.conv1.weight," where a map renamed it. */
+static const char *full_name(const Taking *taking, const CvmFileTensor *tensor, const char *name) {
+    CvmArena *arena = taking->session->arena;
+    if (!strcmp(tensor->name, name))
+        return cvm_arena_format(arena, "%s", cvm_shown(tensor->name).text);
+    return cvm_arena_format(arena, "%s, as %s,", cvm_shown(tensor->name).text,
+                            cvm_shown(name).text);
+}
+
 /* What no parameter takes: momentum of an earlier training is no concern, nor what `except` names;
  * the rest is a mistake. */
-static void leave_over(Taking *taking, const CvmFileTensor *tensor) {
+static void leave_over(Taking *taking, const CvmFileTensor *tensor, const char *name) {
     static const char optimizer[] = "optimizer.";
     char shape[128];
-    if (strncmp(tensor->name, optimizer, sizeof optimizer - 1) == 0 ||
-        is_excepted(taking->train, tensor->name))
+    if (strncmp(name, optimizer, sizeof optimizer - 1) == 0 || is_excepted(taking->train, name))
         return;
     find(&taking->findings, cvm_arena_format(taking->session->arena,
                                              "%s %s is left over: the model has no such tensor",
-                                             cvm_shown(tensor->name).text,
+                                             full_name(taking, tensor, name),
                                              cvm_shape_text(&tensor->shape, shape, sizeof shape)));
 }
 
-static void give_tensors(Taking *taking) {
-    for (int i = 0; i < taking->file->count; i++) {
-        const CvmFileTensor *tensor = &taking->file->tensors[i];
-        Parameter *parameter = find_parameter(taking, tensor->name);
-        if (!parameter)
-            leave_over(taking, tensor);
-        else if (!parameter->excepted)
-            parameter->tensor = tensor;
+static void give_tensor(Taking *taking, const CvmFileTensor *tensor, const char *name) {
+    Parameter *parameter = find_parameter(taking, name);
+    if (!parameter) {
+        leave_over(taking, tensor, name);
+    } else if (parameter->tensor) {
+        find(&taking->findings,
+             cvm_arena_format(taking->session->arena, "%s and %s are both for %s",
+                              cvm_shown(parameter->tensor->name).text, cvm_shown(tensor->name).text,
+                              parameter->slot.name));
+    } else {
+        parameter->tensor = tensor;
     }
+}
+
+static void give_tensors(Taking *taking) {
+    const char **names = rename_tensors(taking);
+    for (int i = 0; i < taking->file->count; i++)
+        if (names[i])
+            give_tensor(taking, &taking->file->tensors[i], names[i]);
 }
 
 static bool is_floating(CvmFileDtype dtype) {
@@ -124,23 +171,23 @@ static bool is_floating(CvmFileDtype dtype) {
 }
 
 static void check_parameter(Taking *taking, const Parameter *parameter) {
+    CvmArena *arena = taking->session->arena;
     const CvmFileTensor *tensor = parameter->tensor;
+    const char *name = parameter->slot.name;
     char there[128], here[128];
     cvm_shape_text(&parameter->slot.shape, here, sizeof here);
     if (!tensor)
         find(&taking->findings,
-             cvm_arena_format(taking->session->arena, "%s %s is missing in the file",
-                              parameter->slot.name, here));
+             cvm_arena_format(arena, "%s %s is missing in the file", name, here));
     else if (!cvm_shape_equal(&tensor->shape, &parameter->slot.shape))
         find(&taking->findings,
-             cvm_arena_format(taking->session->arena, "%s is %s in the file, %s in the model",
-                              parameter->slot.name,
+             cvm_arena_format(arena, "%s is %s in the file, %s in the model",
+                              full_name(taking, tensor, name),
                               cvm_shape_text(&tensor->shape, there, sizeof there), here));
     else if (!is_floating(tensor->dtype))
         find(&taking->findings,
-             cvm_arena_format(taking->session->arena,
-                              "%s is %s in the file, which holds whole numbers",
-                              parameter->slot.name, cvm_file_dtype_name(tensor->dtype)));
+             cvm_arena_format(arena, "%s is %s in the file, which holds whole numbers",
+                              full_name(taking, tensor, name), cvm_file_dtype_name(tensor->dtype)));
 }
 
 /* --- taking --- */
@@ -214,6 +261,24 @@ static bool take_tensors(Taking *taking) {
 
 /* --- files --- */
 
+/* The option's map, else the one that the train states for its own weights. */
+static bool choose_names(CvmSession *session, const CvmNameMap **names) {
+    const char *wanted = session->options->names, *near;
+    *names = session->train ? session->train->names : NULL;
+    if (!wanted)
+        return true;
+    *names = cvm_program_name_map(session->program, wanted, &near);
+    if (*names)
+        return true;
+    return near ? cvm_session_refuse(session, CVM_EXIT_USAGE,
+                                     "%s and its imports have no names '%s'; did you mean '%s'?",
+                                     session->file, wanted, near)
+                : cvm_session_refuse(session, CVM_EXIT_USAGE,
+                                     "%s and its imports have no names '%s'; import "
+                                     "\"std/torchvision.cvm\" for torchvision's",
+                                     session->file, wanted);
+}
+
 bool cvm_session_open_weights(CvmSession *session) {
     CvmError error;
     CvmTensorFile *file = &session->weights; /* closed with the session: parameters lie in it */
@@ -221,7 +286,7 @@ bool cvm_session_open_weights(CvmSession *session) {
         return cvm_session_fail(session, &error);
     Taking taking = {
         .session = session, .path = session->options->weights, .in_place = true, .file = file};
-    return take_tensors(&taking);
+    return choose_names(session, &taking.names) && take_tensors(&taking);
 }
 
 static bool find_file(CvmSession *session, const char *name, char path[CVM_PATH_SIZE]) {
@@ -246,14 +311,17 @@ bool cvm_session_start_weights(CvmSession *session) {
     CvmError error;
     const char *path = session->options->weights;
     if (!path && !session->train->weights)
-        return true;
+        return !session->options->names ||
+               cvm_session_refuse(session, CVM_EXIT_USAGE,
+                                  "--names tells of a weights file, and neither --weights nor the "
+                                  "train names one");
     if (!path && !find_file(session, session->train->weights, found))
         return false;
     path = path ? path : found;
     if (!cvm_tensor_file_open(path, &file, &error))
         return cvm_session_fail(session, &error);
     Taking taking = {.session = session, .path = path, .train = session->train, .file = &file};
-    bool done = take_tensors(&taking);
+    bool done = choose_names(session, &taking.names) && take_tensors(&taking);
     cvm_tensor_file_close(&file);
     return done;
 }

@@ -103,10 +103,13 @@ struct CvmAstStatement {
 };
 
 typedef enum CvmAstSettingKind {
-    CVM_AST_KEY,     /* key value */
-    CVM_AST_WEIGHTS, /* weights value except patterns */
-    CVM_AST_FREEZE,  /* freeze patterns */
-    CVM_AST_RATE,    /* rate patterns value */
+    CVM_AST_KEY,      /* key value */
+    CVM_AST_WEIGHTS,  /* weights value names target except patterns */
+    CVM_AST_FREEZE,   /* freeze patterns */
+    CVM_AST_RATE,     /* rate patterns value */
+    CVM_AST_RENAME,   /* pattern -> target */
+    CVM_AST_IN_ORDER, /* in key patterns -> target; target text NULL without */
+    CVM_AST_IGNORE,   /* key patterns, in a name map */
 } CvmAstSettingKind;
 
 typedef struct CvmAstPattern {
@@ -120,6 +123,7 @@ struct CvmAstSetting {
     CvmAstName key;
     CvmAstExpr *value;
     CvmAstPattern *patterns;
+    CvmAstName target; /* text NULL: none */
     CvmAstComments comments;
     CvmAstSetting *next;
 };
@@ -129,7 +133,9 @@ typedef enum CvmAstItemKind {
     CVM_AST_MODEL,
     CVM_AST_BLOCK,
     CVM_AST_DATA,
-    CVM_AST_TRAIN, /* train use on data as name */
+    CVM_AST_NAMES,   /* names name { settings } */
+    CVM_AST_PREDICT, /* predict name { settings }; the name is a model's */
+    CVM_AST_TRAIN,   /* train use on data as name */
 } CvmAstItemKind;
 
 struct CvmAstItem {
@@ -138,7 +144,7 @@ struct CvmAstItem {
     CvmAstName name; /* TRAIN: after `as`, text NULL without */
     CvmAstParameter *parameters;
     CvmAstStatement *body;     /* MODEL, BLOCK */
-    CvmAstSetting *settings;   /* DATA, TRAIN */
+    CvmAstSetting *settings;   /* DATA, NAMES, PREDICT, TRAIN */
     CvmAstName model, data;    /* TRAIN */
     CvmAstArgument *arguments; /* TRAIN: of the model */
     CvmAstComments comments;

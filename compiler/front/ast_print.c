@@ -114,12 +114,17 @@ static void print_settings(const CvmAstSetting *one, int depth, FILE *stream) {
             begin_line(depth + 1, &pattern->name.span, stream);
             fprintf(stream, "pattern %s\n", pattern->name.text);
         }
+        if (one->target.text) {
+            begin_line(depth + 1, &one->target.span, stream);
+            fprintf(stream, "target %s\n", one->target.text);
+        }
         print_comments(one->comments.after, "after", depth, stream);
     }
 }
 
 static void print_item(const CvmAstItem *item, FILE *stream) {
-    static const char *const kinds[] = {"import", "model", "block", "data", "train"};
+    static const char *const kinds[] = {"import", "model",   "block", "data",
+                                        "names",  "predict", "train"};
     print_comments(item->comments.before, "before", 0, stream);
     begin_line(0, &item->span, stream);
     if (item->kind == CVM_AST_TRAIN)

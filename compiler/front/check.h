@@ -9,9 +9,10 @@
 /* A model, block or data declaration, in the order read: imports first. */
 typedef struct CvmDeclaration {
     const CvmAstItem *item;
-    bool in_main;        /* stands in the file that was named, not in an import */
-    bool sound;          /* MODEL, BLOCK: its names hold, so it can be expanded */
-    const CvmData *data; /* DATA: once checked, NULL when it did not hold */
+    bool in_main;            /* stands in the file that was named, not in an import */
+    bool sound;              /* MODEL, BLOCK: its names hold, so it can be expanded */
+    const CvmData *data;     /* DATA: once checked, NULL when it did not hold */
+    const CvmNameMap *names; /* NAMES: the same */
     struct CvmDeclaration *next;
 } CvmDeclaration;
 
@@ -65,8 +66,12 @@ CvmGraph *cvm_expand_model(const CvmModelUse *model, int64_t batch, CvmArena *ar
 const CvmAstStatement *cvm_model_input_statement(const CvmAstItem *model);
 bool cvm_eval_picture(const CvmEval *eval, const CvmAstExpr *list, CvmShape *shape);
 
-/* Checks a data declaration / a train block (13xx). NULL when it does not hold. */
+/* Checks a data declaration / a name map / a train block (13xx). NULL when it does not hold. */
 const CvmData *cvm_check_data(CvmProgram *program, const CvmAstItem *item);
+const CvmNameMap *cvm_check_name_map(CvmProgram *program, const CvmAstItem *item);
 CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item);
+
+/* The map that a `names NAME` means (1343 when there is none); NULL when it does not hold. */
+const CvmNameMap *cvm_use_name_map(CvmProgram *program, CvmAstName name);
 
 #endif

@@ -228,6 +228,10 @@ static void read_weights(TrainChecker *checker, const CvmAstSetting *setting) {
     }
     train->weights = setting->value->text;
     train->weights_span = setting->span;
+    if (setting->target.text) {
+        train->names = cvm_use_name_map(checker->program, setting->target);
+        checker->sound &= train->names != NULL;
+    }
     for (const CvmAstPattern *one = setting->patterns; one; one = one->next)
         except[train->weights_except_count++] = one->name.text;
     train->weights_except = except;

@@ -108,7 +108,8 @@ static void load_items(CvmProgram *program, const CvmAstFile *file, const Import
         if (item->kind == CVM_AST_IMPORT)
             load_import(program, item, import);
     for (const CvmAstItem *item = file->items; item; item = item->next)
-        if (item->kind != CVM_AST_IMPORT && item->kind != CVM_AST_TRAIN)
+        if (item->kind != CVM_AST_IMPORT && item->kind != CVM_AST_TRAIN &&
+            item->kind != CVM_AST_PREDICT)
             declare(program, item, !import->outer);
 }
 

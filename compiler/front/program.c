@@ -41,10 +41,17 @@ static bool all_have_defaults(const CvmAstParameter *parameters) {
 
 static void check_declarations(CvmProgram *program) {
     for (CvmDeclaration *one = program->declarations; one; one = one->next)
-        if (one->item->kind == CVM_AST_DATA)
+        switch (one->item->kind) {
+        case CVM_AST_DATA:
             one->data = cvm_check_data(program, one->item);
-        else
+            break;
+        case CVM_AST_NAMES:
+            one->names = cvm_check_name_map(program, one->item);
+            break;
+        default:
             one->sound = cvm_check_names(program, one->item);
+            break;
+        }
 }
 
 /* Models with their default arguments, each expanded once so that its shapes are checked. */

@@ -25,6 +25,29 @@ typedef struct CvmData {
     const char *const *class_names; /* `classes` of them, or NULL */
 } CvmData;
 
+/* A line of a `names` block, which renames tensors of a foreign file. */
+typedef enum CvmNameRuleKind {
+    CVM_NAME_REPLACE,  /* "features.0" -> body.conv1; with '*', which stands for the same text twice
+                        */
+    CVM_NAME_IN_ORDER, /* layers below the sources, by number, are the model's, in its order */
+    CVM_NAME_IGNORE,   /* tensors that no model needs */
+} CvmNameRuleKind;
+
+typedef struct CvmNameRule {
+    CvmNameRuleKind kind;
+    const char *const *sources;
+    int source_count;
+    const char *target; /* IN_ORDER: the section whose layers are meant, NULL: the whole model */
+    CvmSpan span;
+} CvmNameRule;
+
+typedef struct CvmNameMap {
+    const char *name;
+    CvmSpan span;
+    const CvmNameRule *rules; /* in the order written, which is that of their use */
+    int rule_count;
+} CvmNameMap;
+
 typedef enum CvmNormalize {
     CVM_NORMALIZE_UNIT,          /* pixels / 255 */
     CVM_NORMALIZE_MEAN_OF_TRAIN, /* then minus mean, over deviation, per channel, of the training
@@ -64,6 +87,7 @@ typedef struct CvmTrain {
     uint64_t seed;
     const char *weights; /* file to start from, or NULL */
     CvmSpan weights_span;
+    const CvmNameMap *names; /* what the file calls its tensors; NULL: as the model does */
     const char *const *weights_except; /* patterns whose parameters are not taken from it */
     int weights_except_count;
     const CvmRateRule *rules;
@@ -91,6 +115,11 @@ const CvmTrain *cvm_program_train(const CvmProgram *program, int index);
  * a parameter that has no default is not among them. */
 int cvm_program_model_count(const CvmProgram *program);
 const CvmModelUse *cvm_program_model(const CvmProgram *program, int index);
+
+/* A map of the file or its imports; NULL when there is none of that name, and then *near (unless
+ * near is NULL) is the nearest name there is, or NULL. */
+const CvmNameMap *cvm_program_name_map(const CvmProgram *program, const char *name,
+                                       const char **near);
 
 const char *cvm_model_name(const CvmModelUse *model);
 CvmShape cvm_model_input(const CvmModelUse *model); /* [c, h, w] */

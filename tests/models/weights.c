@@ -261,6 +261,97 @@ static void one_of_several_models_is_chosen(void **state) {
                     "--weights", "plain.safetensors", "ring.png", NULL);
 }
 
+/* --- name maps --- */
+
+/* What another program would call the tensors. */
+static bool rename_foreign(CvmFileTensor *tensor, void *context) {
+    static const char *const names[][2] = {
+        {"body.conv1.weight", "features.0.weight"},
+        {"body.conv1.bias", "features.0.bias"},
+        {"body.conv2.weight", "features.10.weight"},
+        {"body.conv2.bias", "features.10.bias"},
+        {"body.linear1.weight", "classifier.1.weight"},
+        {"body.linear1.bias", "classifier.1.bias"},
+        {"head.linear1.weight", "classifier.12.weight"},
+        {"head.linear1.bias", "classifier.12.bias"},
+    };
+    (void)context;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(tensor->name, names[i][0])) {
+            tensor->name = names[i][1];
+            return true;
+        }
+    return false;
+}
+
+#define FOREIGN_MAP                                                                                \
+    "names foreign {\n    \"features.0\" -> body.conv1\n    \"features.10\" -> body.conv2\n"       \
+    "    \"classifier.1\" -> body.linear1\n    \"classifier.12\" -> head.linear1\n}\n"
+
+static void foreign_names_are_mapped(void **state) {
+    (void)state;
+    cvm_test_write_weights(&place, "plain.safetensors", "foreign.safetensors", rename_foreign,
+                           NULL);
+    cvm_test_write_text(&place, "foreign.cvm",
+                        "import \"std/torchvision.cvm\"\n" CVM_TEST_MODEL FOREIGN_MAP);
+    static const char *const maps[] = {"foreign", "torchvision_vgg"};
+    for (int i = 0; i < 2; i++)
+        assert_same_output(
+            OUTPUT_OF("predict", "model.cvm", "--weights", "plain.safetensors", "ring.png"),
+            OUTPUT_OF("predict", "foreign.cvm", "--weights", "foreign.safetensors", "--names",
+                      maps[i], "ring.png"));
+    cvm_test_expect(&place, 1, NULL, "features.0.weight [4, 1, 5, 5] is left over", "predict",
+                    "model.cvm", "--weights", "foreign.safetensors", "ring.png", NULL);
+    /* the model's own names need no map */
+    cvm_test_expect(&place, 0, NULL, NULL, "predict", "foreign.cvm", "--weights",
+                    "plain.safetensors", "--names", "foreign", "ring.png", NULL);
+}
+
+static void a_train_states_the_names_of_its_weights(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "tune.cvm",
+                        "import \"std/torchvision.cvm\"\n" CVM_TEST_DATA CVM_TEST_MODEL
+                            CVM_TEST_TRAIN("    weights \"foreign.safetensors\" names "
+                                           "torchvision_vgg except head\n    freeze body\n"));
+    cvm_test_expect(&place, 0, "frozen: 6 tensors, bits unchanged",
+                    "weights: 6 tensors from ./foreign.safetensors; these start anew:\n"
+                    "  head.linear1.weight\n",
+                    "train", "tune.cvm", "--epochs", "1", NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "eval", "tune.cvm", "--weights", "foreign.safetensors",
+                    NULL);
+}
+
+/* The model with another width: what was renamed is told under both names. */
+static void a_map_that_does_not_fit_is_told_with_both_names(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "wide.cvm",
+                        "import \"std/torchvision.cvm\"\n"
+                        "model Wide {\n    input image: [1, 28, 28]\n    conv(6, kernel=5, pad=2) "
+                        "relu flatten linear(4)\n}\n"
+                        "names twice { \"features.0\" -> conv1\n \"features.10\" -> conv1\n"
+                        " \"classifier.9\" -> linear1\n}\n");
+    static const struct {
+        const char *names, *message;
+    } cases[] = {
+        {"torchvision_vgg", "the file has 4 such layers, the model 2"},
+        {"torchvision_vgg", "features.0.weight, as conv1.weight, is [4, 1, 5, 5] in the file, "
+                            "[6, 1, 5, 5] in the model"},
+        {"torchvision_vgg", "classifier.1.weight [16, 200] is left over"},
+        {"twice", "features.0.weight and features.10.weight are both for conv1.weight"},
+        {"twice", "\"classifier.9\" (wide.cvm, line 8) matches nothing in the file"},
+    };
+    for (int i = 0; i < 5; i++)
+        cvm_test_expect(&place, 1, NULL, cases[i].message, "predict", "wide.cvm", "--weights",
+                        "foreign.safetensors", "--names", cases[i].names, "ring.png", NULL);
+    cvm_test_expect(&place, 2, NULL, "did you mean 'torchvision_vgg'?", "predict", "wide.cvm",
+                    "--weights", "foreign.safetensors", "--names", "torchvision_vg", "ring.png",
+                    NULL);
+    cvm_test_expect(&place, 2, NULL, "give both", "predict", "wide.cvm", "--checkpoint",
+                    "foreign.safetensors", "--names", "twice", "ring.png", NULL);
+    cvm_test_expect(&place, 2, NULL, "neither --weights nor the train", "train", "small.cvm",
+                    "--names", "twice", NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_without_a_train_classifies),
@@ -272,6 +363,9 @@ int main(void) {
         cmocka_unit_test(what_does_not_fit_is_listed_with_both_shapes),
         cmocka_unit_test(damaged_and_missing_files_are_refused),
         cmocka_unit_test(options_that_contradict_each_other_are_refused),
+        cmocka_unit_test(foreign_names_are_mapped),
+        cmocka_unit_test(a_train_states_the_names_of_its_weights),
+        cmocka_unit_test(a_map_that_does_not_fit_is_told_with_both_names),
         cmocka_unit_test(one_of_several_models_is_chosen),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

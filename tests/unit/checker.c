@@ -111,6 +111,15 @@ static const Mistake mistakes[] = {
     {DATA MODEL "train M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 }\n", 1326, 3, 7,
      NULL},
     {TRAIN "freeze boddy }\n", 1330, 3, 83, "'body'"},
+    /* name maps */
+    {"names m { \"a\" -> b \"a\" }\n", 1001, 1, 24, NULL},
+    {"names m { ignor \"a\" }\n", 1341, 1, 11, "ignore"},
+    {"names m { in turn \"a\" }\n", 1341, 1, 14, "in order"},
+    {"names m { \"a..b\" -> c }\n", 1341, 1, 11, NULL},
+    {"names m { \"*.a\" -> b }\n", 1342, 1, 11, "as many '*'"},
+    {"names m { }\nnames m { }\n", 1104, 2, 7, NULL},
+    {TRAIN "weights \"w\" names torch }\n", 1343, 3, 94, "std/torchvision.cvm"},
+    {"names touch { }\n" TRAIN "weights \"w\" names torch }\n", 1343, 4, 94, "'touch'"},
 };
 
 static void test_each_mistake_is_told_at_its_place(void **state) {
