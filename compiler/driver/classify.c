@@ -2,10 +2,15 @@
 #include "compiler/driver/classify.h"
 
 #include "compiler/driver/data.h"
+#include "compiler/driver/labels.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/weights.h"
 
 static bool stated_normalization(CvmSession *session, CvmNormalization *normalization) {
+    if (session->predict && session->predict->normalizes) {
+        *normalization = session->predict->normalize.stated;
+        return true;
+    }
     if (session->train)
         return cvm_session_normalization(session, NULL, normalization);
     *normalization = cvm_normalization_unit((int)cvm_model_input(session->model).sizes[0]);
@@ -23,7 +28,10 @@ static bool checkpoint_normalization(CvmSession *session, CvmNormalization *norm
 
 bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
                          CvmClassifier *classifier) {
-    *classifier = (CvmClassifier){.session = session, .input = cvm_model_input(session->model)};
+    *classifier = (CvmClassifier){.session = session,
+                                  .preparation = {.model = cvm_model_name(session->model),
+                                                  .input = cvm_model_input(session->model),
+                                                  .predict = session->predict}};
     bool from_file = !trained && session->options->weights;
     if (from_file && !cvm_session_open_weights(session))
         return false;
@@ -35,6 +43,8 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
     for (int i = 0; i < plan->output_count; i++)
         if (plan->outputs[i].shape.rank == 2)
             classifier->classes = (int)plan->outputs[i].shape.sizes[1];
+    if (!cvm_session_read_labels(session, classifier->classes))
+        return false;
     if (trained) {
         classifier->normalization = *trained;
         return true;
@@ -58,7 +68,7 @@ static void consider(CvmGuesses *guesses, int label, float probability) {
 }
 
 CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels) {
-    const CvmShape *input = &classifier->input;
+    const CvmShape *input = &classifier->preparation.input;
     uint8_t no_label = 0;
     int32_t first = 0, target;
     CvmDataset picture = {
@@ -82,23 +92,6 @@ CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels) 
 }
 
 /* --- files --- */
-
-static bool read_picture(const CvmClassifier *classifier, const char *path, CvmImage *image,
-                         CvmError *error) {
-    const CvmShape *input = &classifier->input;
-    if (!cvm_image_read(path, (int)input->sizes[0], image, error))
-        return false;
-    if (image->height == input->sizes[1] && image->width == input->sizes[2])
-        return true;
-    cvm_error_set(
-        error, CVM_ERROR_INPUT,
-        "%s is %d pixels wide and %d high, and %s takes pictures %lld wide and %lld high; "
-        "scale it first",
-        path, image->width, image->height, cvm_model_name(classifier->session->model),
-        (long long)input->sizes[2], (long long)input->sizes[1]);
-    cvm_image_free(image);
-    return false;
-}
 
 static cJSON *guesses_json(const CvmSession *session, const CvmGuesses *guesses) {
     cJSON *array = cJSON_CreateArray();
@@ -129,7 +122,7 @@ static bool classify_file(const CvmClassifier *classifier, const char *path, cJS
     CvmSession *session = classifier->session;
     CvmImage image;
     CvmError error;
-    bool read = read_picture(classifier, path, &image, &error);
+    bool read = cvm_prepare_picture(&classifier->preparation, path, &image, &error);
     cJSON *result = results ? cJSON_CreateObject() : NULL;
     if (result) {
         cJSON_AddStringToObject(result, "file", path);

@@ -2,8 +2,8 @@
 #ifndef CVM_DRIVER_CLASSIFY_H
 #define CVM_DRIVER_CLASSIFY_H
 
+#include "compiler/driver/preparation.h"
 #include "compiler/driver/session.h"
-#include "runtime/image.h"
 
 enum { CVM_GUESSES = 5 };
 
@@ -12,7 +12,7 @@ typedef struct CvmClassifier {
     CvmInstance *instance;
     CvmPool *pool;
     CvmNormalization normalization;
-    CvmShape input; /* [c, h, w] */
+    CvmPreparation preparation;
     int classes;
 } CvmClassifier;
 
@@ -28,8 +28,8 @@ typedef struct CvmGuesses {
 } CvmGuesses;
 
 /* With the weights of options->checkpoint and its normalization, or with those of options->weights
- * and the normalization the train states (without a train: unit), or, where trained is not NULL,
- * with those in the store and that normalization. */
+ * and the normalization that the predict block states, or the train, or unit, or, where trained is
+ * not NULL, with those in the store and that normalization. */
 bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
                          CvmClassifier *classifier);
 

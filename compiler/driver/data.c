@@ -114,8 +114,8 @@ bool cvm_session_read_data(CvmSession *session, CvmDataPart part, CvmDataset *da
 bool cvm_session_normalization(CvmSession *session, const CvmDataset *pictures,
                                CvmNormalization *normalization) {
     CvmDataset read;
-    if (session->train->normalize == CVM_NORMALIZE_UNIT) {
-        *normalization = cvm_normalization_unit((int)session->train->data->image.sizes[0]);
+    if (session->train->normalize.kind != CVM_NORMALIZE_MEAN_OF_TRAIN) {
+        *normalization = session->train->normalize.stated;
         return true;
     }
     if (pictures) {

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool cvm_session_fail(CvmSession *session, const CvmError *error) {
     cvm_report_error("%s", error->message);
@@ -104,6 +105,10 @@ static bool choose_target(CvmSession *session) {
                                   "choose a --train or a --model, not both");
     if (options->train || (trains > 0 && !options->model))
         return choose_train(session, trains);
+    if (!options->model && models > 1 && cvm_program_predict_count(session->program) == 1) {
+        session->model = cvm_program_predict(session->program, 0)->model; /* what the file is for */
+        return true;
+    }
     if (options->model || models > 0)
         return choose_model(session, models);
     return true;
@@ -134,7 +139,11 @@ bool cvm_session_open(CvmSession *session, const CvmOptions *options) {
         return cvm_session_fail_compile(session);
     cvm_diag_print(&session->diag, stderr); /* warnings */
     cvm_diag_init(&session->diag, session->arena);
-    return choose_target(session) && choose_compile_options(session);
+    if (!choose_target(session))
+        return false;
+    if (session->model)
+        session->predict = cvm_program_predict_of(session->program, session->model);
+    return choose_compile_options(session);
 }
 
 int cvm_session_close(CvmSession *session) {
@@ -287,10 +296,29 @@ void cvm_session_folder(const CvmSession *session, char path[CVM_PATH_SIZE]) {
                  slash == session->file ? 1 : (int)(slash - session->file), session->file);
 }
 
+bool cvm_session_find_file(CvmSession *session, const char *what, const char *name,
+                           char path[CVM_PATH_SIZE]) {
+    char folder[CVM_PATH_SIZE];
+    cvm_session_folder(session, folder);
+    int length = name[0] == '/' ? snprintf(path, CVM_PATH_SIZE, "%s", name)
+                                : snprintf(path, CVM_PATH_SIZE, "%s/%s", folder, name);
+    if (length < CVM_PATH_SIZE && access(path, F_OK) == 0)
+        return true;
+    if (name[0] != '/' && access(name, F_OK) == 0) {
+        snprintf(path, CVM_PATH_SIZE, "%s", name);
+        return true;
+    }
+    return cvm_session_refuse(session, CVM_EXIT_MACHINE,
+                              "the %s file %s is neither in %s nor in the current folder", what,
+                              name, name[0] == '/' ? "its place" : folder);
+}
+
 const char *cvm_session_class_name(const CvmSession *session, int index, char *text, size_t size) {
     const CvmData *data = session->train ? session->train->data : NULL;
     if (data && data->class_names && index < data->classes)
         return data->class_names[index];
+    if (session->labels && index < session->label_count)
+        return session->labels[index];
     snprintf(text, size, "class %d", index);
     return text;
 }

@@ -21,9 +21,12 @@ typedef struct CvmSession {
     CvmArena *arena;
     CvmDiag diag;
     CvmProgram *program;
-    const CvmTrain *train;    /* with the command line's changes; NULL when there is none */
-    const CvmModelUse *model; /* the train's, or the one chosen; NULL when there is none */
-    CvmTrain settings;        /* what `train` points at */
+    const CvmTrain *train;     /* with the command line's changes; NULL when there is none */
+    const CvmModelUse *model;  /* the train's, or the one chosen; NULL when there is none */
+    CvmTrain settings;         /* what `train` points at */
+    const CvmPredict *predict; /* the model's; NULL when it has none */
+    const char *const *labels; /* the classes' names from its file, once read; or NULL */
+    int label_count;
 
     CvmCompileOptions compile;
     char cache[CVM_PATH_SIZE];
@@ -80,7 +83,13 @@ void cvm_session_stem(const CvmSession *session, const char *ending, char path[C
 /* Folder of the .cvm file: "models", or ".". */
 void cvm_session_folder(const CvmSession *session, char path[CVM_PATH_SIZE]);
 
-/* "Ankle boot", or "class 9" where the data has no names; into text of size bytes when made. */
+/* Finds a file that the .cvm file names: beside it, or in the current folder. `what` names it in
+ * the message when it is in neither. */
+bool cvm_session_find_file(CvmSession *session, const char *what, const char *name,
+                           char path[CVM_PATH_SIZE]);
+
+/* "Ankle boot", or "class 9" where neither data nor labels name it; into text of size bytes when
+ * made. */
 const char *cvm_session_class_name(const CvmSession *session, int index, char *text, size_t size);
 
 #endif

@@ -9,7 +9,6 @@
 #include "runtime/text.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_LISTED = 20 };
 
@@ -261,10 +260,13 @@ static bool take_tensors(Taking *taking) {
 
 /* --- files --- */
 
-/* The option's map, else the one that the train states for its own weights. */
+/* The option's map, else the one that the train states for its weights, else the predict block's.
+ */
 static bool choose_names(CvmSession *session, const CvmNameMap **names) {
     const char *wanted = session->options->names, *near;
     *names = session->train ? session->train->names : NULL;
+    if (!*names && session->predict)
+        *names = session->predict->names;
     if (!wanted)
         return true;
     *names = cvm_program_name_map(session->program, wanted, &near);
@@ -289,22 +291,6 @@ bool cvm_session_open_weights(CvmSession *session) {
     return choose_names(session, &taking.names) && take_tensors(&taking);
 }
 
-static bool find_file(CvmSession *session, const char *name, char path[CVM_PATH_SIZE]) {
-    char folder[CVM_PATH_SIZE];
-    cvm_session_folder(session, folder);
-    int length = name[0] == '/' ? snprintf(path, CVM_PATH_SIZE, "%s", name)
-                                : snprintf(path, CVM_PATH_SIZE, "%s/%s", folder, name);
-    if (length < CVM_PATH_SIZE && access(path, F_OK) == 0)
-        return true;
-    if (name[0] != '/' && access(name, F_OK) == 0) {
-        snprintf(path, CVM_PATH_SIZE, "%s", name);
-        return true;
-    }
-    return cvm_session_refuse(session, CVM_EXIT_MACHINE,
-                              "the weights file %s is neither in %s nor in the current folder",
-                              name, name[0] == '/' ? "its place" : folder);
-}
-
 bool cvm_session_start_weights(CvmSession *session) {
     char found[CVM_PATH_SIZE];
     CvmTensorFile file;
@@ -315,7 +301,7 @@ bool cvm_session_start_weights(CvmSession *session) {
                cvm_session_refuse(session, CVM_EXIT_USAGE,
                                   "--names tells of a weights file, and neither --weights nor the "
                                   "train names one");
-    if (!path && !find_file(session, session->train->weights, found))
+    if (!path && !cvm_session_find_file(session, "weights", session->train->weights, found))
         return false;
     path = path ? path : found;
     if (!cvm_tensor_file_open(path, &file, &error))

@@ -35,6 +35,8 @@ struct CvmProgram {
     int model_count;
     CvmTrain **trains;
     int train_count;
+    CvmPredict **predicts;
+    int predict_count;
 };
 
 /* Parses the main source's imports and declares everything (11xx). */
@@ -66,10 +68,17 @@ CvmGraph *cvm_expand_model(const CvmModelUse *model, int64_t batch, CvmArena *ar
 const CvmAstStatement *cvm_model_input_statement(const CvmAstItem *model);
 bool cvm_eval_picture(const CvmEval *eval, const CvmAstExpr *list, CvmShape *shape);
 
-/* Checks a data declaration / a name map / a train block (13xx). NULL when it does not hold. */
+/* Checks a data declaration / a name map / a predict or train block (13xx). NULL when it does not
+ * hold. */
 const CvmData *cvm_check_data(CvmProgram *program, const CvmAstItem *item);
 const CvmNameMap *cvm_check_name_map(CvmProgram *program, const CvmAstItem *item);
+CvmPredict *cvm_check_predict(CvmProgram *program, const CvmAstItem *item);
 CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item);
+
+/* What `normalize` says in a train, or (in_train false) in a predict block, for pictures of so many
+ * channels; 0: not known. False when it does not hold (reported). */
+bool cvm_read_normalize(CvmProgram *program, const CvmAstExpr *expr, int channels, bool in_train,
+                        CvmNormalize *normalize);
 
 /* The map that a `names NAME` means (1343 when there is none); NULL when it does not hold. */
 const CvmNameMap *cvm_use_name_map(CvmProgram *program, CvmAstName name);

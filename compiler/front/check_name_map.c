@@ -1,5 +1,5 @@
-/* Name maps: what a foreign file calls the tensors of a model. Whether they fit a model shows when a
- * file is loaded (name_map.c); here only the lines' form is checked. */
+/* Name maps: what a foreign file calls the tensors of a model. Whether they fit a model shows when
+ * a file is loaded (name_map.c); here only the lines' form is checked. */
 #include "compiler/front/check.h"
 #include "compiler/front/name_map.h"
 
@@ -59,7 +59,8 @@ static bool check_line(MapChecker *checker, const CvmAstSetting *setting) {
             breach(checker, 1342, setting->span, NULL, "one line has at most eight '*'");
         return true;
     case CVM_AST_IN_ORDER:
-        return check_word(checker, setting, "order", "write: in order \"features\", \"classifier\"");
+        return check_word(checker, setting, "order",
+                          "write: in order \"features\", \"classifier\"");
     default:
         return check_word(checker, setting, "ignore",
                           "there are \"NAME\" -> path, in order and ignore");
@@ -77,13 +78,12 @@ static void add_rule(MapChecker *checker, const CvmAstSetting *setting) {
         check_form(checker, &setting->target);
     if (!check_line(checker, setting))
         return;
-    const char **sources =
-        cvm_arena_array(checker->program->arena, (size_t)count, sizeof *sources);
+    const char **sources = cvm_arena_array(checker->program->arena, (size_t)count, sizeof *sources);
     count = 0;
     for (const CvmAstPattern *one = setting->patterns; one; one = one->next)
         sources[count++] = one->name.text;
-    checker->rules[checker->count++] = (CvmNameRule){
-        kinds[setting->kind], sources, count, setting->target.text, setting->span};
+    checker->rules[checker->count++] =
+        (CvmNameRule){kinds[setting->kind], sources, count, setting->target.text, setting->span};
 }
 
 const CvmNameMap *cvm_check_name_map(CvmProgram *program, const CvmAstItem *item) {
@@ -110,10 +110,10 @@ const CvmNameMap *cvm_use_name_map(CvmProgram *program, CvmAstName name) {
     if (map)
         return map->names;
     const char *near = cvm_nearest_declaration(program, CVM_AST_NAMES, name.text);
-    cvm_diag_error(program->diag, 1343, name.span, NULL,
-                   cvm_did_you_mean(program->arena, near,
-                                    "import it, as in: import \"std/torchvision.cvm\""),
-                   "unknown name map '%s'", name.text);
+    cvm_diag_error(
+        program->diag, 1343, name.span, NULL,
+        cvm_did_you_mean(program->arena, near, "import it, as in: import \"std/torchvision.cvm\""),
+        "unknown name map '%s'", name.text);
     return NULL;
 }
 

@@ -54,10 +54,10 @@ static bool takes_nothing(TrainChecker *checker, const CvmAstExpr *expr) {
 /* --- the settings --- */
 
 static void read_normalize(TrainChecker *checker, const CvmAstSetting *setting) {
-    static const char *const names[] = {"unit", "mean_of_train"};
-    int chosen = choose(checker, setting->value, names, 2, "normalization");
-    if (chosen >= 0 && takes_nothing(checker, setting->value))
-        checker->train->normalize = (CvmNormalize)chosen;
+    const CvmData *data = checker->train->data;
+    checker->sound &=
+        cvm_read_normalize(checker->program, setting->value, data ? (int)data->image.sizes[0] : 0,
+                           true, &checker->train->normalize);
 }
 
 static void read_loss(TrainChecker *checker, const CvmAstSetting *setting) {
@@ -360,6 +360,8 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     train->data = use_data(&checker);
     if (train->model && train->data)
         check_fit(&checker);
+    if (train->data)
+        train->normalize.stated = cvm_normalization_unit((int)train->data->image.sizes[0]);
     bool seen[KEY_COUNT] = {false};
     for (const CvmAstSetting *one = item->settings; one; one = one->next)
         read_setting(&checker, one, seen);

@@ -13,7 +13,8 @@ typedef struct CvmRenaming {
     const CvmNameMap *map;
     const char *const *parameters; /* names of the model's, in its order */
     int parameter_count;
-    const char **names; /* of the file's tensors, renamed in place; NULL where the map ignores one */
+    const char *
+        *names; /* of the file's tensors, renamed in place; NULL where the map ignores one */
     int count;
     CvmArena *arena; /* holds new names and problems */
     CvmTellProblem *tell;

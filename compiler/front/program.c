@@ -87,6 +87,15 @@ static void check_trains(CvmProgram *program) {
     }
 }
 
+static void check_predicts(CvmProgram *program) {
+    for (const CvmAstItem *item = program->main->items; item; item = item->next) {
+        CvmPredict *predict =
+            item->kind == CVM_AST_PREDICT ? cvm_check_predict(program, item) : NULL;
+        if (predict)
+            program->predicts[program->predict_count++] = predict;
+    }
+}
+
 static int count_items(const CvmProgram *program) {
     int count = 0;
     for (const CvmDeclaration *one = program->declarations; one; one = one->next)
@@ -108,8 +117,10 @@ CvmProgram *cvm_program_from_source(CvmArena *arena, const CvmSource *source, co
     size_t count = (size_t)count_items(program) + 1;
     program->models = cvm_arena_array(arena, count, sizeof *program->models);
     program->trains = cvm_arena_array(arena, count, sizeof *program->trains);
+    program->predicts = cvm_arena_array(arena, count, sizeof *program->predicts);
     check_declarations(program);
     check_models(program);
+    check_predicts(program);
     check_trains(program);
     return diag->error_count ? NULL : program;
 }
@@ -137,6 +148,21 @@ int cvm_program_model_count(const CvmProgram *program) {
 
 const CvmModelUse *cvm_program_model(const CvmProgram *program, int index) {
     return program->models[index];
+}
+
+int cvm_program_predict_count(const CvmProgram *program) {
+    return program->predict_count;
+}
+
+const CvmPredict *cvm_program_predict(const CvmProgram *program, int index) {
+    return program->predicts[index];
+}
+
+const CvmPredict *cvm_program_predict_of(const CvmProgram *program, const CvmModelUse *model) {
+    for (int i = 0; i < program->predict_count; i++)
+        if (program->predicts[i]->model->item == model->item)
+            return program->predicts[i];
+    return NULL;
 }
 
 const char *cvm_model_name(const CvmModelUse *model) {

@@ -7,6 +7,7 @@
 
 #include "compiler/front/ast.h"
 #include "compiler/graph/graph.h"
+#include "runtime/dataset.h"
 
 typedef struct CvmProgram CvmProgram;
 
@@ -24,6 +25,9 @@ typedef struct CvmData {
     int classes;
     const char *const *class_names; /* `classes` of them, or NULL */
 } CvmData;
+
+/* A model with its parameters' values: what `LeNet5(classes=5)` names. */
+typedef struct CvmModelUse CvmModelUse;
 
 /* A line of a `names` block, which renames tensors of a foreign file. */
 typedef enum CvmNameRuleKind {
@@ -48,20 +52,36 @@ typedef struct CvmNameMap {
     int rule_count;
 } CvmNameMap;
 
-typedef enum CvmNormalize {
+typedef enum CvmNormalizeKind {
     CVM_NORMALIZE_UNIT,          /* pixels / 255 */
     CVM_NORMALIZE_MEAN_OF_TRAIN, /* then minus mean, over deviation, per channel, of the training
                                     set */
+    CVM_NORMALIZE_STATED,        /* the same with numbers that the text states */
+} CvmNormalizeKind;
+
+typedef struct CvmNormalize {
+    CvmNormalizeKind kind;
+    CvmNormalization stated; /* UNIT, STATED: for the model's channels */
 } CvmNormalize;
+
+/* How pictures from files become a model's input: a `predict` block. */
+typedef struct CvmPredict {
+    const CvmModelUse *model; /* with default arguments */
+    CvmSpan span;
+    int short_side;                  /* the picture is scaled until its short side has so many … */
+    int resize_height, resize_width; /* … or to this size; 0: neither */
+    int crop_height, crop_width;     /* then its middle is taken; 0: no */
+    bool normalizes;                 /* whether `normalize` is stated; never MEAN_OF_TRAIN */
+    CvmNormalize normalize;
+    const char *labels; /* file of the classes' names, or NULL */
+    const CvmNameMap *names;
+} CvmPredict;
 
 typedef enum CvmScheduleKind {
     CVM_SCHEDULE_CONSTANT,
     CVM_SCHEDULE_STEP,
     CVM_SCHEDULE_COSINE
 } CvmScheduleKind;
-
-/* A model with its parameters' values: what `LeNet5(classes=5)` names. */
-typedef struct CvmModelUse CvmModelUse;
 
 /* freeze PATTERN / rate PATTERN 0.01x, in the order written; later lines win. multiplier 0: frozen.
  */
@@ -115,6 +135,11 @@ const CvmTrain *cvm_program_train(const CvmProgram *program, int index);
  * a parameter that has no default is not among them. */
 int cvm_program_model_count(const CvmProgram *program);
 const CvmModelUse *cvm_program_model(const CvmProgram *program, int index);
+
+/* The main file's predict blocks, one a model at most; the one of a model, or NULL. */
+int cvm_program_predict_count(const CvmProgram *program);
+const CvmPredict *cvm_program_predict(const CvmProgram *program, int index);
+const CvmPredict *cvm_program_predict_of(const CvmProgram *program, const CvmModelUse *model);
 
 /* A map of the file or its imports; NULL when there is none of that name, and then *near (unless
  * near is NULL) is the nearest name there is, or NULL. */

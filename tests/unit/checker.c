@@ -120,6 +120,32 @@ static const Mistake mistakes[] = {
     {"names m { }\nnames m { }\n", 1104, 2, 7, NULL},
     {TRAIN "weights \"w\" names torch }\n", 1343, 3, 94, "std/torchvision.cvm"},
     {"names touch { }\n" TRAIN "weights \"w\" names torch }\n", 1343, 4, 94, "'touch'"},
+    /* predict blocks */
+    {MODEL "predict N { }\n", 1344, 2, 9, "'M'"},
+    {"model P(n: int) { input image: [1, 8, 8] flatten linear(n) }\npredict P { }\n", 1344, 2, 9,
+     NULL},
+    {MODEL "predict M { resise 8 }\n", 1345, 2, 13, "'resize'"},
+    {MODEL "predict M { resize 8 resize 8 }\n", 1345, 2, 22, NULL},
+    {MODEL "predict M { resize [8, 8, 8] }\n", 1346, 2, 20, "[height, width]"},
+    {MODEL "predict M { resize 0 }\n", 1214, 2, 20, NULL},
+    {MODEL "predict M { labels names }\n", 1001, 2, 20, NULL},
+    {MODEL "predict M { labels 3 }\n", 1346, 2, 20, "classes.txt"},
+    {MODEL "predict M { names \"x\" }\n", 1346, 2, 19, NULL},
+    {MODEL "predict M { names x }\n", 1343, 2, 19, NULL},
+    {MODEL "predict M { resize 9 crop 7 }\n", 1347, 2, 22, "8 high and 8 wide"},
+    {MODEL "predict M { resize 7 }\n", 1347, 2, 13, NULL},
+    {MODEL "predict M { resize [8, 9] }\n", 1347, 2, 13, NULL},
+    {MODEL "predict M { resize [7, 9] crop 8 }\n", 1347, 2, 27, NULL},
+    {MODEL "predict M { normalize imagenet }\n", 1348, 2, 23, "each channel"},
+    {MODEL "predict M { normalize mean(1, 2) }\n", 1348, 2, 23, NULL},
+    {MODEL "predict M { normalize mean(1, deviation=[1, 2]) }\n", 1346, 2, 31, NULL},
+    {MODEL "predict M { normalize mean(1, deviation=[0]) }\n", 1346, 2, 42, NULL},
+    {MODEL "predict M { normalize mean(256) }\n", 1346, 2, 28, NULL},
+    {MODEL "predict M { normalize mean }\n", 1346, 2, 23, NULL},
+    {MODEL "predict M { normalize mean_of_train }\n", 1346, 2, 23, "mean("},
+    {MODEL "predict M { normalize imagnet }\n", 1320, 2, 23, "'imagenet'"},
+    {MODEL "predict M { }\npredict M { }\n", 1349, 3, 9, NULL},
+    {TRAIN "normalize imagenet }\n", 1348, 3, 86, NULL},
 };
 
 static void test_each_mistake_is_told_at_its_place(void **state) {
@@ -226,7 +252,7 @@ static void test_settings_of_a_train(void **state) {
     assert_true(train->schedule == CVM_SCHEDULE_STEP && train->step_epochs == 3 &&
                 train->step_factor == 0.1);
     assert_true(train->epochs == 7 && train->batch == 16 && train->seed == 9);
-    assert_true(train->normalize == CVM_NORMALIZE_MEAN_OF_TRAIN);
+    assert_true(train->normalize.kind == CVM_NORMALIZE_MEAN_OF_TRAIN);
     assert_string_equal(train->weights, "w.safetensors");
     assert_int_equal(train->weights_except_count, 2);
     assert_true(cvm_train_multiplier(train, "body.linear1.weight") == 0.5); /* later lines win */

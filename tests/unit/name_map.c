@@ -1,4 +1,5 @@
-/* Name maps: what a map makes of a file's names for a model's parameters, and what it complains of. */
+/* Name maps: what a map makes of a file's names for a model's parameters, and what it complains of.
+ */
 #include "compiler/front/name_map.h"
 
 #include <setjmp.h>
@@ -34,14 +35,12 @@ static void tell(void *context, const char *problem) {
 /* Applies a map with these lines; both lists end with NULL. */
 static void apply(Renamed *renamed, const char *lines, const char *const *parameters,
                   const char *const *names) {
-    *renamed = (Renamed){
-        .arena = cvm_arena_create(), .count = count_of(names), .problems = ""};
+    *renamed = (Renamed){.arena = cvm_arena_create(), .count = count_of(names), .problems = ""};
     CvmDiag diag;
     cvm_diag_init(&diag, renamed->arena);
     char *text = cvm_arena_format(renamed->arena, "names map {\n%s\n}\n", lines);
     CvmSource source = {"test.cvm", text, strlen(text)};
-    CvmProgram *program =
-        cvm_program_from_source(renamed->arena, &source, NULL, false, &diag);
+    CvmProgram *program = cvm_program_from_source(renamed->arena, &source, NULL, false, &diag);
     if (!program)
         cvm_diag_print(&diag, stderr);
     assert_non_null(program);
@@ -133,7 +132,7 @@ static void ignored_tensors_are_no_concern(void **state) {
 
 static void layers_in_order_count_by_number(void **state) {
     (void)state;
-    const char *const parameters[] = {"b.conv1.weight", "b.conv1.bias", "b.batchnorm1.scale",
+    const char *const parameters[] = {"b.conv1.weight",   "b.conv1.bias",     "b.batchnorm1.scale",
                                       "b.s.conv1.weight", "h.linear1.weight", NULL};
     expect("in order \"features\", \"classifier\"\n \"*.batchnorm*.weight\" -> *.batchnorm*.scale",
            parameters,

@@ -1,0 +1,12 @@
+/* The names of a model's classes, from a text file: one name a line. */
+#ifndef CVM_DRIVER_LABELS_H
+#define CVM_DRIVER_LABELS_H
+
+#include "compiler/driver/session.h"
+
+/* Reads the labels file of the session's predict block, which has as many names as there are
+ * classes, for cvm_session_class_name. Does nothing without one, or where the train's data names its
+ * classes. The file lies beside the .cvm file or in the current folder. */
+bool cvm_session_read_labels(CvmSession *session, int classes);
+
+#endif
