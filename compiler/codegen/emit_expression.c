@@ -10,6 +10,7 @@ LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
     case CVM_EXPR_ACCUMULATOR:
         return context->accumulator;
     case CVM_EXPR_LOAD:
+    case CVM_EXPR_SHARE:
     case CVM_EXPR_ROW_SCALAR:
     case CVM_EXPR_ROW_VALUE:
     case CVM_EXPR_IS_TARGET:
@@ -38,6 +39,10 @@ LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
         return cvm_emit_tanh(emitter, a);
     case CVM_EXPR_SIGMOID:
         return cvm_emit_sigmoid(emitter, a);
+    case CVM_EXPR_ERF:
+        return cvm_emit_erf(emitter, a);
+    case CVM_EXPR_SQRT:
+        return cvm_intrinsic(emitter, "llvm.sqrt", LLVMTypeOf(a), &a, 1);
     default: { /* CVM_EXPR_WHERE_POSITIVE */
         LLVMValueRef c = cvm_emit_expr(emitter, expr->c, context);
         LLVMValueRef zero = cvm_float(emitter, context->lanes, 0);

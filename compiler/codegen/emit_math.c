@@ -145,6 +145,32 @@ LLVMValueRef cvm_emit_sigmoid(CvmEmitter *emitter, LLVMValueRef x) {
     return LLVMBuildFDiv(builder, one, LLVMBuildFAdd(builder, one, power, ""), "");
 }
 
+/* Error function: its series near zero (Abramowitz and Stegun 7.1.5), 1 minus a
+ * polynomial times exp(-x^2) elsewhere (7.1.26, error below 1.5e-7). */
+LLVMValueRef cvm_emit_erf(CvmEmitter *emitter, LLVMValueRef x) {
+    static const double series[] = {-1 / 1320.0, 1 / 216.0, -1 / 42.0, 0.1, -1 / 3.0, 1};
+    static const double tail[] = {1.061405429, -1.453152027, 1.421413741, -0.284496736,
+                                  0.254829592};
+    LLVMBuilderRef builder = emitter->builder;
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef one = constant_like(emitter, x, 1);
+    LLVMValueRef size = cvm_intrinsic(emitter, "llvm.fabs", type, &x, 1);
+    LLVMValueRef square = LLVMBuildFMul(builder, x, x, "");
+    LLVMValueRef scaled = LLVMBuildFMul(builder, x, constant_like(emitter, x, M_2_SQRTPI), "");
+    LLVMValueRef near = LLVMBuildFMul(builder, scaled, polynomial(emitter, square, series, 6), "");
+    LLVMValueRef t = LLVMBuildFDiv(
+        builder, one,
+        cvm_emit_multiply_add(emitter, size, constant_like(emitter, x, 0.3275911), one), "");
+    LLVMValueRef sum = LLVMBuildFMul(builder, t, polynomial(emitter, t, tail, 5), "");
+    LLVMValueRef rest =
+        LLVMBuildFMul(builder, sum, cvm_emit_exp(emitter, LLVMBuildFNeg(builder, square, "")), "");
+    LLVMValueRef arguments[] = {LLVMBuildFSub(builder, one, rest, ""), x};
+    LLVMValueRef far = cvm_intrinsic(emitter, "llvm.copysign", type, arguments, 2);
+    LLVMValueRef small =
+        LLVMBuildFCmp(builder, LLVMRealOLT, size, constant_like(emitter, x, 0.5), "");
+    return LLVMBuildSelect(builder, small, near, far, "");
+}
+
 /* Folds the upper half onto the lower until one lane is left. */
 static LLVMValueRef fold_lanes(CvmEmitter *emitter, LLVMValueRef vector, bool maximum) {
     LLVMBuilderRef builder = emitter->builder;

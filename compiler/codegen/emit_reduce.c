@@ -328,6 +328,16 @@ static LLVMValueRef bind_windows(Reduce *reduce, int axis) {
             (axis != window->position && axis != window->tap) || !reduce->index[window->position] ||
             !reduce->index[window->tap])
             continue;
+        if (window->table) {
+            LLVMValueRef position = reduce->index[window->position];
+            LLVMValueRef first = cvm_table_first(emitter, i, position);
+            LLVMValueRef at = cvm_sum(emitter, first, reduce->index[window->tap]);
+            LLVMValueRef below =
+                LLVMBuildICmp(builder, LLVMIntULT, at, cvm_table_last(emitter, i, position), "");
+            inside = inside ? LLVMBuildAnd(builder, inside, below, "") : below;
+            reduce->window_index[i] = at;
+            continue;
+        }
         LLVMValueRef t = cvm_sum(
             emitter, cvm_scale(emitter, reduce->index[window->position], window->position_scale),
             cvm_scale(emitter, reduce->index[window->tap], window->tap_scale));
@@ -408,9 +418,21 @@ typedef struct Epilogue {
     CvmLanes lanes;
 } Epilogue;
 
+/* The share of the window at the result's position along window `axis`. */
+static LLVMValueRef load_share(CvmEmitter *emitter, const Epilogue *epilogue, int axis) {
+    const Reduce *reduce = epilogue->reduce;
+    int position = reduce->kernel->windows[axis].position;
+    LLVMValueRef index = cvm_sum(emitter, reduce->index[position],
+                                 cvm_i64(emitter, element_of(reduce, &epilogue->point, position)));
+    LLVMValueRef at = cvm_advance(emitter, cvm_table_shares(emitter, axis), index);
+    bool along = position == reduce->schedule->vector_axis;
+    return cvm_load(emitter, at, along, &epilogue->lanes, 0);
+}
+
 static LLVMValueRef epilogue_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
     Epilogue *epilogue = state;
-    (void)emitter;
+    if (expr->kind == CVM_EXPR_SHARE)
+        return load_share(emitter, epilogue, expr->index);
     return load_once(epilogue->reduce, expr->index,
                      point_offset(epilogue->reduce, expr->index, &epilogue->point),
                      &epilogue->lanes, 0);

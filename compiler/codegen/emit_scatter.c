@@ -56,8 +56,9 @@ static void zero_plane(Scatter *scatter) {
 
 /* The elements of a window, as far as they lie inside. */
 typedef struct Window {
-    LLVMValueRef row, column; /* of its first element, may be negative by the padding */
-    LLVMValueRef gradient;    /* dy of the window */
+    LLVMValueRef row, column;           /* of its first element, may be negative by the padding */
+    LLVMValueRef rows_end, columns_end; /* where the picture or an adaptive window ends */
+    LLVMValueRef gradient;              /* dy of the window */
 } Window;
 
 static LLVMValueRef tap_row(Scatter *scatter, const Window *window, int64_t i) {
@@ -115,14 +116,11 @@ static void emit_separate_window(Scatter *scatter, const Window *window) {
 
 /* --- windows that overlap or reach into the padding: loops over their taps --- */
 
-static LLVMValueRef is_inside(Scatter *scatter, LLVMValueRef row, LLVMValueRef column) {
-    CvmEmitter *emitter = scatter->emitter;
-    LLVMBuilderRef builder = emitter->builder;
-    return LLVMBuildAnd(
-        builder,
-        LLVMBuildICmp(builder, LLVMIntULT, row, cvm_i64(emitter, scatter->shape->input[0]), ""),
-        LLVMBuildICmp(builder, LLVMIntULT, column, cvm_i64(emitter, scatter->shape->input[1]), ""),
-        "");
+static LLVMValueRef is_inside(Scatter *scatter, const Window *window, LLVMValueRef row,
+                              LLVMValueRef column) {
+    LLVMBuilderRef builder = scatter->emitter->builder;
+    return LLVMBuildAnd(builder, LLVMBuildICmp(builder, LLVMIntULT, row, window->rows_end, ""),
+                        LLVMBuildICmp(builder, LLVMIntULT, column, window->columns_end, ""), "");
 }
 
 /* Visits every tap inside the plane with scatter->element set. */
@@ -134,7 +132,7 @@ static void for_taps(Scatter *scatter, const Window *window,
     CvmLoop columns = cvm_loop_begin(emitter, zero, cvm_i64(emitter, scatter->shape->kernel[1]), 1);
     LLVMValueRef row = cvm_sum(emitter, window->row, rows.index);
     LLVMValueRef column = cvm_sum(emitter, window->column, columns.index);
-    CvmBranch branch = cvm_branch_begin(emitter, is_inside(scatter, row, column));
+    CvmBranch branch = cvm_branch_begin(emitter, is_inside(scatter, window, row, column));
     scatter->element = element_at(scatter, row, column);
     visit(scatter, state);
     cvm_branch_end(emitter, &branch);
@@ -216,10 +214,37 @@ static LLVMValueRef window_gradient(Scatter *scatter, LLVMValueRef item, LLVMVal
     LLVMValueRef gradient =
         cvm_load(emitter, cvm_advance(emitter, emitter->buffers[shape->gradient], offset), 1,
                  &scatter->on, 0);
-    if (shape->maximum)
+    const LLVMValueRef positions[] = {row, column};
+    double uniform = 1;
+    for (int i = 0; i < 2 && !shape->maximum; i++) {
+        if (!emitter->kernel->tables[i]) {
+            uniform /= (double)shape->kernel[i];
+            continue;
+        }
+        LLVMValueRef at = cvm_advance(emitter, cvm_table_shares(emitter, i), positions[i]);
+        LLVMValueRef share = cvm_load(emitter, at, 0, &scatter->on, 0);
+        gradient = LLVMBuildFMul(emitter->builder, gradient, share, "");
+    }
+    if (uniform == 1)
         return gradient;
-    double share = 1.0 / (double)(shape->kernel[0] * shape->kernel[1]);
-    return LLVMBuildFMul(emitter->builder, gradient, cvm_float(emitter, (int)lanes, share), "");
+    return LLVMBuildFMul(emitter->builder, gradient, cvm_float(emitter, (int)lanes, uniform), "");
+}
+
+/* First element and end of the window at `position` along an axis. */
+static LLVMValueRef window_start(Scatter *scatter, int axis, LLVMValueRef position) {
+    CvmEmitter *emitter = scatter->emitter;
+    const CvmWindowTable *table = emitter->kernel->tables[axis];
+    if (table && table->first)
+        return cvm_table_first(emitter, axis, position);
+    return cvm_sum(emitter, cvm_scale(emitter, position, scatter->shape->stride[axis]),
+                   cvm_i64(emitter, -scatter->shape->pad[axis]));
+}
+
+static LLVMValueRef window_end(Scatter *scatter, int axis, LLVMValueRef position) {
+    CvmEmitter *emitter = scatter->emitter;
+    const CvmWindowTable *table = emitter->kernel->tables[axis];
+    return table && table->last ? cvm_table_last(emitter, axis, position)
+                                : cvm_i64(emitter, scatter->shape->input[axis]);
 }
 
 void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item) {
@@ -236,10 +261,10 @@ void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item) {
     CvmLoop rows = cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->output[0]), 1);
     CvmLoop columns = cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->output[1]), 1);
     Window window = {
-        .row = cvm_sum(emitter, cvm_scale(emitter, rows.index, shape->stride[0]),
-                       cvm_i64(emitter, -shape->pad[0])),
-        .column = cvm_sum(emitter, cvm_scale(emitter, columns.index, shape->stride[1]),
-                          cvm_i64(emitter, -shape->pad[1])),
+        .row = window_start(&scatter, 0, rows.index),
+        .column = window_start(&scatter, 1, columns.index),
+        .rows_end = window_end(&scatter, 0, rows.index),
+        .columns_end = window_end(&scatter, 1, columns.index),
         .gradient = window_gradient(&scatter, item, rows.index, columns.index),
     };
     if (overlaps || shape->kernel[0] * shape->kernel[1] > MAX_WINDOW)

@@ -7,6 +7,11 @@
 
 #include <llvm-c/Core.h>
 
+/* A kernel's window table as constant arrays of the module; NULL: not made yet. */
+typedef struct CvmEmittedTable {
+    LLVMValueRef shares, first, last;
+} CvmEmittedTable;
+
 typedef struct CvmEmitter {
     LLVMContextRef context;
     LLVMModuleRef module;
@@ -14,8 +19,9 @@ typedef struct CvmEmitter {
     LLVMValueRef function;
     const CvmKernel *kernel;
     LLVMTypeRef f32, i32, i64, i1, pointer;
-    LLVMValueRef buffers[CVM_MAX_BUFFERS]; /* base pointers */
-    LLVMBasicBlockRef entry;               /* where stack slots are made */
+    LLVMValueRef buffers[CVM_MAX_BUFFERS];   /* base pointers */
+    LLVMBasicBlockRef entry;                 /* where stack slots are made */
+    CvmEmittedTable tables[CVM_MAX_WINDOWS]; /* the kernel's, once used */
 } CvmEmitter;
 
 /* Which lanes of a vector take part, known when code is made. lanes 1: a scalar. */
@@ -73,6 +79,13 @@ LLVMValueRef cvm_stack_slot(CvmEmitter *emitter, LLVMTypeRef type, const char *n
 LLVMValueRef cvm_intrinsic(CvmEmitter *emitter, const char *name, LLVMTypeRef overload,
                            LLVMValueRef *arguments, unsigned count);
 
+/* --- window tables (emit_table.c) --- */
+/* Where table `axis` of the kernel has its shares, f32 each. */
+LLVMValueRef cvm_table_shares(CvmEmitter *emitter, int axis);
+/* The bounds of the window at `position` (i64), from a table that has them. */
+LLVMValueRef cvm_table_first(CvmEmitter *emitter, int axis, LLVMValueRef position);
+LLVMValueRef cvm_table_last(CvmEmitter *emitter, int axis, LLVMValueRef position);
+
 /* --- arithmetic on f32 scalars or vectors (emit_math.c) --- */
 LLVMValueRef cvm_emit_multiply_add(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b,
                                    LLVMValueRef c); /* a * b + c */
@@ -81,6 +94,7 @@ LLVMValueRef cvm_emit_exp(CvmEmitter *emitter, LLVMValueRef x);
 LLVMValueRef cvm_emit_log(CvmEmitter *emitter, LLVMValueRef x);
 LLVMValueRef cvm_emit_tanh(CvmEmitter *emitter, LLVMValueRef x);
 LLVMValueRef cvm_emit_sigmoid(CvmEmitter *emitter, LLVMValueRef x);
+LLVMValueRef cvm_emit_erf(CvmEmitter *emitter, LLVMValueRef x);
 /* Sum or largest of a vector's lanes, in one fixed order. */
 LLVMValueRef cvm_emit_lane_sum(CvmEmitter *emitter, LLVMValueRef vector);
 LLVMValueRef cvm_emit_lane_maximum(CvmEmitter *emitter, LLVMValueRef vector);

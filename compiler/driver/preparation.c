@@ -18,8 +18,8 @@ static bool crop(const CvmPredict *predict, CvmImage *image, CvmError *error) {
     CvmImage cropped;
     if (!predict->crop_height)
         return true;
-    bool done = cvm_image_crop_centre(image, predict->crop_height, predict->crop_width, &cropped,
-                                      error);
+    bool done =
+        cvm_image_crop_centre(image, predict->crop_height, predict->crop_width, &cropped, error);
     cvm_image_free(image);
     *image = cropped;
     return done;

@@ -144,9 +144,9 @@ bool cvm_read_normalize(CvmProgram *program, const CvmAstExpr *expr, int channel
         return forms[i].read(&reader);
     }
     const char *near = cvm_nearest_name(word, names, FORM_COUNT);
-    return breach(
-        &reader, 1320, expr->span,
-        cvm_did_you_mean(program->arena, near, "there is unit, mean_of_train, imagenet and mean(…)"),
-        *word ? cvm_arena_format(program->arena, "unknown normalization '%s'", word)
-              : "a normalization is a name");
+    return breach(&reader, 1320, expr->span,
+                  cvm_did_you_mean(program->arena, near,
+                                   "there is unit, mean_of_train, imagenet and mean(…)"),
+                  *word ? cvm_arena_format(program->arena, "unknown normalization '%s'", word)
+                        : "a normalization is a name");
 }

@@ -66,9 +66,9 @@ static void read_crop(PredictChecker *checker, const CvmAstSetting *setting) {
 
 static void read_normalize(PredictChecker *checker, const CvmAstSetting *setting) {
     checker->predict->normalizes = true;
-    checker->sound &= cvm_read_normalize(checker->program, setting->value,
-                                         (int)checker->input.sizes[0], false,
-                                         &checker->predict->normalize);
+    checker->sound &=
+        cvm_read_normalize(checker->program, setting->value, (int)checker->input.sizes[0], false,
+                           &checker->predict->normalize);
 }
 
 static void read_labels(PredictChecker *checker, const CvmAstSetting *setting) {
@@ -143,7 +143,8 @@ static void check_sizes(PredictChecker *checker) {
     const char *mend = cvm_arena_format(checker->program->arena, "the input is %d high and %d wide",
                                         height, width);
     if (crops && !is_input(checker, predict->crop_height, predict->crop_width))
-        breach(checker, 1347, checker->size, mend, "crop does not give the size of the model's input");
+        breach(checker, 1347, checker->size, mend,
+               "crop does not give the size of the model's input");
     else if (!crops && stretches &&
              !is_input(checker, predict->resize_height, predict->resize_width))
         breach(checker, 1347, checker->size, mend,

@@ -39,20 +39,31 @@ typedef struct CvmKernelBuffer {
     int64_t strides[CVM_MAX_AXES];
 } CvmKernelBuffer;
 
+/* What a kernel looks up by a window's position instead of computing it. */
+typedef struct CvmWindowTable {
+    int64_t count;               /* positions */
+    const float *shares;         /* 1 / how many values the window's mean is taken over */
+    const int64_t *first, *last; /* its first index, and the one behind its last; NULL: affine */
+} CvmWindowTable;
+
 /* How a position axis and a tap axis together index a spatial dimension of buffer `a`:
  *   t = position * position_scale + tap * tap_scale + offset,  index = t / divisor
  * A (position, tap) pair counts only where divisor divides t and 0 <= index < extent; elsewhere it
- * lies in the padding (or between the strides of a transposed convolution) and is left out. */
+ * lies in the padding (or between the strides of a transposed convolution) and is left out. A
+ * window with a table has index = first[position] + tap instead, and counts below last[position].
+ */
 typedef struct CvmWindow {
     int position, tap; /* axes */
     int64_t position_scale, tap_scale, offset, divisor, extent;
-    int64_t stride; /* elements of buffer `a` between neighbouring indices */
+    int64_t stride;              /* elements of buffer `a` between neighbouring indices */
+    const CvmWindowTable *table; /* with bounds; NULL: affine */
 } CvmWindow;
 
 typedef enum CvmExprKind {
     CVM_EXPR_CONSTANT,    /* value */
     CVM_EXPR_ACCUMULATOR, /* what the reduction gave (SCATTER: the gradient of this element) */
     CVM_EXPR_LOAD,        /* buffer `index` at the result's coordinates */
+    CVM_EXPR_SHARE,       /* REDUCE: of table `index`, at its window's position */
     CVM_EXPR_ROW_SCALAR,  /* ROWS: result of statement `index`, one number for the row */
     CVM_EXPR_ROW_VALUE,   /* ROWS: result of statement `index`, one number per column */
     CVM_EXPR_IS_TARGET,   /* ROWS: 1 where the column is buffer `index`'s entry for this row, else 0
@@ -66,6 +77,8 @@ typedef enum CvmExprKind {
     CVM_EXPR_LOG,
     CVM_EXPR_TANH,
     CVM_EXPR_SIGMOID,
+    CVM_EXPR_ERF,
+    CVM_EXPR_SQRT,
     CVM_EXPR_WHERE_POSITIVE, /* b where a > 0, else c */
 } CvmExprKind;
 
@@ -150,6 +163,7 @@ typedef struct CvmKernel {
     /* REDUCE, SCATTER */
     CvmResult results[CVM_MAX_RESULTS];
     int result_count;
+    const CvmWindowTable *tables[CVM_MAX_WINDOWS]; /* of height, width; NULL: not needed */
 
     /* ROWS */
     int64_t rows, columns;

@@ -201,7 +201,8 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
     case CVM_CLASS_MOVE:
         return CVM_KERNEL_RELAYOUT;
     case CVM_CLASS_WINDOW:
-        return anchor->op == CVM_OP_MAXPOOL_GRAD || anchor->op == CVM_OP_AVGPOOL_GRAD
+        return anchor->op == CVM_OP_MAXPOOL_GRAD || anchor->op == CVM_OP_AVGPOOL_GRAD ||
+                       anchor->op == CVM_OP_ADAPTIVE_AVGPOOL_GRAD
                    ? CVM_KERNEL_SCATTER
                    : CVM_KERNEL_REDUCE;
     default:
@@ -238,7 +239,8 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
 
 bool cvm_scatter_overlaps(const CvmScatter *scatter) {
     for (int i = 0; i < 2; i++)
-        if (scatter->stride[i] < scatter->kernel[i] || scatter->pad[i] > 0)
+        if (scatter->stride[i] < scatter->kernel[i] || scatter->pad[i] > 0 ||
+            (scatter->output[i] - 1) * scatter->stride[i] + scatter->kernel[i] > scatter->input[i])
             return true;
     return false;
 }

@@ -6,14 +6,25 @@
 #include <stdlib.h>
 
 static const char *const expr_names[] = {
-    [CVM_EXPR_CONSTANT] = "constant", [CVM_EXPR_ACCUMULATOR] = "sum",
-    [CVM_EXPR_LOAD] = "load",         [CVM_EXPR_ROW_SCALAR] = "row",
-    [CVM_EXPR_ROW_VALUE] = "column",  [CVM_EXPR_IS_TARGET] = "is_target",
-    [CVM_EXPR_ADD] = "add",           [CVM_EXPR_SUBTRACT] = "subtract",
-    [CVM_EXPR_MULTIPLY] = "multiply", [CVM_EXPR_DIVIDE] = "divide",
-    [CVM_EXPR_MAXIMUM] = "maximum",   [CVM_EXPR_EXP] = "exp",
-    [CVM_EXPR_LOG] = "log",           [CVM_EXPR_TANH] = "tanh",
-    [CVM_EXPR_SIGMOID] = "sigmoid",   [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
+    [CVM_EXPR_CONSTANT] = "constant",
+    [CVM_EXPR_ACCUMULATOR] = "sum",
+    [CVM_EXPR_LOAD] = "load",
+    [CVM_EXPR_SHARE] = "share",
+    [CVM_EXPR_ROW_SCALAR] = "row",
+    [CVM_EXPR_ROW_VALUE] = "column",
+    [CVM_EXPR_IS_TARGET] = "is_target",
+    [CVM_EXPR_ADD] = "add",
+    [CVM_EXPR_SUBTRACT] = "subtract",
+    [CVM_EXPR_MULTIPLY] = "multiply",
+    [CVM_EXPR_DIVIDE] = "divide",
+    [CVM_EXPR_MAXIMUM] = "maximum",
+    [CVM_EXPR_EXP] = "exp",
+    [CVM_EXPR_LOG] = "log",
+    [CVM_EXPR_TANH] = "tanh",
+    [CVM_EXPR_SIGMOID] = "sigmoid",
+    [CVM_EXPR_ERF] = "erf",
+    [CVM_EXPR_SQRT] = "sqrt",
+    [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
 };
 
 static void print_expr(const CvmExpr *expr, FILE *stream) {
@@ -25,6 +36,7 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
         fputs("sum", stream);
         return;
     case CVM_EXPR_LOAD:
+    case CVM_EXPR_SHARE:
     case CVM_EXPR_ROW_SCALAR:
     case CVM_EXPR_ROW_VALUE:
     case CVM_EXPR_IS_TARGET:
@@ -78,11 +90,26 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
                 window->position_scale, kernel->axes[window->position].name, window->tap_scale,
                 kernel->axes[window->tap].name, window->offset, window->divisor, window->extent,
                 window->stride);
+        if (window->table)
+            fputs(" tabled", stream);
         if (i == schedule->slide)
             fprintf(stream, " slide %" PRId64, schedule->slide_step);
         fputc('\n', stream);
     }
     fprintf(stream, "  combine %s %d %d\n", combines[kernel->combine], kernel->a, kernel->b);
+}
+
+static void print_tables(const CvmKernel *kernel, FILE *stream) {
+    for (int i = 0; i < CVM_MAX_WINDOWS; i++) {
+        const CvmWindowTable *table = kernel->tables[i];
+        for (int64_t k = 0; table && k < table->count; k++) {
+            fprintf(stream, k ? " %.9g" : "  table %.9g", (double)table->shares[k]);
+            if (table->first)
+                fprintf(stream, " at %" PRId64 " to %" PRId64, table->first[k], table->last[k]);
+        }
+        if (table)
+            fputc('\n', stream);
+    }
 }
 
 static void print_rows(const CvmKernel *kernel, FILE *stream) {
@@ -130,6 +157,7 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
                 kernel->relayout_to_plain ? "to plain" : "from plain");
         break;
     }
+    print_tables(kernel, stream);
     for (int i = 0; i < kernel->result_count; i++) {
         fprintf(stream, "  result %d = ", kernel->results[i].buffer);
         print_expr(kernel->results[i].value, stream);

@@ -96,7 +96,7 @@ static bool can_fill_vectors(const CvmKernel *kernel, int axis) {
     if (loop->extent < 2)
         return false;
     const CvmWindow *window = window_of(kernel, axis, false);
-    if (window && window != &kernel->windows[kernel->window_count - 1])
+    if (window && (window->table || window != &kernel->windows[kernel->window_count - 1]))
         return false; /* only the last window's positions are blocked */
     if (window && kernel->axes[window->tap].extent > MAX_TAPS)
         return false;
@@ -248,7 +248,8 @@ static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
 /* The last window's taps are unrolled when they are few and its edges take little code. */
 static int choose_slide(CvmKernel *kernel) {
     int last = kernel->window_count - 1;
-    if (last < 0 || kernel->axes[kernel->windows[last].tap].extent > MAX_TAPS)
+    if (last < 0 || kernel->windows[last].table ||
+        kernel->axes[kernel->windows[last].tap].extent > MAX_TAPS)
         return -1;
     const CvmWindow *window = &kernel->windows[last];
     CvmSchedule *schedule = &kernel->schedule;

@@ -1,9 +1,19 @@
 /* Pooling over windows of pictures [n, c, h, w]: the largest value or the mean of each window, and
- * their gradients. Windows that do not fit at the end are left out (PyTorch's default); padding
- * never wins a maximum and counts as zeros in a mean. */
+ * their gradients. Padding never wins a maximum. Where windows lie is pool_window.c's knowledge,
+ * their code pool_lower.c's. */
 #include "compiler/ops/common.h"
+#include "compiler/ops/pool_window.h"
 
 #include <string.h>
+
+/* maxpool or avgpool with this kernel and stride, already checked. */
+static CvmNode *add_pool(CvmLayer *layer, CvmOp op, const int64_t kernel[2],
+                         const int64_t stride[2]) {
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{.integers = {kernel[0], kernel[1]}},
+                                                   {.integers = {stride[0], stride[1]}},
+                                                   [4] = {.integers = {1}}};
+    return cvm_layer_add(layer, op, &layer->input, 1, attributes);
+}
 
 CvmNode *pool_build(CvmLayer *layer) {
     if (!cvm_layer_needs_picture(layer))
@@ -12,12 +22,16 @@ CvmNode *pool_build(CvmLayer *layer) {
     const CvmArgument *given = cvm_layer_argument(layer, "stride");
     const int64_t *kernel = cvm_layer_argument(layer, "kernel")->integers;
     const int64_t *stride = given->given ? given->integers : kernel;
+    bool ceil = cvm_layer_argument(layer, "ceil")->integers[0];
     const char *name = cvm_op_info(layer->op)->name;
     if (kernel[0] < 1 || kernel[1] < 1 || stride[0] < 1 || stride[1] < 1)
         return cvm_layer_refuse(layer, 1223, "give numbers of 1 or more",
                                 "%s's kernel and stride count from 1", name);
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{.integers = {kernel[0], kernel[1]}},
-                                                   {.integers = {stride[0], stride[1]}}};
+                                                   {.integers = {stride[0], stride[1]}},
+                                                   [3] = {.integers = {ceil}}};
+    if (layer->op == CVM_OP_AVGPOOL)
+        attributes[4].integers[0] = cvm_layer_argument(layer, "count_pad")->integers[0];
     int64_t *pad = attributes[2].integers;
     cvm_layer_pads(layer, kernel, stride, one, pad);
     const int64_t *size = layer->input->type.shape.sizes + 2;
@@ -28,7 +42,7 @@ CvmNode *pool_build(CvmLayer *layer) {
                                     "%s's pad must be smaller than its kernel: a window would lie "
                                     "in the padding alone",
                                     name);
-        if (cvm_window_count(size[i], kernel[i], stride[i], pad[i], pad[2 + i], 1) < 1)
+        if (cvm_pool_count(size[i], kernel[i], stride[i], pad[i], pad[2 + i], ceil) < 1)
             return cvm_layer_refuse(layer, 1225, "use a smaller kernel, or more pad",
                                     "a %lldx%lld window does not fit into %s", (long long)kernel[0],
                                     (long long)kernel[1],
@@ -37,30 +51,79 @@ CvmNode *pool_build(CvmLayer *layer) {
     return cvm_layer_add(layer, layer->op, &layer->input, 1, attributes);
 }
 
+/* Pictures of that size already pass as they are, and an even division is an ordinary avgpool. */
+CvmNode *adaptive_avgpool_build(CvmLayer *layer) {
+    if (!cvm_layer_needs_picture(layer))
+        return NULL;
+    const int64_t *size = cvm_layer_argument(layer, "size")->integers;
+    const int64_t *input = layer->input->type.shape.sizes + 2;
+    if (size[0] < 1 || size[1] < 1)
+        return cvm_layer_refuse(layer, 1223, "give numbers of 1 or more",
+                                "adaptive_avgpool's size counts from 1");
+    if (input[0] == size[0] && input[1] == size[1])
+        return layer->input;
+    if (input[0] % size[0] == 0 && input[1] % size[1] == 0) {
+        const int64_t kernel[] = {input[0] / size[0], input[1] / size[1]};
+        return add_pool(layer, CVM_OP_AVGPOOL, kernel, kernel);
+    }
+    CvmAttribute attribute = {.integers = {size[0], size[1]}};
+    return cvm_layer_add(layer, CVM_OP_ADAPTIVE_AVGPOOL, &layer->input, 1, &attribute);
+}
+
+CvmNode *global_avgpool_build(CvmLayer *layer) {
+    return cvm_layer_needs_picture(layer)
+               ? cvm_layer_add(layer, CVM_OP_GLOBAL_AVGPOOL, &layer->input, 1, NULL)
+               : NULL;
+}
+
 /* Height and width of the pooled picture; false (reported). */
 static bool pooled_size(const CvmNode *node, const int64_t *size, int64_t out[2], CvmDiag *diag) {
     const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
     const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
     for (int i = 0; i < 2; i++) {
-        out[i] = cvm_window_count(size[i], kernel[i], stride[i], pad[i], pad[2 + i], 1);
+        out[i] = cvm_pool_count(size[i], kernel[i], stride[i], pad[i], pad[2 + i],
+                                cvm_node_int(node, "ceil"));
         if (out[i] < 1 || pad[i] >= kernel[i] || pad[2 + i] >= kernel[i])
             return cvm_refuse_operands(node, diag, "has a kernel, stride or pad that do not fit");
     }
     return true;
 }
 
-bool pool_infer(CvmNode *node, CvmDiag *diag) {
-    int64_t out[2];
-    if (!cvm_check_operand(node, 0, 4, diag))
-        return false;
-    const int64_t *x = node->inputs[0]->type.shape.sizes;
-    if (!pooled_size(node, x + 2, out, diag))
-        return false;
-    return cvm_set_type(node, (CvmShape){4, {x[0], x[1], out[0], out[1]}}, &node->inputs[0]->type,
-                        diag);
+static bool set_pooled(CvmNode *node, int64_t height, int64_t width, CvmDiag *diag) {
+    const CvmType *x = &node->inputs[0]->type;
+    return cvm_set_type(node, (CvmShape){4, {x->shape.sizes[0], x->shape.sizes[1], height, width}},
+                        x, diag);
 }
 
+bool pool_infer(CvmNode *node, CvmDiag *diag) {
+    int64_t out[2];
+    return cvm_check_operand(node, 0, 4, diag) &&
+           pooled_size(node, node->inputs[0]->type.shape.sizes + 2, out, diag) &&
+           set_pooled(node, out[0], out[1], diag);
+}
+
+enum { MAX_ADAPTIVE = 65536 }; /* windows along an axis: kernels keep a table of them */
+
+/* Pooling `node` to or from so many windows along each axis. */
+static bool check_adaptive(const CvmNode *node, const int64_t windows[2], CvmDiag *diag) {
+    for (int i = 0; i < 2; i++)
+        if (windows[i] < 1 || windows[i] > MAX_ADAPTIVE)
+            return cvm_refuse_operands(node, diag, "must have 1 to 65536 windows along an axis");
+    return true;
+}
+
+bool adaptive_avgpool_infer(CvmNode *node, CvmDiag *diag) {
+    const int64_t *size = cvm_node_attribute(node, "size")->integers;
+    return cvm_check_operand(node, 0, 4, diag) && check_adaptive(node, size, diag) &&
+           set_pooled(node, size[0], size[1], diag);
+}
+
+bool global_avgpool_infer(CvmNode *node, CvmDiag *diag) {
+    return cvm_check_operand(node, 0, 4, diag) && set_pooled(node, 1, 1, diag);
+}
+
+/* Whether dy is of the shape that pooling x gives. */
 static bool check_gradient(const CvmNode *node, const int64_t *x, CvmDiag *diag) {
     const int64_t *dy = node->inputs[0]->type.shape.sizes;
     int64_t out[2];
@@ -96,17 +159,56 @@ void maxpool_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
         cvm_autodiff_add(autodiff, CVM_OP_MAXPOOL_GRAD, operands, 2, node->attributes));
 }
 
+bool adaptive_avgpool_grad_infer(CvmNode *node, CvmDiag *diag) {
+    const int64_t *size = cvm_node_attribute(node, "size")->integers;
+    return cvm_check_operand(node, 0, 4, diag) &&
+           check_adaptive(node, node->inputs[0]->type.shape.sizes + 2, diag) &&
+           set_pooled(node, size[0], size[1], diag);
+}
+
+static void give_mean_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy, CvmOp op,
+                               CvmAttribute *attributes, int size) {
+    memcpy(attributes[size].integers, node->inputs[0]->type.shape.sizes + 2, 2 * sizeof(int64_t));
+    cvm_autodiff_give(autodiff, node->inputs[0],
+                      cvm_autodiff_add(autodiff, op, &dy, 1, attributes));
+}
+
+enum { AVGPOOL_ATTRIBUTES = 5 }; /* the gradient has the same, then `size` */
+
 void avgpool_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{{0}}};
-    memcpy(attributes, node->attributes, 3 * sizeof *attributes);
-    memcpy(attributes[3].integers, node->inputs[0]->type.shape.sizes + 2, 2 * sizeof(int64_t));
-    cvm_autodiff_give(autodiff, node->inputs[0],
-                      cvm_autodiff_add(autodiff, CVM_OP_AVGPOOL_GRAD, &dy, 1, attributes));
+    memcpy(attributes, node->attributes, AVGPOOL_ATTRIBUTES * sizeof *attributes);
+    give_mean_gradient(autodiff, node, dy, CVM_OP_AVGPOOL_GRAD, attributes, AVGPOOL_ATTRIBUTES);
+}
+
+void adaptive_avgpool_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
+    CvmAttribute size = {{0}};
+    give_mean_gradient(autodiff, node, dy, CVM_OP_ADAPTIVE_AVGPOOL_GRAD, &size, 0);
+}
+
+/* That of an avgpool whose one window is the picture. */
+void global_avgpool_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
+    const int64_t *size = node->inputs[0]->type.shape.sizes + 2;
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{.integers = {size[0], size[1]}},
+                                                   {.integers = {size[0], size[1]}},
+                                                   [4] = {.integers = {1}}};
+    give_mean_gradient(autodiff, node, dy, CVM_OP_AVGPOOL_GRAD, attributes, AVGPOOL_ATTRIBUTES);
+}
+
+/* x's and y's shapes of a pooling op or of its gradient. */
+static bool is_gradient(const CvmNode *node) {
+    return node->op == CVM_OP_MAXPOOL_GRAD || node->op == CVM_OP_AVGPOOL_GRAD ||
+           node->op == CVM_OP_ADAPTIVE_AVGPOOL_GRAD;
+}
+
+static CvmPoolAxis axis_of(const CvmNode *node, int axis) {
+    const CvmShape *own = &node->type.shape, *operand = &node->inputs[0]->type.shape;
+    return is_gradient(node) ? cvm_pool_axis(node, axis, own, operand)
+                             : cvm_pool_axis(node, axis, operand, own);
 }
 
 static double window_area(const CvmNode *node) {
-    const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
-    return (double)kernel[0] * (double)kernel[1];
+    return (double)axis_of(node, 0).kernel * (double)axis_of(node, 1).kernel;
 }
 
 CvmCost pool_cost(const CvmNode *node) {
@@ -122,18 +224,17 @@ CvmCost pool_grad_cost(const CvmNode *node) {
 /* The window of output (i, j), cut to the picture. */
 typedef struct PoolWindow {
     int64_t first[2], last[2];
+    double area; /* values its mean is taken over */
 } PoolWindow;
 
-static PoolWindow window_at(const CvmNode *node, int64_t i, int64_t j, const int64_t *size) {
-    const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
-    const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
-    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+static PoolWindow window_at(const CvmPoolAxis axes[2], int64_t i, int64_t j) {
     const int64_t at[] = {i, j};
-    PoolWindow window;
+    PoolWindow window = {.area = 1};
     for (int k = 0; k < 2; k++) {
-        int64_t start = at[k] * stride[k] - pad[k], end = start + kernel[k];
-        window.first[k] = start < 0 ? 0 : start;
-        window.last[k] = end > size[k] ? size[k] : end;
+        CvmPoolSpan span = cvm_pool_span(&axes[k], at[k]);
+        window.first[k] = span.first;
+        window.last[k] = span.last;
+        window.area *= (double)span.count;
     }
     return window;
 }
@@ -148,14 +249,15 @@ static int64_t largest_of(const float *plane, int64_t width, const PoolWindow *w
     return best;
 }
 
-/* Calls visit(window, plane number, index of the output) for every window. */
-static void for_windows(const CvmNode *node, const CvmShape *x, const CvmShape *y,
+/* Calls visit(window, plane number, index of the output) for every window; y: the pooled shape. */
+static void for_windows(const CvmNode *node, const CvmShape *y,
                         void (*visit)(const PoolWindow *, int64_t plane, int64_t out, void *state),
                         void *state) {
+    const CvmPoolAxis axes[] = {axis_of(node, 0), axis_of(node, 1)};
     for (int64_t plane = 0; plane < y->sizes[0] * y->sizes[1]; plane++)
         for (int64_t i = 0; i < y->sizes[2]; i++)
             for (int64_t j = 0; j < y->sizes[3]; j++) {
-                PoolWindow window = window_at(node, i, j, x->sizes + 2);
+                PoolWindow window = window_at(axes, i, j);
                 visit(&window, plane, (plane * y->sizes[2] + i) * y->sizes[3] + j, state);
             }
 }
@@ -164,7 +266,6 @@ typedef struct PoolReference {
     const float *x, *dy;
     float *output;
     int64_t height, width; /* of x */
-    double area;
 } PoolReference;
 
 static void take_largest(const PoolWindow *window, int64_t plane, int64_t out, void *state) {
@@ -180,7 +281,7 @@ static void take_mean(const PoolWindow *window, int64_t plane, int64_t out, void
     for (int64_t i = window->first[0]; i < window->last[0]; i++)
         for (int64_t j = window->first[1]; j < window->last[1]; j++)
             sum += x[i * reference->width + j];
-    reference->output[out] = (float)(sum / reference->area);
+    reference->output[out] = (float)(sum / window->area);
 }
 
 static void give_largest(const PoolWindow *window, int64_t plane, int64_t out, void *state) {
@@ -195,20 +296,15 @@ static void give_mean(const PoolWindow *window, int64_t plane, int64_t out, void
     float *dx = reference->output + plane * reference->height * reference->width;
     for (int64_t i = window->first[0]; i < window->last[0]; i++)
         for (int64_t j = window->first[1]; j < window->last[1]; j++)
-            dx[i * reference->width + j] += (float)(reference->dy[out] / reference->area);
-}
-
-static PoolReference reference_of(const CvmNode *node, const CvmShape *x, void *output) {
-    return (PoolReference){
-        .output = output, .height = x->sizes[2], .width = x->sizes[3], .area = window_area(node)};
+            dx[i * reference->width + j] += (float)(reference->dy[out] / window->area);
 }
 
 static void pool_forward(const CvmNode *node, const void *const *operands, void *output,
                          void (*visit)(const PoolWindow *, int64_t, int64_t, void *)) {
     const CvmShape *x = &node->inputs[0]->type.shape;
-    PoolReference reference = reference_of(node, x, output);
-    reference.x = operands[0];
-    for_windows(node, x, &node->type.shape, visit, &reference);
+    PoolReference reference = {
+        .x = operands[0], .output = output, .height = x->sizes[2], .width = x->sizes[3]};
+    for_windows(node, &node->type.shape, visit, &reference);
 }
 
 void maxpool_reference(const CvmNode *node, const void *const *operands, void *output) {
@@ -221,11 +317,11 @@ void avgpool_reference(const CvmNode *node, const void *const *operands, void *o
 
 static void pool_backward(const CvmNode *node, const float *dy, const float *x, float *output,
                           void (*visit)(const PoolWindow *, int64_t, int64_t, void *)) {
-    PoolReference reference = reference_of(node, &node->type.shape, output);
-    reference.dy = dy;
-    reference.x = x;
+    const int64_t *size = node->type.shape.sizes + 2;
+    PoolReference reference = {
+        .x = x, .dy = dy, .output = output, .height = size[0], .width = size[1]};
     memset(output, 0, (size_t)cvm_count(node) * sizeof *output);
-    for_windows(node, &node->type.shape, &node->inputs[0]->type.shape, visit, &reference);
+    for_windows(node, &node->inputs[0]->type.shape, visit, &reference);
 }
 
 void maxpool_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
@@ -234,98 +330,4 @@ void maxpool_grad_reference(const CvmNode *node, const void *const *operands, vo
 
 void avgpool_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
     pool_backward(node, operands[0], NULL, output, give_mean);
-}
-
-/* --- kernels --- */
-
-static const CvmExpr *accumulator(CvmLowering *lowering) {
-    return cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL);
-}
-
-/* Loops over every output position and the taps of its window; taps in the padding are left out. */
-static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine combine) {
-    CvmKernel *kernel = lowering->kernel;
-    const CvmNode *x = node->inputs[0];
-    const CvmShape *in = &x->type.shape, *out = &node->type.shape;
-    CvmStrides from = cvm_value_strides(&x->type), to = cvm_value_strides(&node->type);
-    bool blocked = x->type.layout == CVM_LAYOUT_BATCH;
-    int64_t lanes = blocked ? x->type.lanes : 1;
-    const int64_t *size = cvm_node_attribute(node, "kernel")->integers;
-    const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
-    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
-    int n = cvm_lower_axis(lowering, "n", in->sizes[0] / lanes, false);
-    int c = cvm_lower_axis(lowering, "c", in->sizes[1], false);
-    int position[] = {cvm_lower_axis(lowering, "y", out->sizes[2], false),
-                      cvm_lower_axis(lowering, "x", out->sizes[3], false)};
-    int lane = blocked ? cvm_lower_axis(lowering, "lane", lanes, false) : -1;
-    int tap[] = {cvm_lower_axis(lowering, "tap_y", size[0], true),
-                 cvm_lower_axis(lowering, "tap_x", size[1], true)};
-    kernel->combine = combine;
-    kernel->a = cvm_lower_buffer(lowering, x, false);
-    cvm_lower_stride(lowering, kernel->a, n, from.dims[0]);
-    cvm_lower_stride(lowering, kernel->a, c, from.dims[1]);
-    cvm_lower_stride(lowering, kernel->a, lane, 1);
-    cvm_lower_output(lowering, n, to.dims[0], 0);
-    cvm_lower_output(lowering, c, to.dims[1], 1);
-    cvm_lower_output(lowering, lane, 1, 0);
-    for (int i = 0; i < 2; i++) {
-        cvm_lower_output(lowering, position[i], to.dims[2 + i], 0);
-        kernel->windows[kernel->window_count++] = (CvmWindow){
-            .position = position[i],
-            .tap = tap[i],
-            .position_scale = stride[i],
-            .tap_scale = 1,
-            .offset = -pad[i],
-            .divisor = 1,
-            .extent = in->sizes[2 + i],
-            .stride = from.dims[2 + i],
-        };
-    }
-}
-
-void maxpool_lower(CvmLowering *lowering, const CvmNode *node) {
-    lower_pool(lowering, node, CVM_COMBINE_MAXIMUM);
-    cvm_lower_value(lowering, node, accumulator(lowering));
-}
-
-void avgpool_lower(CvmLowering *lowering, const CvmNode *node) {
-    const int64_t *size = cvm_node_attribute(node, "kernel")->integers;
-    lower_pool(lowering, node, CVM_COMBINE_SUM);
-    const CvmExpr *share = cvm_expr_constant(lowering, 1.0 / (double)(size[0] * size[1]));
-    cvm_lower_value(lowering, node,
-                    cvm_expr(lowering, CVM_EXPR_MULTIPLY, accumulator(lowering), share, NULL));
-}
-
-static void lower_pool_grad(CvmLowering *lowering, const CvmNode *node, bool maximum) {
-    CvmKernel *kernel = lowering->kernel;
-    const CvmShape *in = &node->type.shape, *out = &node->inputs[0]->type.shape;
-    bool blocked = node->type.layout == CVM_LAYOUT_BATCH;
-    int64_t lanes = blocked ? node->type.lanes : 1;
-    const int64_t *size = cvm_node_attribute(node, "kernel")->integers;
-    const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
-    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
-    kernel->scatter = (CvmScatter){
-        .maximum = maximum,
-        .planes = in->sizes[0] / lanes * in->sizes[1],
-        .lanes = lanes,
-        .kernel = {size[0], size[1]},
-        .stride = {stride[0], stride[1]},
-        .pad = {pad[0], pad[1]},
-        .input = {in->sizes[2], in->sizes[3]},
-        .output = {out->sizes[2], out->sizes[3]},
-        .gradient = cvm_lower_buffer(lowering, node->inputs[0], false),
-        .x = maximum ? cvm_lower_buffer(lowering, node->inputs[1], false) : -1,
-    };
-    kernel->extent = kernel->scatter.planes;
-    if (lowering->node_count > 1 && cvm_scatter_overlaps(&kernel->scatter))
-        cvm_lower_refuse(lowering, node, "its windows overlap, so nothing can be fused behind it");
-    cvm_lower_value(lowering, node, accumulator(lowering));
-}
-
-void maxpool_grad_lower(CvmLowering *lowering, const CvmNode *node) {
-    lower_pool_grad(lowering, node, true);
-}
-
-void avgpool_grad_lower(CvmLowering *lowering, const CvmNode *node) {
-    lower_pool_grad(lowering, node, false);
 }

@@ -20,6 +20,8 @@ static const Anchor anchors[] = {
     {CVM_OP_LINEAR_GRAD_WEIGHT, false, false},
     {CVM_OP_MAXPOOL, true, false},
     {CVM_OP_AVGPOOL, true, false},
+    {CVM_OP_ADAPTIVE_AVGPOOL, true, false},
+    {CVM_OP_GLOBAL_AVGPOOL, true, false},
     {CVM_OP_MAXPOOL_GRAD, false, true},
     {CVM_OP_AVGPOOL_GRAD, false, true},
 };
@@ -35,8 +37,8 @@ static bool windows_are_separate(const CvmNode *node) {
     const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
     const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
-    return stride[0] >= kernel[0] && stride[1] >= kernel[1] && !pad[0] && !pad[1] && !pad[2] &&
-           !pad[3];
+    return !cvm_node_int(node, "ceil") && stride[0] >= kernel[0] && stride[1] >= kernel[1] &&
+           !pad[0] && !pad[1] && !pad[2] && !pad[3];
 }
 
 /* Whether the node gives zero where its operand `value` is zero, whatever its other operands are.
@@ -46,7 +48,12 @@ static bool keeps_zero(const CvmNode *node, const CvmNode *value) {
     case CVM_OP_RELU:
     case CVM_OP_TANH:
     case CVM_OP_SCALE:
+    case CVM_OP_MUL:
+    case CVM_OP_LEAKY_RELU:
+    case CVM_OP_GELU:
         return true;
+    case CVM_OP_LEAKY_RELU_GRAD:
+    case CVM_OP_GELU_GRAD:
     case CVM_OP_RELU_GRAD:
     case CVM_OP_TANH_GRAD:
     case CVM_OP_SIGMOID_GRAD:

@@ -148,7 +148,20 @@ static int count_results(const Members *members) {
 
 /* How often the op's expression names the operand. */
 static int times_named(const CvmNode *node, int operand) {
-    return 1 + (operand == 1 && (node->op == CVM_OP_TANH_GRAD || node->op == CVM_OP_SIGMOID_GRAD));
+    switch (node->op) {
+    case CVM_OP_LEAKY_RELU:
+    case CVM_OP_GELU:
+        return 2;
+    case CVM_OP_LEAKY_RELU_GRAD:
+        return operand == 0 ? 2 : 1;
+    case CVM_OP_TANH_GRAD:
+    case CVM_OP_SIGMOID_GRAD:
+        return operand == 1 ? 2 : 1;
+    case CVM_OP_GELU_GRAD:
+        return operand == 1 ? 4 : 1;
+    default:
+        return 1;
+    }
 }
 
 /* Whether every member's expression tree keeps within the limit. */

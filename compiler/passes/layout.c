@@ -80,6 +80,9 @@ static bool is_blocked(const Assignment *assignment, const CvmNode *node) {
     case CVM_OP_MAXPOOL_GRAD:
     case CVM_OP_AVGPOOL:
     case CVM_OP_AVGPOOL_GRAD:
+    case CVM_OP_ADAPTIVE_AVGPOOL:
+    case CVM_OP_ADAPTIVE_AVGPOOL_GRAD:
+    case CVM_OP_GLOBAL_AVGPOOL:
         return true;
     default:
         return cvm_is_pointwise(node) && follows_blocked(assignment, node);

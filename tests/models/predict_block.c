@@ -84,8 +84,8 @@ static void write_block(const char *lines) {
 
 /* The lines of guesses that a file of the place gives, to be freed. */
 static char *guesses(const char *program, const char *picture) {
-    CvmTestResult result = cvm_test_cvmc(&place, "predict", program, "--weights",
-                                         "plain.safetensors", picture, NULL);
+    CvmTestResult result =
+        cvm_test_cvmc(&place, "predict", program, "--weights", "plain.safetensors", picture, NULL);
     if (result.code != 0)
         fail_msg("exit code %d: %s", result.code, result.err);
     char *lines = strdup(strchr(result.out, '\n') + 1);

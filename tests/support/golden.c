@@ -182,6 +182,15 @@ static bool is_kernel_of_weight(const Builder *builder, const char *key, const c
            weight->shape.sizes[3] == size[count - 1];
 }
 
+/* The table's name of what the files name as torch does. */
+static const char *attribute_name(const char *key) {
+    static const char *const names[][2] = {{"out", "size"}, {"eps", "epsilon"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i][0], key))
+            return names[i][1];
+    return key;
+}
+
 /* The file's metadata as attributes; what the table has no attribute for is missing from it. */
 static void read_attributes(Builder *builder, const CvmOpInfo *info, CvmAttribute *attributes) {
     for (int i = 0; info->attributes[i].kind != CVM_ATTRIBUTE_END; i++)
@@ -194,7 +203,8 @@ static void read_attributes(Builder *builder, const CvmOpInfo *info, CvmAttribut
     for (int m = 0; m < builder->input.metadata_count; m++) {
         const CvmFileText *text = &builder->input.metadata[m];
         const CvmAttributeInfo *row = info->attributes;
-        while (row->kind != CVM_ATTRIBUTE_END && strcmp(row->name, text->key))
+        const char *name = attribute_name(text->key);
+        while (row->kind != CVM_ATTRIBUTE_END && strcmp(row->name, name))
             row++;
         bool known = row->kind == CVM_ATTRIBUTE_END
                          ? !strcmp(text->key, "op") || !strcmp(text->key, "note") ||
@@ -342,6 +352,7 @@ static void fill_attributes(const CvmGoldenLayer *layer, CvmAttribute *attribute
         attributes[0] = (CvmAttribute){.integers = {layer->kernel[0], layer->kernel[1]}};
         attributes[1] = stride;
         attributes[2] = pad;
+        attributes[4] = (CvmAttribute){.integers = {1}}; /* avgpool: padding counts */
     }
 }
 

@@ -89,13 +89,16 @@ static void add_pool(Builder *builder) {
         return;
     CvmAttribute attributes[] = {{.integers = {size, size}},
                                  {.integers = {stride, stride}},
-                                 {.integers = {pad, pad, pad, pad}}};
+                                 {.integers = {pad, pad, pad, pad}},
+                                 {.integers = {pick(builder, 0, 1)}},
+                                 {.integers = {pick(builder, 0, 1)}}};
     add(builder, pick(builder, 0, 1) ? CVM_OP_MAXPOOL : CVM_OP_AVGPOOL, NULL, attributes);
 }
 
 static void add_activation(Builder *builder) {
-    static const CvmOp ops[] = {CVM_OP_RELU, CVM_OP_TANH, CVM_OP_SIGMOID};
-    add(builder, ops[pick(builder, 0, 2)], NULL, NULL);
+    static const CvmOp ops[] = {CVM_OP_RELU, CVM_OP_TANH, CVM_OP_SIGMOID, CVM_OP_LEAKY_RELU,
+                                CVM_OP_GELU};
+    add(builder, ops[pick(builder, 0, 4)], NULL, NULL);
 }
 
 static void add_scale(Builder *builder) {
@@ -110,7 +113,7 @@ static void add_sum(Builder *builder) {
         if (cvm_shape_equal(&builder->kept[i]->type.shape, &builder->value->type.shape) &&
             pick(builder, 0, 1))
             other = builder->kept[i];
-    add(builder, CVM_OP_ADD, other, NULL);
+    add(builder, pick(builder, 0, 3) ? CVM_OP_ADD : CVM_OP_MUL, other, NULL);
 }
 
 static void add_zero(Builder *builder) {

@@ -53,11 +53,11 @@ typedef struct Case {
             }                                                                                      \
         }                                                                                          \
     }
-#define POOL(kernel_h, kernel_w, stride_h, stride_w, top, left, bottom, right)                     \
+#define POOL(kernel_h, kernel_w, stride_h, stride_w, top, left, bottom, right, ceil, count_pad)    \
     {                                                                                              \
-        {{kernel_h, kernel_w}}, {{stride_h, stride_w}}, {                                          \
+        {{kernel_h, kernel_w}}, {{stride_h, stride_w}}, {{top, left, bottom, right}}, {{ceil}}, {  \
             {                                                                                      \
-                top, left, bottom, right                                                           \
+                count_pad                                                                          \
             }                                                                                      \
         }                                                                                          \
     }
@@ -101,13 +101,37 @@ static const Case cases[] = {
     {"tanh", CVM_OP_TANH, {F32(3, 7)}, {{{0}}}},
     {"sigmoid", CVM_OP_SIGMOID, {F32(3, 7)}, {{{0}}}},
     {"add", CVM_OP_ADD, {F32(2, 3, 2, 2), F32(2, 3, 2, 2)}, {{{0}}}},
+    {"mul", CVM_OP_MUL, {F32(2, 3, 2, 2), F32(2, 3, 2, 2)}, {{{0}}}},
+    {"leaky_relu", CVM_OP_LEAKY_RELU, {F32(3, 7)}, {{.real = 0.2}}},
+    {"gelu", CVM_OP_GELU, {F32(3, 7)}, {{{0}}}},
     {"scale", CVM_OP_SCALE, {F32(5)}, {{.real = -2.5}}},
-    {"maxpool", CVM_OP_MAXPOOL, {F32(2, 2, 6, 5)}, POOL(2, 2, 2, 2, 0, 0, 0, 0)},
-    {"maxpool, overlapping, pads", CVM_OP_MAXPOOL, {F32(1, 2, 7, 6)}, POOL(3, 3, 2, 2, 1, 1, 1, 1)},
-    {"maxpool, uneven", CVM_OP_MAXPOOL, {F32(1, 2, 7, 9)}, POOL(3, 2, 1, 3, 0, 1, 2, 0)},
-    {"avgpool", CVM_OP_AVGPOOL, {F32(2, 2, 6, 5)}, POOL(2, 2, 2, 2, 0, 0, 0, 0)},
-    {"avgpool, overlapping, pads", CVM_OP_AVGPOOL, {F32(1, 2, 7, 6)}, POOL(3, 3, 2, 2, 1, 1, 1, 1)},
-    {"avgpool, uneven", CVM_OP_AVGPOOL, {F32(1, 2, 7, 9)}, POOL(3, 2, 1, 3, 0, 1, 2, 0)},
+    {"maxpool", CVM_OP_MAXPOOL, {F32(2, 2, 6, 5)}, POOL(2, 2, 2, 2, 0, 0, 0, 0, 0, 1)},
+    {"maxpool, overlapping, pads",
+     CVM_OP_MAXPOOL,
+     {F32(1, 2, 7, 6)},
+     POOL(3, 3, 2, 2, 1, 1, 1, 1, 0, 1)},
+    {"maxpool, uneven", CVM_OP_MAXPOOL, {F32(1, 2, 7, 9)}, POOL(3, 2, 1, 3, 0, 1, 2, 0, 0, 1)},
+    {"avgpool", CVM_OP_AVGPOOL, {F32(2, 2, 6, 5)}, POOL(2, 2, 2, 2, 0, 0, 0, 0, 0, 1)},
+    {"avgpool, overlapping, pads",
+     CVM_OP_AVGPOOL,
+     {F32(1, 2, 7, 6)},
+     POOL(3, 3, 2, 2, 1, 1, 1, 1, 0, 1)},
+    {"avgpool, uneven", CVM_OP_AVGPOOL, {F32(1, 2, 7, 9)}, POOL(3, 2, 1, 3, 0, 1, 2, 0, 0, 1)},
+    {"maxpool, last window over the end",
+     CVM_OP_MAXPOOL,
+     {F32(1, 2, 6, 8)},
+     POOL(3, 3, 2, 2, 0, 0, 0, 0, 1, 0)},
+    {"avgpool, last window over the end",
+     CVM_OP_AVGPOOL,
+     {F32(1, 2, 6, 8)},
+     POOL(3, 3, 2, 2, 1, 0, 1, 0, 1, 1)},
+    {"avgpool without its padding",
+     CVM_OP_AVGPOOL,
+     {F32(1, 2, 7, 6)},
+     POOL(3, 3, 2, 2, 1, 1, 1, 1, 1, 0)},
+    {"adaptive_avgpool", CVM_OP_ADAPTIVE_AVGPOOL, {F32(2, 3, 7, 5)}, {{{3, 4}}}},
+    {"adaptive_avgpool, enlarging", CVM_OP_ADAPTIVE_AVGPOOL, {F32(1, 2, 3, 5)}, {{{5, 2}}}},
+    {"global_avgpool", CVM_OP_GLOBAL_AVGPOOL, {F32(2, 3, 4, 5)}, {{{0}}}},
     {"softmax", CVM_OP_SOFTMAX, {F32(3, 5)}, {{{0}}}},
     {"softmax of one class", CVM_OP_SOFTMAX, {F32(3, 1)}, {{{0}}}},
     {"log_softmax", CVM_OP_LOG_SOFTMAX, {F32(3, 5)}, {{{0}}}},

@@ -185,6 +185,7 @@ static void test_linear(void **state) {
 
 typedef struct PoolCase {
     int64_t kernel[2], stride[2], pad[4];
+    bool ceil, count_pad;
 } PoolCase;
 
 static void pool_graph(CvmGraph *graph, const PoolCase *c, int64_t lanes) {
@@ -192,6 +193,8 @@ static void pool_graph(CvmGraph *graph, const PoolCase *c, int64_t lanes) {
     memcpy(attributes[0].integers, c->kernel, sizeof c->kernel);
     memcpy(attributes[1].integers, c->stride, sizeof c->stride);
     memcpy(attributes[2].integers, c->pad, sizeof c->pad);
+    attributes[3].integers[0] = c->ceil;
+    attributes[4].integers[0] = c->count_pad;
     CvmNode *x = input(graph, "x", shape4(lanes ? lanes : 2, 3, 13, 11));
     CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
     CvmNode *largest = add(graph, CVM_OP_MAXPOOL, attributes, 1, inside, NULL, NULL);
@@ -199,8 +202,8 @@ static void pool_graph(CvmGraph *graph, const PoolCase *c, int64_t lanes) {
     CvmNode *dy = input(graph, "dy", mean->type.shape);
     CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
     CvmNode *dmax = add(graph, CVM_OP_MAXPOOL_GRAD, attributes, 2, dy_inside, inside, NULL);
-    attributes[3].integers[0] = 13;
-    attributes[3].integers[1] = 11;
+    attributes[5].integers[0] = 13;
+    attributes[5].integers[1] = 11;
     CvmNode *dmean = add(graph, CVM_OP_AVGPOOL_GRAD, attributes, 1, dy_inside, NULL, NULL);
     CvmNode *results[] = {largest, mean, dmax, dmean};
     static const char *const names[] = {"maxpool", "avgpool", "maxpool_grad", "avgpool_grad"};
@@ -211,9 +214,12 @@ static void pool_graph(CvmGraph *graph, const PoolCase *c, int64_t lanes) {
 static void test_pool(void **state) {
     (void)state;
     static const PoolCase cases[] = {
-        {{2, 2}, {2, 2}, {0, 0, 0, 0}},   {{3, 3}, {2, 2}, {0, 0, 0, 0}},
-        {{3, 3}, {2, 2}, {1, 1, 1, 1}},   {{2, 3}, {3, 4}, {0, 0, 0, 0}},
-        {{13, 11}, {1, 1}, {0, 0, 0, 0}}, {{1, 1}, {1, 1}, {0, 0, 0, 0}},
+        {{2, 2}, {2, 2}, {0, 0, 0, 0}, false, true},   {{3, 3}, {2, 2}, {0, 0, 0, 0}, false, true},
+        {{3, 3}, {2, 2}, {1, 1, 1, 1}, false, true},   {{2, 3}, {3, 4}, {0, 0, 0, 0}, false, true},
+        {{13, 11}, {1, 1}, {0, 0, 0, 0}, false, true}, {{1, 1}, {1, 1}, {0, 0, 0, 0}, false, true},
+        {{2, 2}, {2, 2}, {0, 0, 0, 0}, true, true},    {{3, 4}, {3, 3}, {0, 1, 1, 2}, true, true},
+        {{3, 3}, {2, 2}, {1, 1, 1, 1}, true, false},   {{2, 2}, {2, 2}, {1, 0, 0, 1}, true, false},
+        {{17, 20}, {1, 1}, {2, 6, 2, 6}, true, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int64_t lanes = 0; lanes <= cvm_target_lanes("host"); lanes = lanes ? lanes * 2 : 4) {
@@ -223,19 +229,44 @@ static void test_pool(void **state) {
         }
 }
 
+static void test_adaptive_and_global_pool(void **state) {
+    (void)state;
+    static const int64_t sizes[][2] = {{6, 6}, {13, 4}, {1, 3}, {16, 20}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int64_t lanes = 0; lanes <= 4; lanes += 4) {
+            CvmGraph *graph = cvm_graph_create(arena, "pool");
+            CvmAttribute size = {.integers = {sizes[i][0], sizes[i][1]}}, back = {{13, 11}};
+            CvmNode *x = input(graph, "x", shape4(4, 3, 13, 11));
+            CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
+            CvmNode *mean = add(graph, CVM_OP_ADAPTIVE_AVGPOOL, &size, 1, inside, NULL, NULL);
+            CvmNode *dy = input(graph, "dy", mean->type.shape);
+            CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
+            CvmNode *dx = add(graph, CVM_OP_ADAPTIVE_AVGPOOL_GRAD, &back, 1, dy_inside, NULL, NULL);
+            CvmNode *all = add(graph, CVM_OP_GLOBAL_AVGPOOL, NULL, 1, inside, NULL, NULL);
+            CvmNode *results[] = {mean, dx, all};
+            static const char *const names[] = {"mean", "dx", "all"};
+            for (int k = 0; k < 3; k++)
+                cvm_graph_output(graph, names[k],
+                                 lanes ? relayout(graph, results[k], 0) : results[k]);
+            check(graph, "adaptive pooling", "none");
+        }
+}
+
 static void test_pointwise(void **state) {
     (void)state;
     for (int64_t count = 1; count <= 150; count = count * 2 + 3) {
         CvmGraph *graph = cvm_graph_create(arena, "pointwise");
         CvmNode *x = input(graph, "x", shape2(3, count)), *y = input(graph, "y", shape2(3, count));
         CvmNode *bias = input(graph, "bias", (CvmShape){1, {count}});
-        static const CvmOp one[] = {CVM_OP_RELU, CVM_OP_TANH, CVM_OP_SIGMOID};
-        static const CvmOp two[] = {CVM_OP_RELU_GRAD, CVM_OP_TANH_GRAD, CVM_OP_SIGMOID_GRAD,
-                                    CVM_OP_ADD};
-        for (int i = 0; i < 3; i++)
+        static const CvmOp one[] = {CVM_OP_RELU, CVM_OP_TANH, CVM_OP_SIGMOID, CVM_OP_LEAKY_RELU,
+                                    CVM_OP_GELU};
+        static const CvmOp two[] = {
+            CVM_OP_RELU_GRAD, CVM_OP_TANH_GRAD, CVM_OP_SIGMOID_GRAD, CVM_OP_LEAKY_RELU_GRAD,
+            CVM_OP_GELU_GRAD, CVM_OP_ADD,       CVM_OP_MUL};
+        for (int i = 0; i < 5; i++)
             cvm_graph_output(graph, cvm_op_info(one[i])->name,
                              add(graph, one[i], NULL, 1, x, NULL, NULL));
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 7; i++)
             cvm_graph_output(graph, cvm_op_info(two[i])->name,
                              add(graph, two[i], NULL, 2, x, y, NULL));
         cvm_graph_output(graph, "bias", add(graph, CVM_OP_BIAS, NULL, 2, x, bias, NULL));

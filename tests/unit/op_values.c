@@ -99,7 +99,7 @@ static void test_conv_dilates_and_groups(void **state) {
 
 static void test_padding_never_wins_a_maximum(void **state) {
     (void)state;
-    const CvmAttribute attributes[] = {{{2, 2}}, {{2, 2}}, {{1, 1, 1, 1}}};
+    const CvmAttribute attributes[] = {{{2, 2}}, {{2, 2}}, {{1, 1, 1, 1}}, {{0}}, {{1}}};
     Tensor negative = picture(1, 1, 2, 2, VALUES(-1, -2, -3, -4));
     check(CVM_OP_MAXPOOL, attributes, negative, none, EXPECT(-1, -2, -3, -4));
     check(CVM_OP_AVGPOOL, attributes, negative, none, EXPECT(-0.25f, -0.5f, -0.75f, -1));
@@ -107,21 +107,35 @@ static void test_padding_never_wins_a_maximum(void **state) {
 
 static void test_a_mean_counts_its_padding(void **state) {
     (void)state;
-    const CvmAttribute attributes[] = {{{2, 2}}, {{2, 2}}, {{0, 0, 1, 0}}};
-    check(CVM_OP_AVGPOOL, attributes, picture(1, 1, 3, 2, VALUES(4, 4, 4, 4, 4, 4)), none,
-          EXPECT(4, 2));
+    CvmAttribute attributes[] = {{{2, 2}}, {{2, 2}}, {{0, 0, 1, 0}}, {{0}}, {{1}}};
+    Tensor fours = picture(1, 1, 3, 2, VALUES(4, 4, 4, 4, 4, 4));
+    check(CVM_OP_AVGPOOL, attributes, fours, none, EXPECT(4, 2));
+    attributes[4].integers[0] = 0;
+    check(CVM_OP_AVGPOOL, attributes, fours, none, EXPECT(4, 4));
+}
+
+/* Expected values: PyTorch's AvgPool2d(2, ceil_mode=True) and AdaptiveAvgPool2d. */
+static void test_a_last_window_may_reach_over_the_end(void **state) {
+    (void)state;
+    const CvmAttribute attributes[] = {{{1, 2}}, {{1, 2}}, {{0}}, {{1}}, {{1}}};
+    Tensor row = picture(1, 1, 1, 5, VALUES(1, 2, 3, 4, 5));
+    check(CVM_OP_AVGPOOL, attributes, row, none, EXPECT(1.5f, 3.5f, 5));
+    check(CVM_OP_MAXPOOL, attributes, row, none, EXPECT(2, 4, 5));
+    const CvmAttribute three[] = {{{1, 3}}};
+    check(CVM_OP_ADAPTIVE_AVGPOOL, three, row, none, EXPECT(1.5f, 3, 4.5f));
+    check(CVM_OP_GLOBAL_AVGPOOL, NULL, row, none, EXPECT(3));
 }
 
 static void test_windows_that_do_not_fit_are_left_out(void **state) {
     (void)state;
-    const CvmAttribute attributes[] = {{{2, 2}}, {{2, 2}}, {{0}}};
+    const CvmAttribute attributes[] = {{{2, 2}}, {{2, 2}}, {{0}}, {{0}}};
     check(CVM_OP_MAXPOOL, attributes, picture(1, 1, 3, 3, VALUES(1, 2, 9, 3, 4, 9, 9, 9, 9)), none,
           EXPECT(4));
 }
 
 static void test_the_first_of_equal_maxima_gets_the_gradient(void **state) {
     (void)state;
-    const CvmAttribute attributes[] = {{{2, 2}}, {{1, 1}}, {{0}}};
+    const CvmAttribute attributes[] = {{{2, 2}}, {{1, 1}}, {{0}}, {{0}}};
     Tensor dy = picture(1, 1, 1, 2, VALUES(1, 10));
     check(CVM_OP_MAXPOOL_GRAD, attributes, dy, picture(1, 1, 2, 3, VALUES(7, 7, 7, 7, 7, 7)),
           EXPECT(1, 10, 0, 0, 0, 0));
@@ -170,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_conv_dilates_and_groups),
         cmocka_unit_test(test_padding_never_wins_a_maximum),
         cmocka_unit_test(test_a_mean_counts_its_padding),
+        cmocka_unit_test(test_a_last_window_may_reach_over_the_end),
         cmocka_unit_test(test_windows_that_do_not_fit_are_left_out),
         cmocka_unit_test(test_the_first_of_equal_maxima_gets_the_gradient),
         cmocka_unit_test(test_softmax_withstands_large_numbers),

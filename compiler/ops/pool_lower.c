@@ -1,0 +1,134 @@
+/* Pooling as kernels: forward a reduction over the taps of each window, backward a scatter of each
+ * window's gradient. */
+#include "compiler/ops/common.h"
+#include "compiler/ops/pool_window.h"
+
+static const CvmExpr *accumulator(CvmLowering *lowering) {
+    return cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL);
+}
+
+/* Whether one window is the whole picture, so that taps are simply its pixels. */
+static bool covers_picture(const CvmPoolAxis axes[2]) {
+    for (int i = 0; i < 2; i++)
+        if (axes[i].adaptive || axes[i].outputs != 1 || axes[i].kernel != axes[i].input ||
+            axes[i].before || axes[i].after)
+            return false;
+    return true;
+}
+
+/* The pixels of a plane lie in one run. */
+static void lower_whole_picture(CvmLowering *lowering, const CvmPoolAxis axes[2], int64_t stride) {
+    int pixel = cvm_lower_axis(lowering, "pixel", axes[0].input * axes[1].input, true);
+    cvm_lower_stride(lowering, lowering->kernel->a, pixel, stride);
+}
+
+static void lower_windows(CvmLowering *lowering, const CvmPoolAxis axes[2], const int position[2],
+                          const CvmStrides *from) {
+    CvmKernel *kernel = lowering->kernel;
+    int tap[] = {cvm_lower_axis(lowering, "tap_y", axes[0].kernel, true),
+                 cvm_lower_axis(lowering, "tap_x", axes[1].kernel, true)};
+    for (int i = 0; i < 2; i++)
+        kernel->windows[kernel->window_count++] = (CvmWindow){
+            .position = position[i],
+            .tap = tap[i],
+            .position_scale = axes[i].stride,
+            .tap_scale = 1,
+            .offset = -axes[i].before,
+            .divisor = 1,
+            .extent = axes[i].input,
+            .stride = from->dims[2 + i],
+            .table = axes[i].adaptive ? kernel->tables[i] : NULL,
+        };
+}
+
+/* Loops over every output position and the taps of its window; taps in the padding are left out. */
+static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine combine) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *x = node->inputs[0];
+    const CvmShape *in = &x->type.shape, *out = &node->type.shape;
+    const CvmPoolAxis axes[] = {cvm_pool_axis(node, 0, in, out), cvm_pool_axis(node, 1, in, out)};
+    CvmStrides from = cvm_value_strides(&x->type), to = cvm_value_strides(&node->type);
+    bool blocked = x->type.layout == CVM_LAYOUT_BATCH;
+    int64_t lanes = blocked ? x->type.lanes : 1;
+    int n = cvm_lower_axis(lowering, "n", in->sizes[0] / lanes, false);
+    int c = cvm_lower_axis(lowering, "c", in->sizes[1], false);
+    int position[] = {cvm_lower_axis(lowering, "y", out->sizes[2], false),
+                      cvm_lower_axis(lowering, "x", out->sizes[3], false)};
+    int lane = blocked ? cvm_lower_axis(lowering, "lane", lanes, false) : -1;
+    kernel->combine = combine;
+    kernel->a = cvm_lower_buffer(lowering, x, false);
+    for (int i = 0; i < 2; i++)
+        kernel->tables[i] =
+            cvm_pool_table(&axes[i], combine == CVM_COMBINE_MAXIMUM, lowering->arena);
+    if (covers_picture(axes))
+        lower_whole_picture(lowering, axes, from.dims[3]);
+    else
+        lower_windows(lowering, axes, position, &from);
+    cvm_lower_stride(lowering, kernel->a, n, from.dims[0]);
+    cvm_lower_stride(lowering, kernel->a, c, from.dims[1]);
+    cvm_lower_stride(lowering, kernel->a, lane, 1);
+    cvm_lower_output(lowering, n, to.dims[0], 0);
+    cvm_lower_output(lowering, c, to.dims[1], 1);
+    cvm_lower_output(lowering, lane, 1, 0);
+    for (int i = 0; i < 2; i++)
+        cvm_lower_output(lowering, position[i], to.dims[2 + i], 0);
+}
+
+void maxpool_lower(CvmLowering *lowering, const CvmNode *node) {
+    lower_pool(lowering, node, CVM_COMBINE_MAXIMUM);
+    cvm_lower_value(lowering, node, accumulator(lowering));
+}
+
+/* The sum times the share along each axis: one number where windows are alike, else looked up. */
+void avgpool_lower(CvmLowering *lowering, const CvmNode *node) {
+    const CvmShape *in = &node->inputs[0]->type.shape, *out = &node->type.shape;
+    lower_pool(lowering, node, CVM_COMBINE_SUM);
+    const CvmExpr *value = accumulator(lowering);
+    double uniform = 1;
+    for (int i = 0; i < 2; i++) {
+        if (lowering->kernel->tables[i])
+            value = cvm_expr(lowering, CVM_EXPR_MULTIPLY, value,
+                             cvm_expr_row(lowering, CVM_EXPR_SHARE, i), NULL);
+        else
+            uniform *= (double)cvm_pool_axis(node, i, in, out).kernel;
+    }
+    if (uniform != 1)
+        value = cvm_expr(lowering, CVM_EXPR_MULTIPLY, value,
+                         cvm_expr_constant(lowering, 1 / uniform), NULL);
+    cvm_lower_value(lowering, node, value);
+}
+
+static void lower_pool_grad(CvmLowering *lowering, const CvmNode *node, bool maximum) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmShape *in = &node->type.shape, *out = &node->inputs[0]->type.shape;
+    bool blocked = node->type.layout == CVM_LAYOUT_BATCH;
+    int64_t lanes = blocked ? node->type.lanes : 1;
+    kernel->scatter = (CvmScatter){
+        .maximum = maximum,
+        .planes = in->sizes[0] / lanes * in->sizes[1],
+        .lanes = lanes,
+        .gradient = cvm_lower_buffer(lowering, node->inputs[0], false),
+        .x = maximum ? cvm_lower_buffer(lowering, node->inputs[1], false) : -1,
+    };
+    for (int i = 0; i < 2; i++) {
+        const CvmPoolAxis axis = cvm_pool_axis(node, i, in, out);
+        kernel->tables[i] = cvm_pool_table(&axis, maximum, lowering->arena);
+        kernel->scatter.kernel[i] = axis.kernel;
+        kernel->scatter.stride[i] = axis.stride;
+        kernel->scatter.pad[i] = axis.before;
+        kernel->scatter.input[i] = axis.input;
+        kernel->scatter.output[i] = axis.outputs;
+    }
+    kernel->extent = kernel->scatter.planes;
+    if (lowering->node_count > 1 && cvm_scatter_overlaps(&kernel->scatter))
+        cvm_lower_refuse(lowering, node, "its windows overlap, so nothing can be fused behind it");
+    cvm_lower_value(lowering, node, accumulator(lowering));
+}
+
+void maxpool_grad_lower(CvmLowering *lowering, const CvmNode *node) {
+    lower_pool_grad(lowering, node, true);
+}
+
+void avgpool_grad_lower(CvmLowering *lowering, const CvmNode *node) {
+    lower_pool_grad(lowering, node, false);
+}
