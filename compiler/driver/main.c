@@ -16,19 +16,18 @@ typedef struct Command {
     int (*run)(const CvmOptions *options);
     const char *arguments; /* as in the usage line */
     int least, most;       /* how many of them; most -1: any number */
-    unsigned options;
+    CvmOptionSet options;
     const char *help; /* one line */
     const char *examples;
 } Command;
 
-enum {
-    TRAINING = CVM_OPTION_TRAIN | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT |
-               CVM_OPTION_CHECKPOINT | CVM_OPTION_EPOCHS | CVM_OPTION_SEED | CVM_OPTION_THREADS |
-               CVM_OPTION_DATA | CVM_OPTION_JSON | CVM_OPTIONS_COMPILE,
-    CLASSIFYING =
-        CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_THREADS | CVM_OPTIONS_COMPILE,
-    USING = CLASSIFYING | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES,
-};
+#define TRAINING                                                                                   \
+    (CVM_OPTION_TRAIN | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT |                \
+     CVM_OPTION_CHECKPOINT | CVM_OPTION_EPOCHS | CVM_OPTION_SEED | CVM_OPTION_THREADS |            \
+     CVM_OPTION_DATA | CVM_OPTION_JSON | CVM_OPTIONS_COMPILE)
+#define CLASSIFYING                                                                                \
+    (CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_THREADS | CVM_OPTIONS_COMPILE)
+#define USING (CLASSIFYING | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES)
 
 static const Command commands[] = {
     {"check", cvm_command_check, "FILE...", 1, -1, CVM_OPTION_JSON,

@@ -14,7 +14,7 @@
 typedef enum ValueKind { FLAG, TEXT, COUNT, NUMBER } ValueKind;
 
 typedef struct Option {
-    unsigned bit;
+    CvmOptionSet bit;
     const char *name;
     char letter;       /* 0: none */
     ValueKind kind;    /* COUNT: 1 … 2^31-1; NUMBER: 0 … 2^64-1 */
@@ -73,7 +73,7 @@ static const Option table[] = {
 };
 enum { OPTION_COUNT = sizeof table / sizeof *table };
 
-static const Option *find_long(const char *name, size_t length, unsigned allowed) {
+static const Option *find_long(const char *name, size_t length, CvmOptionSet allowed) {
     for (int i = 0; i < OPTION_COUNT; i++)
         if (table[i].bit & allowed && strlen(table[i].name) == length &&
             strncmp(table[i].name, name, length) == 0)
@@ -81,7 +81,7 @@ static const Option *find_long(const char *name, size_t length, unsigned allowed
     return NULL;
 }
 
-static const Option *find_letter(char letter, unsigned allowed) {
+static const Option *find_letter(char letter, CvmOptionSet allowed) {
     for (int i = 0; i < OPTION_COUNT; i++)
         if (table[i].bit & allowed && table[i].letter == letter)
             return &table[i];
@@ -89,7 +89,8 @@ static const Option *find_letter(char letter, unsigned allowed) {
 }
 
 /* Of an option nobody knows, or that another command takes. */
-static bool report_unknown(const char *command, unsigned allowed, const char *name, size_t length) {
+static bool report_unknown(const char *command, CvmOptionSet allowed, const char *name,
+                           size_t length) {
     char text[64];
     snprintf(text, sizeof text, "%.*s", (int)length, name);
     const char *names[OPTION_COUNT];
@@ -167,7 +168,7 @@ static bool take_value(const Option *option, const char *attached, int argc, cha
     return true;
 }
 
-bool cvm_options_parse(const char *command, unsigned allowed, int argc, char **argv,
+bool cvm_options_parse(const char *command, CvmOptionSet allowed, int argc, char **argv,
                        CvmOptions *options) {
     *options = (CvmOptions){.arguments = (const char *const *)argv};
     bool only_arguments = false;
@@ -206,7 +207,7 @@ bool cvm_options_parse(const char *command, unsigned allowed, int argc, char **a
     return true;
 }
 
-void cvm_options_print_help(unsigned allowed, FILE *stream) {
+void cvm_options_print_help(CvmOptionSet allowed, FILE *stream) {
     for (int i = 0; i < OPTION_COUNT; i++) {
         const Option *option = &table[i];
         if (!(option->bit & allowed))

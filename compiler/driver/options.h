@@ -8,41 +8,40 @@
 #include <stdio.h>
 
 /* One bit an option; a command's set is their sum. */
-enum {
-    CVM_OPTION_HELP = 1 << 0,
-    CVM_OPTION_VERBOSE = 1 << 1,
-    CVM_OPTION_JSON = 1 << 2,
-    CVM_OPTION_TRAIN = 1 << 3,
-    CVM_OPTION_MODEL = 1 << 4,
-    CVM_OPTION_CHECKPOINT = 1 << 5,
-    CVM_OPTION_OUTPUT = 1 << 6,
-    CVM_OPTION_RESUME = 1 << 7,
-    CVM_OPTION_EPOCHS = 1 << 8,
-    CVM_OPTION_STOP_AFTER = 1 << 9,
-    CVM_OPTION_SEED = 1 << 10,
-    CVM_OPTION_THREADS = 1 << 11,
-    CVM_OPTION_DATA = 1 << 12,
-    CVM_OPTION_PASSES = 1 << 13,
-    CVM_OPTION_CPU = 1 << 14,
-    CVM_OPTION_NO_CACHE = 1 << 15,
-    CVM_OPTION_STAGE = 1 << 16,
-    CVM_OPTION_FORWARD = 1 << 17,
-    CVM_OPTION_BATCH = 1 << 18,
-    CVM_OPTION_DOT = 1 << 19,
-    CVM_OPTION_COUNT = 1 << 20,
-    CVM_OPTION_WRONG = 1 << 21,
-    CVM_OPTION_PNG = 1 << 22,
-    CVM_OPTION_ASCII = 1 << 23,
-    CVM_OPTION_WEIGHTS = 1 << 24,
-    CVM_OPTION_NAMES = 1 << 25,
+typedef uint64_t CvmOptionSet;
+#define CVM_OPTION_HELP (UINT64_C(1) << 0)
+#define CVM_OPTION_VERBOSE (UINT64_C(1) << 1)
+#define CVM_OPTION_JSON (UINT64_C(1) << 2)
+#define CVM_OPTION_TRAIN (UINT64_C(1) << 3)
+#define CVM_OPTION_MODEL (UINT64_C(1) << 4)
+#define CVM_OPTION_CHECKPOINT (UINT64_C(1) << 5)
+#define CVM_OPTION_OUTPUT (UINT64_C(1) << 6)
+#define CVM_OPTION_RESUME (UINT64_C(1) << 7)
+#define CVM_OPTION_EPOCHS (UINT64_C(1) << 8)
+#define CVM_OPTION_STOP_AFTER (UINT64_C(1) << 9)
+#define CVM_OPTION_SEED (UINT64_C(1) << 10)
+#define CVM_OPTION_THREADS (UINT64_C(1) << 11)
+#define CVM_OPTION_DATA (UINT64_C(1) << 12)
+#define CVM_OPTION_PASSES (UINT64_C(1) << 13)
+#define CVM_OPTION_CPU (UINT64_C(1) << 14)
+#define CVM_OPTION_NO_CACHE (UINT64_C(1) << 15)
+#define CVM_OPTION_STAGE (UINT64_C(1) << 16)
+#define CVM_OPTION_FORWARD (UINT64_C(1) << 17)
+#define CVM_OPTION_BATCH (UINT64_C(1) << 18)
+#define CVM_OPTION_DOT (UINT64_C(1) << 19)
+#define CVM_OPTION_COUNT (UINT64_C(1) << 20)
+#define CVM_OPTION_WRONG (UINT64_C(1) << 21)
+#define CVM_OPTION_PNG (UINT64_C(1) << 22)
+#define CVM_OPTION_ASCII (UINT64_C(1) << 23)
+#define CVM_OPTION_WEIGHTS (UINT64_C(1) << 24)
+#define CVM_OPTION_NAMES (UINT64_C(1) << 25)
 
-    /* what every command that compiles takes */
-    CVM_OPTIONS_COMPILE = CVM_OPTION_PASSES | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE,
-    CVM_OPTIONS_ALWAYS = CVM_OPTION_HELP | CVM_OPTION_VERBOSE,
-};
+/* what every command that compiles takes */
+#define CVM_OPTIONS_COMPILE (CVM_OPTION_PASSES | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE)
+#define CVM_OPTIONS_ALWAYS (CVM_OPTION_HELP | CVM_OPTION_VERBOSE)
 
 typedef struct CvmOptions {
-    unsigned given; /* bits of the options that were written */
+    CvmOptionSet given; /* bits of the options that were written */
 
     const char *const *arguments; /* what is not an option, in order */
     int argument_count;
@@ -57,10 +56,10 @@ typedef struct CvmOptions {
 /* Parses argv[0..argc) (after the command's name) for a command that takes the options in
  * `allowed`. argv is reordered. On a mistake prints one line to stderr, with the nearest name for
  * an unknown option, and returns false: exit code 2. */
-bool cvm_options_parse(const char *command, unsigned allowed, int argc, char **argv,
+bool cvm_options_parse(const char *command, CvmOptionSet allowed, int argc, char **argv,
                        CvmOptions *options);
 
 /* One line for each option in `allowed`. */
-void cvm_options_print_help(unsigned allowed, FILE *stream);
+void cvm_options_print_help(CvmOptionSet allowed, FILE *stream);
 
 #endif
