@@ -83,7 +83,7 @@ static bool add_updates(Training *training) {
 
 CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag) {
     Training training = {
-        .train = train, .graph = cvm_model_build(train->model, batch, arena, diag), .diag = diag};
+        .train = train, .graph = cvm_model_build_training(train, batch, arena, diag), .diag = diag};
     if (!training.graph || !check_names(&training) || !add_loss(&training, batch))
         return NULL;
     find_learning(&training, arena);

@@ -61,8 +61,10 @@ bool cvm_bind_parameters(const CvmEval *eval, const CvmAstItem *callee,
                          const CvmAstArgument *arguments, CvmSpan span,
                          int64_t values[CVM_MAX_ARGUMENTS]);
 
-/* The forward graph; NULL on error (reported to diag). */
-CvmGraph *cvm_expand_model(const CvmModelUse *model, int64_t batch, CvmArena *arena, CvmDiag *diag);
+/* The forward graph, as a step of `train` wants it or (NULL) as evaluation does; NULL on error
+ * (reported to diag). */
+CvmGraph *cvm_expand_model(const CvmModelUse *model, const CvmTrain *train, int64_t batch,
+                           CvmArena *arena, CvmDiag *diag);
 
 /* The input declaration of a model, or NULL; and its picture's shape [c, h, w]. */
 const CvmAstStatement *cvm_model_input_statement(const CvmAstItem *model);

@@ -324,7 +324,7 @@ static CvmModelUse *use_model(TrainChecker *checker) {
         checker->sound = false;
         return NULL;
     }
-    checker->graph = cvm_expand_model(use, 2, program->arena, program->diag);
+    checker->graph = cvm_expand_model(use, NULL, 2, program->arena, program->diag);
     checker->sound &= checker->graph != NULL;
     return checker->graph ? use : NULL;
 }

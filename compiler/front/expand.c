@@ -25,6 +25,7 @@ typedef struct Section {
 
 typedef struct Expander {
     const CvmProgram *program;
+    const CvmTrain *train; /* NULL: to evaluate */
     CvmArena *arena;
     CvmGraph *graph;
     CvmDiag *diag;
@@ -91,6 +92,7 @@ static void expand_layer(Expander *expander, const CvmAstStatement *use, CvmOp o
     CvmLayer layer = {
         .graph = expander->graph,
         .diag = expander->diag,
+        .train = expander->train,
         .input = expander->eval.it,
         .op = op,
         .origin = {numbered(expander, use->name.text), use->span, expander->eval.uses},
@@ -325,11 +327,12 @@ bool cvm_eval_picture(const CvmEval *eval, const CvmAstExpr *list, CvmShape *sha
                           "a picture's shape is [channels, height, width]");
 }
 
-CvmGraph *cvm_expand_model(const CvmModelUse *model, int64_t batch, CvmArena *arena,
-                           CvmDiag *diag) {
+CvmGraph *cvm_expand_model(const CvmModelUse *model, const CvmTrain *train, int64_t batch,
+                           CvmArena *arena, CvmDiag *diag) {
     Section top = {"", NULL};
     CvmBinding bindings[CVM_MAX_ARGUMENTS];
     Expander expander = {.program = model->program,
+                         .train = train,
                          .arena = arena,
                          .graph = cvm_graph_create(arena, model->item->name.text),
                          .diag = diag,

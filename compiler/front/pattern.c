@@ -33,10 +33,10 @@ bool cvm_pattern_matches(const char *pattern, const char *name) {
     return matches_glob(pattern, name, true);
 }
 
-double cvm_train_multiplier(const CvmTrain *train, const char *parameter) {
+double cvm_train_multiplier(const CvmTrain *train, const char *name) {
     double multiplier = 1;
     for (int i = 0; i < train->rule_count; i++) /* later lines win */
-        if (cvm_pattern_matches(train->rules[i].pattern, parameter))
+        if (cvm_pattern_matches(train->rules[i].pattern, name))
             multiplier = train->rules[i].multiplier;
     return multiplier;
 }

@@ -64,7 +64,7 @@ static void check_models(CvmProgram *program) {
         *use = (CvmModelUse){.program = program, .item = one->item};
         CvmEval eval = {.diag = program->diag};
         if (!cvm_bind_parameters(&eval, one->item, NULL, one->item->name.span, use->values) ||
-            !cvm_expand_model(use, 2, program->arena, program->diag) || !one->in_main)
+            !cvm_expand_model(use, NULL, 2, program->arena, program->diag) || !one->in_main)
             continue;
         program->models[program->model_count++] = use;
     }
@@ -188,5 +188,10 @@ CvmShape cvm_model_input(const CvmModelUse *model) {
 }
 
 CvmGraph *cvm_model_build(const CvmModelUse *model, int64_t batch, CvmArena *arena, CvmDiag *diag) {
-    return cvm_expand_model(model, batch, arena, diag);
+    return cvm_expand_model(model, NULL, batch, arena, diag);
+}
+
+CvmGraph *cvm_model_build_training(const CvmTrain *train, int64_t batch, CvmArena *arena,
+                                   CvmDiag *diag) {
+    return cvm_expand_model(train->model, train, batch, arena, diag);
 }

@@ -10,6 +10,7 @@
 #include "runtime/dataset.h"
 
 typedef struct CvmProgram CvmProgram;
+typedef struct CvmTrain CvmTrain;
 
 /* A `data` declaration. Paths as written; the driver resolves them against $CVM_DATA, Debian's
  * place and the .cvm file's folder. */
@@ -91,7 +92,7 @@ typedef struct CvmRateRule {
     CvmSpan span;
 } CvmRateRule;
 
-typedef struct CvmTrain {
+struct CvmTrain {
     const char *name; /* of `as NAME`, else the model's */
     CvmSpan span;
     const CvmModelUse *model;
@@ -112,7 +113,7 @@ typedef struct CvmTrain {
     int weights_except_count;
     const CvmRateRule *rules;
     int rule_count;
-} CvmTrain;
+};
 
 /* Loads path and what it imports ("std/…" from the stdlib folder, others beside the file), parses
  * and checks everything: every model is built once (with its default arguments and as used by each
@@ -151,14 +152,21 @@ CvmShape cvm_model_input(const CvmModelUse *model); /* [c, h, w] */
 
 /* Builds the model's forward graph for a batch size in `arena`: one input named as in the model
  * ("image"), shape [batch, c, h, w]; one output "logits". Cannot fail for a checked program unless
- * sizes overflow (diag). */
+ * sizes overflow (diag). Layers that act otherwise in training (batch norm) do what evaluation
+ * wants. */
 CvmGraph *cvm_model_build(const CvmModelUse *model, int64_t batch, CvmArena *arena, CvmDiag *diag);
+
+/* The forward part of a step of `train`: such layers do what training wants, unless they are
+ * frozen, and add the updates of their statistics. The parameters are those of cvm_model_build. */
+CvmGraph *cvm_model_build_training(const CvmTrain *train, int64_t batch, CvmArena *arena,
+                                   CvmDiag *diag);
 
 /* Whether a parameter name ("body.conv1.weight") matches a pattern: a section or layer path prefix
  * ("body", "body.conv1"), or with '*'. */
 bool cvm_pattern_matches(const char *pattern, const char *name);
 
-/* The rate multiplier of a parameter under the train's rules: 1 by default, 0 when frozen. */
-double cvm_train_multiplier(const CvmTrain *train, const char *parameter);
+/* The rate multiplier of a parameter (or layer) under the train's rules: 1 by default, 0 when
+ * frozen. */
+double cvm_train_multiplier(const CvmTrain *train, const char *name);
 
 #endif

@@ -25,10 +25,13 @@ typedef struct CvmArgument {
 
 enum { CVM_MAX_ARGUMENTS = 12 };
 
+typedef struct CvmTrain CvmTrain;
+
 struct CvmLayer {
     CvmGraph *graph;
     CvmDiag *diag;
-    CvmNode *input; /* the tensor that flows; NULL before any */
+    const CvmTrain *train; /* whose step is being built; NULL: the graph is to evaluate */
+    CvmNode *input;        /* the tensor that flows; NULL before any */
     CvmOp op;
     CvmOrigin origin; /* name: "body.conv1" */
     CvmArgument arguments[CVM_MAX_ARGUMENTS];
@@ -41,6 +44,14 @@ const CvmArgument *cvm_layer_argument(const CvmLayer *layer, const char *name);
 /* A weight of this layer, named origin.name + "." + name. See cvm_graph_parameter. */
 CvmNode *cvm_layer_parameter(CvmLayer *layer, const char *name, CvmShape shape, double bound,
                              double fill);
+
+/* The same for a statistic: kept in checkpoints, but no gradient moves it. */
+CvmNode *cvm_layer_statistic(CvmLayer *layer, const char *name, CvmShape shape, double fill);
+
+/* Whether this is a training step in which the layer's parameter or statistic of that name (NULL:
+ * the layer itself) is not frozen. A layer that does other things in training than in evaluation
+ * asks it, and builds either the one or the other; both have the same parameters. */
+bool cvm_layer_learns(const CvmLayer *layer, const char *name);
 
 /* cvm_graph_add with the layer's graph, origin and diag. */
 CvmNode *cvm_layer_add(CvmLayer *layer, CvmOp op, CvmNode *const *inputs, int input_count,
