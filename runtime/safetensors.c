@@ -7,12 +7,9 @@
 #include "runtime/text.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian");
@@ -338,44 +335,17 @@ bool cvm_tensor_file_parse(const void *bytes, int64_t size, CvmTensorFile *file,
     return false;
 }
 
-static bool map_file(const char *path, void **mapping, int64_t *size, CvmError *error) {
-    /* O_NONBLOCK: opening a pipe must not wait for a writer */
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat status;
-    if (descriptor < 0 || fstat(descriptor, &status) != 0) {
-        cvm_error_set(error, CVM_ERROR_MACHINE, "cannot read %.800s: %s", path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        cvm_error_set(error, CVM_ERROR_MACHINE, "cannot read %.800s: it is not a regular file",
-                      path);
-    } else if (status.st_size == 0) {
-        cvm_error_set(error, CVM_ERROR_INPUT, "%.800s is empty", path);
-    } else {
-        *mapping = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        *size = status.st_size;
-        if (*mapping != MAP_FAILED) {
-            close(descriptor);
-            return true;
-        }
-        cvm_error_set(error, CVM_ERROR_MACHINE, "cannot map %.800s: %s", path, strerror(errno));
-    }
-    if (descriptor >= 0)
-        close(descriptor);
-    return false;
-}
-
 bool cvm_tensor_file_open(const char *path, CvmTensorFile *file, CvmError *error) {
-    void *mapping;
-    int64_t size;
+    CvmMappedFile mapping;
     CvmError inner;
     *file = (CvmTensorFile){0};
-    if (!map_file(path, &mapping, &size, error))
+    if (!cvm_mapped_file_open(path, &mapping, error))
         return false;
-    if (!cvm_tensor_file_parse(mapping, size, file, &inner)) {
-        munmap(mapping, (size_t)size);
+    if (!cvm_tensor_file_parse(mapping.bytes, mapping.size, file, &inner)) {
+        cvm_mapped_file_close(&mapping);
         return cvm_error_set(error, inner.kind, "%.500s: %.500s", path, inner.message);
     }
     file->mapping = mapping;
-    file->mapping_bytes = size;
     return true;
 }
 
@@ -383,13 +353,12 @@ void cvm_tensor_file_release(const CvmTensorFile *file, const CvmFileTensor *ten
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
     uintptr_t end = ((uintptr_t)tensor->data + (uintptr_t)tensor->bytes) / page * page;
-    if (file->mapping && begin < end)
+    if (file->mapping.bytes && begin < end)
         madvise((void *)begin, end - begin, MADV_DONTNEED); /* advice: failing is harmless */
 }
 
 void cvm_tensor_file_close(CvmTensorFile *file) {
-    if (file->mapping)
-        munmap(file->mapping, (size_t)file->mapping_bytes);
+    cvm_mapped_file_close(&file->mapping);
     cJSON_Delete(file->header);
     free(file->tensors);
     free(file->metadata);

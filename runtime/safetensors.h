@@ -4,7 +4,7 @@
 #ifndef CVM_RUNTIME_SAFETENSORS_H
 #define CVM_RUNTIME_SAFETENSORS_H
 
-#include "runtime/error.h"
+#include "runtime/mapped_file.h"
 #include "runtime/tensor.h"
 
 typedef enum CvmFileDtype {
@@ -35,8 +35,7 @@ typedef struct CvmTensorFile {
     CvmFileText *metadata; /* the "__metadata__" strings */
     int metadata_count;
     void *header; /* the parsed JSON, which owns names and texts */
-    void *mapping;
-    int64_t mapping_bytes;
+    CvmMappedFile mapping;
 } CvmTensorFile;
 
 /* Maps and validates a file. Errors: missing or unreadable (machine); anything wrong inside, an
