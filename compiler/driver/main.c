@@ -72,6 +72,15 @@ static const Command commands[] = {
      "  cvmc dump models/lenet5.cvm --stage graph --forward\n"
      "  cvmc dump models/lenet5.cvm --stage fused --passes=-fuse-pointwise\n"
      "  cvmc dump models/lenet5.cvm --stage graph --dot | dot -Tsvg > lenet5.svg\n"},
+    {"import", cvm_command_import, "FILE.onnx", 1, 1, CVM_OPTION_OUTPUT,
+     "an ONNX model as a .cvm file, and its weights beside it",
+     "  cvmc import vgg16.onnx                        # vgg16.cvm and vgg16.safetensors\n"
+     "  cvmc run vgg16.cvm --weights vgg16.safetensors cat.jpg\n"},
+    {"export", cvm_command_export, "FILE --onnx PATH", 1, 1,
+     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT | CVM_OPTION_WEIGHTS |
+         CVM_OPTION_NAMES | CVM_OPTION_ONNX,
+     "a model with its parameters as an ONNX file",
+     "  cvmc export models/lenet5.cvm --checkpoint lenet5.safetensors --onnx lenet5.onnx\n"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

@@ -35,6 +35,7 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_ASCII (UINT64_C(1) << 23)
 #define CVM_OPTION_WEIGHTS (UINT64_C(1) << 24)
 #define CVM_OPTION_NAMES (UINT64_C(1) << 25)
+#define CVM_OPTION_ONNX (UINT64_C(1) << 26)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE (CVM_OPTION_PASSES | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE)
@@ -48,7 +49,7 @@ typedef struct CvmOptions {
 
     bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names;
+        *names, *onnx;
     int64_t epochs, stop_after, threads, batch, count; /* 0: not given */
     uint64_t seed;                                     /* where given & CVM_OPTION_SEED */
 } CvmOptions;
