@@ -110,7 +110,7 @@ static void add_initializer(Exporter *exporter, const char *name, const CvmShape
 /* --- operators --- */
 
 typedef struct ExportRow {
-    CvmOp op;
+    const char *op;
     const char *type;
     void (*attributes)(Exporter *exporter, Onnx__NodeProto *message, const CvmNode *node);
 } ExportRow;
@@ -140,14 +140,42 @@ static void maxpool_attributes(Exporter *exporter, Onnx__NodeProto *message, con
     add_int(exporter, message, "ceil_mode", cvm_node_int(node, "ceil"));
 }
 
+static bool has_pad(const CvmNode *node) {
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    return pad[0] || pad[1] || pad[2] || pad[3];
+}
+
+/* Without pads the attribute should not matter, but ONNX Runtime then counts what a window of
+ * ceil_mode reaches over, too. */
 static void avgpool_attributes(Exporter *exporter, Onnx__NodeProto *message, const CvmNode *node) {
     maxpool_attributes(exporter, message, node);
-    add_int(exporter, message, "count_include_pad", cvm_node_int(node, "count_pad"));
+    add_int(exporter, message, "count_include_pad",
+            cvm_node_int(node, "count_pad") && has_pad(node));
+}
+
+/* Whether a mean counts pads while a window reaches over them: programs that read ONNX divide such
+ * a sum by different numbers. */
+static bool is_counted_differently(const CvmNode *node) {
+    return node->op == CVM_OP_AVGPOOL && cvm_node_int(node, "ceil") &&
+           cvm_node_int(node, "count_pad") && has_pad(node);
 }
 
 static void leaky_relu_attributes(Exporter *exporter, Onnx__NodeProto *message,
                                   const CvmNode *node) {
     add_float(exporter, message, "alpha", cvm_node_attribute(node, "slope")->real);
+}
+
+/* Operands stand in ONNX's order: scale, shift, mean, variance. */
+static void batchnorm_attributes(Exporter *exporter, Onnx__NodeProto *message,
+                                 const CvmNode *node) {
+    add_float(exporter, message, "epsilon", cvm_node_attribute(node, "epsilon")->real);
+}
+
+static void lrn_attributes(Exporter *exporter, Onnx__NodeProto *message, const CvmNode *node) {
+    add_int(exporter, message, "size", cvm_node_int(node, "size"));
+    add_float(exporter, message, "alpha", cvm_node_attribute(node, "alpha")->real);
+    add_float(exporter, message, "beta", cvm_node_attribute(node, "beta")->real);
+    add_float(exporter, message, "bias", cvm_node_attribute(node, "k")->real);
 }
 
 static void along_channels(Exporter *exporter, Onnx__NodeProto *message, const CvmNode *node) {
@@ -156,20 +184,23 @@ static void along_channels(Exporter *exporter, Onnx__NodeProto *message, const C
 }
 
 static const ExportRow rows[] = {
-    {CVM_OP_CONV, "Conv", conv_attributes},
-    {CVM_OP_LINEAR, "Gemm", linear_attributes},
-    {CVM_OP_RELU, "Relu", NULL},
-    {CVM_OP_TANH, "Tanh", NULL},
-    {CVM_OP_SIGMOID, "Sigmoid", NULL},
-    {CVM_OP_LEAKY_RELU, "LeakyRelu", leaky_relu_attributes},
-    {CVM_OP_ADD, "Add", NULL},
-    {CVM_OP_MUL, "Mul", NULL},
-    {CVM_OP_MAXPOOL, "MaxPool", maxpool_attributes},
-    {CVM_OP_AVGPOOL, "AveragePool", avgpool_attributes},
-    {CVM_OP_GLOBAL_AVGPOOL, "GlobalAveragePool", NULL},
-    {CVM_OP_FLATTEN, "Flatten", along_channels},
-    {CVM_OP_SOFTMAX, "Softmax", along_channels},
-    {CVM_OP_LOG_SOFTMAX, "LogSoftmax", along_channels},
+    {"conv", "Conv", conv_attributes},
+    {"linear", "Gemm", linear_attributes},
+    {"relu", "Relu", NULL},
+    {"tanh", "Tanh", NULL},
+    {"sigmoid", "Sigmoid", NULL},
+    {"leaky_relu", "LeakyRelu", leaky_relu_attributes},
+    {"batchnorm", "BatchNormalization", batchnorm_attributes},
+    {"lrn", "LRN", lrn_attributes},
+    {"concat", "Concat", along_channels},
+    {"add", "Add", NULL},
+    {"mul", "Mul", NULL},
+    {"maxpool", "MaxPool", maxpool_attributes},
+    {"avgpool", "AveragePool", avgpool_attributes},
+    {"global_avgpool", "GlobalAveragePool", NULL},
+    {"flatten", "Flatten", along_channels},
+    {"softmax", "Softmax", along_channels},
+    {"log_softmax", "LogSoftmax", along_channels},
 };
 
 static const char *name_of(const Exporter *exporter, const CvmNode *node) {
@@ -224,12 +255,17 @@ static const CvmNode *bias_of(const Exporter *exporter, const CvmNode *node) {
 
 static bool export_operator(Exporter *exporter, const CvmNode *node) {
     const ExportRow *row = rows, *end = rows + sizeof rows / sizeof *rows;
-    while (row < end && row->op != node->op)
+    while (row < end && strcmp(row->op, cvm_op_info(node->op)->name) != 0)
         row++;
     if (row == end)
         return cvm_diag_error(exporter->diag, 1720, node->origin.span, node->origin.uses, NULL,
                               "%s: ONNX has no operator that does this",
                               cvm_op_info(node->op)->name);
+    if (is_counted_differently(node))
+        return cvm_diag_error(exporter->diag, 1720, node->origin.span, node->origin.uses,
+                              "leave ceil out, or write count_pad=false",
+                              "avgpool with pad, ceil and count_pad means different things to the "
+                              "programs that read ONNX");
     const CvmNode *bias = bias_of(exporter, node);
     Onnx__NodeProto *message = add_node(exporter, row->type, name_of(exporter, bias ? bias : node));
     for (int i = 0; i < node->input_count; i++)

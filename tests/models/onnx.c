@@ -108,6 +108,13 @@ static void what_onnx_lacks_is_told(void **state) {
     cvm_test_expect(&place, 1, NULL, "adaptive.cvm:3:5: error CVM1720: adaptive_avgpool", "export",
                     "adaptive.cvm", "--onnx", "adaptive.onnx", NULL);
     assert_false(cvm_test_exists(&place, "adaptive.onnx"));
+    cvm_test_write_text(&place, "over.cvm",
+                        "model A {\n"
+                        "    input image: [1, 6, 6]\n"
+                        "    avgpool(3, stride=2, pad=1, ceil=true) flatten linear(3)\n"
+                        "}\n");
+    cvm_test_expect(&place, 1, NULL, "avgpool with pad, ceil and count_pad", "export", "over.cvm",
+                    "--onnx", "over.onnx", NULL);
     cvm_test_expect(&place, 2, NULL, "export needs --onnx PATH", "export", "many.cvm", NULL);
     cvm_test_expect(&place, 3, NULL, "nowhere", "export", "many.cvm", "--onnx", "nowhere/a.onnx",
                     NULL);

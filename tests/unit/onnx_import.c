@@ -481,6 +481,51 @@ static void external_data_stays_in_the_folder(void **state) {
     }
 }
 
+/* Data of two tensors in one file beside the model, and a file that is too short. */
+static void external_data_is_read_beside_the_model(void **state) {
+    (void)state;
+    void *folder;
+    CvmError error;
+    size_t size;
+    float elements[6] = {9, 9, 1, 2, 3, 4};
+    temporary_setup(&folder);
+    for (int length = 24; length >= 20; length -= 4) {
+        static const char *const keys[] = {"location", "offset", "length"};
+        static const char *const values[] = {"net.bin", "8", "16"};
+        Onnx__StringStringEntryProto entries[3], *list[3];
+        for (int i = 0; i < 3; i++) {
+            onnx__string_string_entry_proto__init(list[i] = &entries[i]);
+            entries[i].key = cvm_arena_copy(arena, keys[i], strlen(keys[i]));
+            entries[i].value = cvm_arena_copy(arena, values[i], strlen(values[i]));
+        }
+        begin(13, 1, 4, 4);
+        conv("x", "c", 4, 1, 1);
+        Onnx__TensorProto *weight = test.graph.initializer[0];
+        weight->has_raw_data = false;
+        weight->has_data_location = true;
+        weight->data_location = 1;
+        weight->n_external_data = 3;
+        weight->external_data = list;
+        classify("c", 64);
+        const uint8_t *bytes = onnx_test_end(&test, "y", &size);
+        temporary_write(temporary_path(&folder, "net.onnx"), bytes, size);
+        temporary_write(temporary_path(&folder, "net.bin"), elements, (size_t)length);
+        cvm_diag_init(&diag, arena);
+        const CvmOnnxNames names = {"Net", "net.onnx", "net.cvm", "net.safetensors"};
+        assert_true(
+            cvm_onnx_model_open(temporary_path(&folder, "net.onnx"), arena, &model, &error));
+        assert_int_equal(cvm_onnx_convert(&model, &names, arena, &converted, &diag), length == 24);
+        if (length == 24)
+            assert_true(element("body.conv1.weight", 0) == 1 &&
+                        element("body.conv1.weight", 3) == 4);
+        else
+            assert_non_null(strstr(diagnostics(), "'c.weight' has its data beyond the end of"));
+        tear_down(NULL);
+        set_up(NULL);
+    }
+    temporary_teardown(&folder);
+}
+
 static void other_element_types_become_floats(void **state) {
     (void)state;
     uint16_t halves[4] = {0x3C00, 0x4000, 0xBC00, 0};
@@ -557,6 +602,7 @@ int main(void) {
         TEST(shapes_that_do_not_fit_are_told_at_the_node),
         TEST(lying_tensors_are_refused),
         TEST(external_data_stays_in_the_folder),
+        TEST(external_data_is_read_beside_the_model),
         TEST(other_element_types_become_floats),
         TEST(bytes_that_are_no_model_are_refused),
         TEST(memory_is_bounded_by_the_files_size),
