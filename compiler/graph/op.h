@@ -13,7 +13,7 @@ typedef enum CvmOpClass {
     CVM_CLASS_POINTWISE,   /* out[i] from inputs[i] (an operand of rank 0, or [c] beside [n, c, …],
                               is broadcast): may join a chain or another kernel's epilogue */
     CVM_CLASS_WINDOW,      /* pooling and its gradients */
-    CVM_CLASS_ROWS,        /* works along the last axis of [n, c], row by row */
+    CVM_CLASS_ROWS,        /* works along the channels of [n, c] or of each pixel of [n, c, h, w] */
     CVM_CLASS_REDUCE,      /* sums to a smaller shape */
 } CvmOpClass;
 

@@ -4,7 +4,7 @@
  *
  *   REDUCE    out[i…] = results(combine over the reduce axes of a[…] * b[…]) - convolution, linear,
  *             their gradients, pooling, sums; without reduce axes it is a pointwise map
- *   ROWS      statements along the last axis, row by row - softmax, losses
+ *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
  *   RELAYOUT  plain to batch-blocked memory and back
  *
@@ -21,6 +21,7 @@ enum {
     CVM_MAX_RESULTS = 8,
     CVM_MAX_WINDOWS = 2,
     CVM_MAX_STATEMENTS = 16,
+    CVM_MAX_ROW_ELEMENTS = 65536, /* of a ROWS kernel: row values are kept on the stack */
 };
 
 /* A loop. Output axes index the result, reduce axes are combined away. */
@@ -106,13 +107,16 @@ typedef enum CvmStatementKind {
     CVM_STATEMENT_MAXIMUM, /* of the expression over the row: a row scalar */
     CVM_STATEMENT_SUM,     /* the same with a sum */
     CVM_STATEMENT_VALUE,   /* the expression per column: a row value, stored when buffer >= 0 */
+    CVM_STATEMENT_WINDOW,  /* per column, the sum of an earlier row value (the expression) over the
+                              columns at most `reach` away: a row value */
     CVM_STATEMENT_STORE,   /* a row-scalar expression stored to a [n] buffer */
 } CvmStatementKind;
 
 typedef struct CvmStatement {
     CvmStatementKind kind;
     const CvmExpr *value;
-    int buffer; /* -1: kept for later statements only */
+    int buffer;    /* -1: kept for later statements only */
+    int64_t reach; /* WINDOW */
 } CvmStatement;
 
 /* How a REDUCE kernel's loops are cut; see schedule.h. */
@@ -165,8 +169,11 @@ typedef struct CvmKernel {
     int result_count;
     const CvmWindowTable *tables[CVM_MAX_WINDOWS]; /* of height, width; NULL: not needed */
 
-    /* ROWS */
-    int64_t rows, columns;
+    /* ROWS: one row for each position of each picture; vectors [n, c] are pictures of one position,
+     * and a batch-blocked block of pictures is one of `lanes` times as many. Buffers have strides
+     * along pictures, columns and positions. */
+    int64_t pictures, positions, columns;
+    bool across; /* vectors lie across neighbouring rows (schedule.h), else along a row's columns */
     CvmStatement statements[CVM_MAX_STATEMENTS];
     int statement_count;
 

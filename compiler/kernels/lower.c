@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COLUMNS = 65536 }; /* rows kernels keep whole rows on the stack */
-
 CvmStrides cvm_value_strides(const CvmType *type) {
     CvmStrides strides = {.lane = type->layout == CVM_LAYOUT_BATCH ? 1 : 0};
     int64_t step = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
@@ -87,6 +85,16 @@ static int position_in_group(const CvmLowering *lowering, const CvmNode *node) {
     return -1;
 }
 
+/* Strides of a ROWS kernel's buffer along pictures, columns and positions; [n] has one number for
+ * each picture. */
+static void set_row_strides(const CvmType *type, int64_t *strides) {
+    CvmStrides own = cvm_value_strides(type);
+    int rank = type->shape.rank;
+    strides[0] = rank > 0 ? own.dims[0] : 0;
+    strides[1] = rank > 1 ? own.dims[1] : 0;
+    strides[2] = rank > 2; /* a channel's pixels, of all pictures of a block, lie in one run */
+}
+
 /* Strides along the kernel's axes of a tensor read or written at the result's coordinates: the
  * result's own for its shape, the channel's for [c], none for a scalar. */
 static bool set_result_strides(CvmLowering *lowering, int buffer, const CvmNode *value) {
@@ -95,8 +103,7 @@ static bool set_result_strides(CvmLowering *lowering, int buffer, const CvmNode 
     const CvmType *result = &lowering->nodes[lowering->node_count - 1]->type;
     const CvmShape *shape = &value->type.shape;
     if (in_rows(lowering)) {
-        strides[0] = shape->rank == 2 ? shape->sizes[1] : 1;
-        strides[1] = shape->rank == 2;
+        set_row_strides(&value->type, strides);
         return true;
     }
     if (shape->rank == 0)
@@ -143,12 +150,15 @@ void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *
     lowering->values[position_in_group(lowering, node)] = value;
 }
 
-void cvm_lower_rows(CvmLowering *lowering, int64_t rows, int64_t columns) {
-    if (columns > MAX_COLUMNS)
+void cvm_lower_rows(CvmLowering *lowering, const CvmType *type) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmShape *shape = &type->shape;
+    int64_t lanes = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
+    if (shape->sizes[1] > CVM_MAX_ROW_ELEMENTS)
         cvm_lower_refuse(lowering, lowering->nodes[0], "its rows have more than 65536 columns");
-    lowering->kernel->rows = rows;
-    lowering->kernel->columns = columns;
-    lowering->kernel->extent = rows;
+    kernel->pictures = shape->sizes[0] / lanes;
+    kernel->columns = shape->sizes[1];
+    kernel->positions = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] * lanes : 1;
 }
 
 int cvm_lower_statement(CvmLowering *lowering, CvmStatementKind kind, const CvmExpr *value) {
@@ -157,8 +167,16 @@ int cvm_lower_statement(CvmLowering *lowering, CvmStatementKind kind, const CvmE
         cvm_lower_refuse(lowering, lowering->nodes[0], "its group has too many row operations");
         return 0;
     }
-    kernel->statements[kernel->statement_count] = (CvmStatement){kind, value, -1};
+    kernel->statements[kernel->statement_count] = (CvmStatement){kind, value, -1, 0};
     return kernel->statement_count++;
+}
+
+/* Every column lies within columns - 1 of every other. */
+int cvm_lower_window_sum(CvmLowering *lowering, const CvmExpr *row_value, int64_t reach) {
+    CvmKernel *kernel = lowering->kernel;
+    int statement = cvm_lower_statement(lowering, CVM_STATEMENT_WINDOW, row_value);
+    kernel->statements[statement].reach = reach < kernel->columns ? reach : kernel->columns - 1;
+    return statement;
 }
 
 void cvm_lower_refuse(CvmLowering *lowering, const CvmNode *node, const char *why) {
@@ -222,7 +240,7 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
             continue; /* its lower function named both buffers */
         int buffer = result_buffer(lowering, node, true);
         if (in_rows(lowering)) {
-            bool per_column = node->type.shape.rank == 2;
+            bool per_column = node->type.shape.rank >= 2;
             int statement =
                 per_column && value->kind == CVM_EXPR_ROW_VALUE
                     ? value->index
@@ -295,6 +313,8 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
     kernel->schedule.lanes = target.lanes;
     if (kernel->form == CVM_KERNEL_REDUCE)
         cvm_schedule(kernel, target);
+    else if (kernel->form == CVM_KERNEL_ROWS)
+        cvm_schedule_rows(kernel, target);
     char *text = cvm_kernel_text(kernel, lowering->arena);
     snprintf(kernel->symbol, sizeof kernel->symbol, "%s_%016llx", cvm_op_info(anchor->op)->name,
              (unsigned long long)text_hash(text));

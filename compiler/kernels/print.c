@@ -56,7 +56,7 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
 }
 
 static void print_buffers(const CvmKernel *kernel, FILE *stream) {
-    int strides = kernel->form == CVM_KERNEL_ROWS     ? 2
+    int strides = kernel->form == CVM_KERNEL_ROWS     ? 3
                   : kernel->form == CVM_KERNEL_REDUCE ? kernel->axis_count
                                                       : 0;
     for (int i = 0; i < kernel->buffer_count; i++) {
@@ -113,12 +113,16 @@ static void print_tables(const CvmKernel *kernel, FILE *stream) {
 }
 
 static void print_rows(const CvmKernel *kernel, FILE *stream) {
-    static const char *const kinds[] = {"maximum", "sum", "value", "store"};
-    fprintf(stream, "  rows %" PRId64 " columns %" PRId64 "\n", kernel->rows, kernel->columns);
+    static const char *const kinds[] = {"maximum", "sum", "value", "window", "store"};
+    fprintf(stream, "  pictures %" PRId64 " positions %" PRId64 " columns %" PRId64 " %s\n",
+            kernel->pictures, kernel->positions, kernel->columns,
+            kernel->across ? "across" : "along");
     for (int i = 0; i < kernel->statement_count; i++) {
         const CvmStatement *statement = &kernel->statements[i];
         fprintf(stream, "  %d = %s ", i, kinds[statement->kind]);
         print_expr(statement->value, stream);
+        if (statement->reach)
+            fprintf(stream, " reach %" PRId64, statement->reach);
         if (statement->buffer >= 0)
             fprintf(stream, " to %d", statement->buffer);
         fputc('\n', stream);

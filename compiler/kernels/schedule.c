@@ -295,3 +295,15 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     choose_tiles(kernel, target);
     kernel->extent = work_items(kernel);
 }
+
+/* Rows that vectors lie across are kept on the stack side by side, so long ones need narrower
+ * vectors. */
+void cvm_schedule_rows(CvmKernel *kernel, CvmTargetShape target) {
+    kernel->across = kernel->positions > 1;
+    kernel->schedule.lanes = target.lanes;
+    while (kernel->across && kernel->schedule.lanes > 1 &&
+           kernel->columns * kernel->schedule.lanes > CVM_MAX_ROW_ELEMENTS)
+        kernel->schedule.lanes /= 2;
+    int64_t rows = kernel->across ? kernel->schedule.lanes : 1;
+    kernel->extent = kernel->pictures * ((kernel->positions + rows - 1) / rows);
+}

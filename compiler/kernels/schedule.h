@@ -1,6 +1,6 @@
 /* Decides how a REDUCE kernel's loops are cut: which axis fills the vectors, how many results are
- * kept in registers together, which window is unrolled. From a cost model, without running
- * anything. */
+ * kept in registers together, which window is unrolled; and how a ROWS kernel's vectors lie. From a
+ * cost model, without running anything. */
 #ifndef CVM_KERNELS_SCHEDULE_H
 #define CVM_KERNELS_SCHEDULE_H
 
@@ -8,6 +8,10 @@
 
 /* Fills kernel->schedule and kernel->extent. Always succeeds: scalar code fits every kernel. */
 void cvm_schedule(CvmKernel *kernel, CvmTargetShape target);
+
+/* The same for a ROWS kernel: whether vectors lie along a row's columns or, where those lie apart,
+ * across neighbouring rows; how wide they are; what a work item is. */
+void cvm_schedule_rows(CvmKernel *kernel, CvmTargetShape target);
 
 /* Blocks an output axis is cut into: ceil(extent / (tile * unit)). */
 int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis);

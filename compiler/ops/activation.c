@@ -12,12 +12,8 @@
 
 /* For every layer that has no arguments and keeps the shape. */
 CvmNode *activation_build(CvmLayer *layer) {
-    if (!cvm_layer_has_input(layer))
-        return NULL;
-    bool rows = cvm_op_info(layer->op)->class == CVM_CLASS_ROWS;
-    if (rows && layer->input->type.shape.rank != 2)
-        return cvm_layer_needs_vector(layer);
-    return cvm_layer_add(layer, layer->op, &layer->input, 1, NULL);
+    return cvm_layer_has_input(layer) ? cvm_layer_add(layer, layer->op, &layer->input, 1, NULL)
+                                      : NULL;
 }
 
 CvmNode *leaky_relu_build(CvmLayer *layer) {

@@ -72,6 +72,24 @@ int64_t cvm_count(const CvmNode *node) {
     return count;
 }
 
+CvmRow cvm_first_row(const CvmNode *node) {
+    const CvmShape *shape = &node->type.shape;
+    int64_t step = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
+    int64_t size = shape->sizes[1] * step;
+    return (CvmRow){.end = size, .step = step, .size = size, .count = shape->sizes[0] * size};
+}
+
+bool cvm_row_exists(const CvmRow *row) {
+    return row->first < row->count;
+}
+
+void cvm_next_row(CvmRow *row) {
+    row->first++;
+    if (row->first % row->size >= row->step) /* the next picture */
+        row->first += row->size - row->step;
+    row->end = row->first + row->size;
+}
+
 double cvm_traffic(const CvmNode *node) {
     double bytes = 4.0 * (double)cvm_count(node);
     for (int i = 0; i < node->input_count; i++)

@@ -30,6 +30,18 @@ int64_t cvm_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t p
 int64_t cvm_count(const CvmNode *node);
 double cvm_traffic(const CvmNode *node);
 
+/* For references that run along channels: the channels of one pixel (or of one vector [n, c]) are
+ * the plain elements first, first + step, … below end.
+ *
+ *   for (CvmRow row = cvm_first_row(node); cvm_row_exists(&row); cvm_next_row(&row)) */
+typedef struct CvmRow {
+    int64_t first, end, step;
+    int64_t size, count; /* elements of a picture, of all pictures */
+} CvmRow;
+CvmRow cvm_first_row(const CvmNode *node);
+bool cvm_row_exists(const CvmRow *row);
+void cvm_next_row(CvmRow *row);
+
 /* "[16, 5, 5]": the shape without the batch axis, as users think of it. */
 char *cvm_picture_text(const CvmNode *node, char *text, size_t size);
 

@@ -66,8 +66,7 @@ void nll_grad_reference(const CvmNode *node, const void *const *operands, void *
 /* --- kernels: sums over one row, with the target's column singled out --- */
 
 void nll_lower(CvmLowering *lowering, const CvmNode *node) {
-    const CvmShape *shape = &node->inputs[0]->type.shape;
-    cvm_lower_rows(lowering, shape->sizes[0], shape->sizes[1]);
+    cvm_lower_rows(lowering, &node->inputs[0]->type);
     const CvmExpr *log_probability = cvm_lower_operand(lowering, node, 0);
     const CvmExpr *is_target = cvm_expr_is_target(lowering, node, 1);
     const CvmExpr *zero = cvm_expr_constant(lowering, 0);
@@ -80,7 +79,7 @@ void nll_lower(CvmLowering *lowering, const CvmNode *node) {
 }
 
 void nll_grad_lower(CvmLowering *lowering, const CvmNode *node) {
-    cvm_lower_rows(lowering, node->type.shape.sizes[0], node->type.shape.sizes[1]);
+    cvm_lower_rows(lowering, &node->type);
     const CvmExpr *dy = cvm_lower_operand(lowering, node, 0);
     const CvmExpr *zero = cvm_expr_constant(lowering, 0);
     const CvmExpr *minus = cvm_expr(lowering, CVM_EXPR_SUBTRACT, zero, dy, NULL);

@@ -1,4 +1,5 @@
-/* Softmax and its logarithm along the classes of [n, c], and their gradients:
+/* Softmax and its logarithm along the channels of [n, c] or of each pixel of [n, c, h, w], and
+ * their gradients:
  *
  *   y = exp(x - m) / s,  log y = x - m - log s,  m = max x, s = sum of exp(x - m)
  *   dx = y (dy - sum of dy y)   and, for the logarithm,   dx = dy - exp(log y) sum of dy */
@@ -6,15 +7,18 @@
 
 #include <math.h>
 
-/* Every operand [n, c], plain; the result too. */
+/* Operands and result are all [n, c], or all [n, c, h, w], in one layout. */
 bool rows_infer(CvmNode *node, CvmDiag *diag) {
+    const CvmType *type = &node->inputs[0]->type;
     for (int i = 0; i < node->input_count; i++) {
-        if (!cvm_check_operand(node, i, 2, diag) || !cvm_check_plain(node, i, diag))
+        if (!cvm_check_operand(node, i, type->shape.rank == 4 ? 4 : 2, diag) ||
+            !cvm_check_layouts(node, 0, i, diag))
             return false;
-        if (!cvm_shape_equal(&node->inputs[i]->type.shape, &node->inputs[0]->type.shape))
+        if (!cvm_shape_equal(&node->inputs[i]->type.shape, &type->shape))
             return cvm_refuse_operands(node, diag, "has operands of different shapes");
     }
-    return cvm_set_type(node, node->inputs[0]->type.shape, NULL, diag);
+    return (type->shape.rank == 4 || cvm_check_plain(node, 0, diag)) &&
+           cvm_set_type(node, type->shape, type, diag);
 }
 
 /* An exponential counts as ten operations or so, a sum and a maximum as one each. */
@@ -35,23 +39,22 @@ void log_softmax_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
     give_rows_gradient(autodiff, node, dy, CVM_OP_LOG_SOFTMAX_GRAD);
 }
 
-/* --- references --- */
+/* --- references: rows whose channels lie `step` elements apart --- */
 
 /* m + log s of a row. */
-static double log_sum_exp(const float *x, int64_t count) {
-    double largest = x[0], sum = 0;
-    for (int64_t i = 1; i < count; i++)
+static double log_sum_exp(const float *x, const CvmRow *row) {
+    double largest = x[row->first], sum = 0;
+    for (int64_t i = row->first; i < row->end; i += row->step)
         largest = x[i] > largest ? x[i] : largest;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = row->first; i < row->end; i += row->step)
         sum += exp(x[i] - largest);
     return largest + log(sum);
 }
 
 static void forward(const CvmNode *node, const float *x, float *y, bool logarithm) {
-    int64_t columns = node->type.shape.sizes[1];
-    for (int64_t row = 0; row < node->type.shape.sizes[0]; row++, x += columns, y += columns) {
-        double all = log_sum_exp(x, columns);
-        for (int64_t i = 0; i < columns; i++)
+    for (CvmRow row = cvm_first_row(node); cvm_row_exists(&row); cvm_next_row(&row)) {
+        double all = log_sum_exp(x, &row);
+        for (int64_t i = row.first; i < row.end; i += row.step)
             y[i] = (float)(logarithm ? x[i] - all : exp(x[i] - all));
     }
 }
@@ -64,37 +67,26 @@ void log_softmax_reference(const CvmNode *node, const void *const *operands, voi
     forward(node, operands[0], output, true);
 }
 
-void softmax_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
-    int64_t columns = node->type.shape.sizes[1];
-    const float *dy = operands[0], *y = operands[1];
-    float *dx = output;
-    for (int64_t row = 0; row < node->type.shape.sizes[0]; row++) {
+static void backward(const CvmNode *node, const float *dy, const float *y, float *dx,
+                     bool logarithm) {
+    for (CvmRow row = cvm_first_row(node); cvm_row_exists(&row); cvm_next_row(&row)) {
         double sum = 0;
-        for (int64_t i = row * columns; i < (row + 1) * columns; i++)
-            sum += (double)dy[i] * y[i];
-        for (int64_t i = row * columns; i < (row + 1) * columns; i++)
-            dx[i] = (float)(y[i] * (dy[i] - sum));
+        for (int64_t i = row.first; i < row.end; i += row.step)
+            sum += logarithm ? dy[i] : (double)dy[i] * y[i];
+        for (int64_t i = row.first; i < row.end; i += row.step)
+            dx[i] = (float)(logarithm ? dy[i] - exp(y[i]) * sum : y[i] * (dy[i] - sum));
     }
+}
+
+void softmax_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
+    backward(node, operands[0], operands[1], output, false);
 }
 
 void log_softmax_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
-    int64_t columns = node->type.shape.sizes[1];
-    const float *dy = operands[0], *y = operands[1];
-    float *dx = output;
-    for (int64_t row = 0; row < node->type.shape.sizes[0]; row++) {
-        double sum = 0;
-        for (int64_t i = row * columns; i < (row + 1) * columns; i++)
-            sum += dy[i];
-        for (int64_t i = row * columns; i < (row + 1) * columns; i++)
-            dx[i] = (float)(dy[i] - exp(y[i]) * sum);
-    }
+    backward(node, operands[0], operands[1], output, true);
 }
 
 /* --- kernels: statements over one row --- */
-
-static void begin_rows(CvmLowering *lowering, const CvmNode *node) {
-    cvm_lower_rows(lowering, node->type.shape.sizes[0], node->type.shape.sizes[1]);
-}
 
 static const CvmExpr *row_scalar(CvmLowering *lowering, CvmStatementKind kind,
                                  const CvmExpr *value) {
@@ -114,7 +106,7 @@ static const CvmExpr *shifted(CvmLowering *lowering, const CvmExpr *x) {
 }
 
 void softmax_lower(CvmLowering *lowering, const CvmNode *node) {
-    begin_rows(lowering, node);
+    cvm_lower_rows(lowering, &node->type);
     const CvmExpr *x = shifted(lowering, cvm_lower_operand(lowering, node, 0));
     int power = cvm_lower_statement(lowering, CVM_STATEMENT_VALUE,
                                     cvm_expr(lowering, CVM_EXPR_EXP, x, NULL, NULL));
@@ -124,7 +116,7 @@ void softmax_lower(CvmLowering *lowering, const CvmNode *node) {
 }
 
 void softmax_grad_lower(CvmLowering *lowering, const CvmNode *node) {
-    begin_rows(lowering, node);
+    cvm_lower_rows(lowering, &node->type);
     const CvmExpr *dy = cvm_lower_operand(lowering, node, 0);
     const CvmExpr *y = cvm_lower_operand(lowering, node, 1);
     const CvmExpr *sum =
@@ -134,7 +126,7 @@ void softmax_grad_lower(CvmLowering *lowering, const CvmNode *node) {
 }
 
 void log_softmax_lower(CvmLowering *lowering, const CvmNode *node) {
-    begin_rows(lowering, node);
+    cvm_lower_rows(lowering, &node->type);
     const CvmExpr *x = shifted(lowering, cvm_lower_operand(lowering, node, 0));
     const CvmExpr *sum =
         row_scalar(lowering, CVM_STATEMENT_SUM, cvm_expr(lowering, CVM_EXPR_EXP, x, NULL, NULL));
@@ -143,7 +135,7 @@ void log_softmax_lower(CvmLowering *lowering, const CvmNode *node) {
 }
 
 void log_softmax_grad_lower(CvmLowering *lowering, const CvmNode *node) {
-    begin_rows(lowering, node);
+    cvm_lower_rows(lowering, &node->type);
     const CvmExpr *dy = cvm_lower_operand(lowering, node, 0);
     const CvmExpr *y = cvm_lower_operand(lowering, node, 1);
     const CvmExpr *sum = row_scalar(lowering, CVM_STATEMENT_SUM, dy);

@@ -5,9 +5,10 @@
  * when there is a convolution, every convolution has at most MAX_CHANNELS input and output channels
  * per group, and the batch is a multiple of the target's lanes.
  *
- * The region is every convolution, pooling, their gradients with respect to pictures, and the
- * pointwise nodes on such values. At its edges relayout nodes go between: after the image, before
- * flatten, after unflatten. Vectors [n, features], parameters and their gradients stay plain. */
+ * The region is every convolution, pooling, what works along the channels, their gradients with
+ * respect to pictures, and the pointwise nodes on such values. At its edges relayout nodes go
+ * between: after the image, before flatten, after unflatten. Vectors [n, features], parameters and
+ * their gradients stay plain. */
 #include "compiler/passes/pass.h"
 
 #include <stdlib.h>
@@ -85,7 +86,8 @@ static bool is_blocked(const Assignment *assignment, const CvmNode *node) {
     case CVM_OP_GLOBAL_AVGPOOL:
         return true;
     default:
-        return cvm_is_pointwise(node) && follows_blocked(assignment, node);
+        return cvm_op_info(node->op)->class == CVM_CLASS_ROWS ||
+               (cvm_is_pointwise(node) && follows_blocked(assignment, node));
     }
 }
 

@@ -385,6 +385,12 @@ static CvmNode *add_layer(Builder *builder, const CvmGoldenLayer *layer, CvmNode
     case CVM_OP_AVGPOOL:
         fill_attributes(layer, attributes);
         return add(builder, layer->op, &x, 1, attributes, layer->name);
+    case CVM_OP_LRN: /* PyTorch's usual numbers */
+        attributes[0] = (CvmAttribute){.integers = {layer->channels}};
+        attributes[1] = (CvmAttribute){.real = 1e-4};
+        attributes[2] = (CvmAttribute){.real = 0.75};
+        attributes[3] = (CvmAttribute){.real = 2};
+        return add(builder, layer->op, &x, 1, attributes, layer->name);
     case CVM_OP_RELU:
     case CVM_OP_TANH:
     case CVM_OP_SIGMOID:

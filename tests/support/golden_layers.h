@@ -13,7 +13,7 @@ enum { CVM_GOLDEN_MAX_LAYERS = 256 };
 typedef struct CvmGoldenLayer {
     CvmOp op;         /* CVM_OP_COUNT: not in the table */
     const char *name; /* as the table would call it: "batchnorm" */
-    int64_t channels; /* conv's and linear's outputs; 0 where the text gives none */
+    int64_t channels; /* conv's and linear's outputs, lrn's size; 0 where the text gives none */
     int64_t kernel[2], stride, pad, groups, dilation;
 } CvmGoldenLayer;
 

@@ -101,6 +101,16 @@ static void add_activation(Builder *builder) {
     add(builder, ops[pick(builder, 0, 4)], NULL, NULL);
 }
 
+static void add_along_channels(Builder *builder) {
+    CvmAttribute lrn[] = {{.integers = {pick(builder, 0, 2) * 2 + 1}},
+                          {.real = 0.5},
+                          {.real = (double)pick(builder, 2, 4) / 4},
+                          {.real = 1}};
+    static const CvmOp ops[] = {CVM_OP_LRN, CVM_OP_SOFTMAX, CVM_OP_LOG_SOFTMAX};
+    CvmOp op = ops[pick(builder, 0, 2)];
+    add(builder, op, NULL, op == CVM_OP_LRN ? lrn : NULL);
+}
+
 static void add_scale(Builder *builder) {
     CvmAttribute factor = {.real = (double)pick(builder, 1, 4) / 2};
     add(builder, CVM_OP_SCALE, NULL, &factor);
@@ -182,8 +192,9 @@ static bool add_updates(Builder *builder, CvmNode *loss) {
 
 CvmGraph *cvm_test_random_graph(CvmTestRandom *random, CvmArena *arena, CvmDiag *diag) {
     static const Layer on_pictures[] = {add_conv,  add_conv, add_pool, add_activation,
-                                        add_scale, add_sum,  add_zero};
-    static const Layer on_vectors[] = {add_linear, add_activation, add_sum, add_scale};
+                                        add_scale, add_sum,  add_zero, add_along_channels};
+    static const Layer on_vectors[] = {add_linear, add_activation, add_sum, add_scale,
+                                       add_along_channels};
     CvmGraph *graph = cvm_graph_create(arena, "random");
     Builder builder = {.random = random, .graph = graph, .diag = diag};
     CvmShape image = {.rank = 4,

@@ -61,6 +61,12 @@ typedef struct Case {
             }                                                                                      \
         }                                                                                          \
     }
+#define LRN(size, alpha, beta, k)                                                                  \
+    {                                                                                              \
+        {{size}}, {.real = alpha}, {.real = beta}, {                                               \
+            .real = k                                                                              \
+        }                                                                                          \
+    }
 
 static const Case cases[] = {
     {"conv", CVM_OP_CONV, {F32(2, 3, 5, 4), F32(4, 3, 3, 3)}, CONV(1, 1, 0, 0, 0, 0, 1, 1, 1)},
@@ -135,6 +141,11 @@ static const Case cases[] = {
     {"softmax", CVM_OP_SOFTMAX, {F32(3, 5)}, {{{0}}}},
     {"softmax of one class", CVM_OP_SOFTMAX, {F32(3, 1)}, {{{0}}}},
     {"log_softmax", CVM_OP_LOG_SOFTMAX, {F32(3, 5)}, {{{0}}}},
+    {"softmax of pictures", CVM_OP_SOFTMAX, {F32(2, 4, 2, 3)}, {{{0}}}},
+    {"log_softmax of pictures", CVM_OP_LOG_SOFTMAX, {F32(2, 4, 3, 1)}, {{{0}}}},
+    {"lrn", CVM_OP_LRN, {F32(2, 7, 2, 3)}, LRN(5, 2, 0.75, 2)},
+    {"lrn over every channel", CVM_OP_LRN, {F32(2, 4, 1, 2)}, LRN(9, 3, 0.5, 1)},
+    {"lrn of one channel", CVM_OP_LRN, {F32(1, 3, 2, 2)}, LRN(1, 1, 1.25, 1)},
     {"nll", CVM_OP_NLL, {F32(4, 3), I32(4)}, {{{0}}}},
     {"mean", CVM_OP_MEAN, {F32(7)}, {{{0}}}},
     {"flatten", CVM_OP_FLATTEN, {F32(2, 3, 2, 2)}, {{{0}}}},

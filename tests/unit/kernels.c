@@ -301,6 +301,45 @@ static void test_rows(void **state) {
     }
 }
 
+/* Along the channels of pictures: softmax, local normalization, and their gradients. */
+static void channels_graph(CvmGraph *graph, CvmShape shape, const CvmAttribute *lrn,
+                           int64_t lanes) {
+    CvmNode *x = input(graph, "x", shape), *dy = input(graph, "dy", shape);
+    CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
+    CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
+    CvmNode *soft = add(graph, CVM_OP_SOFTMAX, NULL, 1, inside, NULL, NULL);
+    CvmNode *log = add(graph, CVM_OP_LOG_SOFTMAX, NULL, 1, inside, NULL, NULL);
+    CvmNode *results[] = {
+        soft,
+        log,
+        add(graph, CVM_OP_SOFTMAX_GRAD, NULL, 2, dy_inside, soft, NULL),
+        add(graph, CVM_OP_LOG_SOFTMAX_GRAD, NULL, 2, dy_inside, log, NULL),
+        add(graph, CVM_OP_LRN, lrn, 1, inside, NULL, NULL),
+        add(graph, CVM_OP_LRN_GRAD, lrn, 2, dy_inside, inside, NULL),
+    };
+    static const char *const names[] = {"softmax",          "log_softmax", "softmax_grad",
+                                        "log_softmax_grad", "lrn",         "lrn_grad"};
+    for (int i = 0; i < 6; i++)
+        cvm_graph_output(graph, names[i], lanes ? relayout(graph, results[i], 0) : results[i]);
+}
+
+static void test_along_channels(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {{24, 5, 7}, {3, 1, 1}, {17, 1, 2}, {1, 4, 4}, {40, 3, 16}};
+    static const CvmAttribute lrns[][4] = {
+        {{{5}}, {.real = 1}, {.real = 0.75}, {.real = 2}},
+        {{{1}}, {.real = 0.5}, {.real = 1}, {.real = 1}},
+        {{{37}}, {.real = 3}, {.real = 0.4}, {.real = 0.1}},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int64_t lanes = 0; lanes <= cvm_target_lanes("host"); lanes = lanes ? lanes * 2 : 4) {
+            CvmGraph *graph = cvm_graph_create(arena, "channels");
+            channels_graph(graph, shape4(lanes ? lanes : 2, sizes[i][0], sizes[i][1], sizes[i][2]),
+                           lrns[i % 3], lanes);
+            check(graph, "along channels", "none");
+        }
+}
+
 /* A value far from zero must not overflow, and NaN must come through. */
 static void test_extremes(void **state) {
     (void)state;
@@ -350,8 +389,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_conv_batch_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_linear, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pool, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_adaptive_and_global_pool, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pointwise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_along_channels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_extremes, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

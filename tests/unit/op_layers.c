@@ -55,9 +55,10 @@ static void begin(Bench *bench, CvmOp op, CvmNode *input) {
         assert_non_null(kind);
         *kind = 0;
         argument->name = word;
-        int64_t number = value ? strcmp(value + 1, "true") ? atoi(value + 1) : 1 : 0;
+        double number = value ? strcmp(value + 1, "true") ? atof(value + 1) : 1 : 0;
+        argument->real = number;
         for (int i = 0; i < 4; i++)
-            argument->integers[i] = number;
+            argument->integers[i] = (int64_t)number;
     }
 }
 
@@ -202,6 +203,10 @@ static void test_activations_keep_the_shape(void **state) {
     }
     begin(bench, CVM_OP_SOFTMAX, vector(bench, 10));
     assert_shape(build(bench), 2, 64, 10, 0, 0);
+    begin(bench, CVM_OP_LOG_SOFTMAX, image(bench, 3, 4, 5));
+    assert_shape(build(bench), 4, 64, 3, 4, 5);
+    begin(bench, CVM_OP_LRN, image(bench, 3, 4, 5));
+    assert_shape(build(bench), 4, 64, 3, 4, 5);
 }
 
 /* --- what is refused --- */
@@ -215,9 +220,6 @@ static void test_linear_after_a_picture_asks_for_flatten(void **state) {
     begin(bench, CVM_OP_LINEAR, pooled);
     set(bench, "features", 120, 0);
     assert_refused(bench, 1222, "linear needs a vector, and maxpool (line 9) gives [256, 6, 6]",
-                   "put 'flatten' between them");
-    begin(bench, CVM_OP_SOFTMAX, pooled);
-    assert_refused(bench, 1222, "softmax needs a vector, and maxpool (line 9) gives [256, 6, 6]",
                    "put 'flatten' between them");
 }
 
@@ -258,6 +260,24 @@ static void test_numbers_count_from_one(void **state) {
     assert_refused(bench, 1223, "linear's features count from 1", NULL);
     begin(bench, CVM_OP_AVGPOOL, image(bench, 3, 8, 8));
     assert_refused(bench, 1223, "avgpool's kernel and stride count from 1", NULL);
+}
+
+static void test_lrn_needs_numbers_that_keep_its_divisor_positive(void **state) {
+    Bench *bench = *state;
+    static const char mend[] = "the usual ones are size=5, alpha=1e-4, beta=0.75, k=2";
+    begin(bench, CVM_OP_LRN, image(bench, 3, 8, 8));
+    set(bench, "size", 4, 0);
+    assert_refused(bench, 1228, "lrn's size must be an odd number of channels, at most 255", mend);
+    begin(bench, CVM_OP_LRN, image(bench, 3, 8, 8));
+    argument(bench, "k")->real = 0;
+    assert_refused(bench, 1228, "lrn's k must be from 1e-6 to 1e6", mend);
+    begin(bench, CVM_OP_LRN, image(bench, 3, 8, 8));
+    argument(bench, "alpha")->real = -1;
+    assert_refused(bench, 1228, "lrn's alpha must be from 0 to 1e6", mend);
+    begin(bench, CVM_OP_LRN, vector(bench, 8));
+    assert_refused(bench, 1221,
+                   "lrn needs a picture [channels, height, width], and the input gives [8]",
+                   "put it before 'flatten' and the linear layers");
 }
 
 static void test_groups_must_divide_channels(void **state) {
@@ -345,6 +365,7 @@ int main(void) {
         TEST(test_conv_after_a_vector_is_refused),
         TEST(test_layers_need_a_tensor),
         TEST(test_numbers_count_from_one),
+        TEST(test_lrn_needs_numbers_that_keep_its_divisor_positive),
         TEST(test_groups_must_divide_channels),
         TEST(test_windows_must_fit),
         TEST(test_pools_are_not_of_padding_alone),

@@ -182,6 +182,7 @@ static void test_shapes_that_do_not_go_together_are_refused(void **state) {
         {CVM_OP_BIAS, {3, {4, 5, 6}}, {1, {5}}},
         {CVM_OP_BIAS, {0, {0}}, {1, {5}}},
         {CVM_OP_SOFTMAX_GRAD, {2, {4, 5}}, {2, {5, 4}}},
+        {CVM_OP_LRN_GRAD, {4, {2, 3, 4, 4}}, {4, {2, 4, 4, 3}}},
         {CVM_OP_NLL, {2, {4, 5}}, {1, {4}}}, /* the target must be i32 */
         {CVM_OP_MAXPOOL_GRAD, {4, {1, 2, 3, 3}}, {4, {1, 2, 6, 6}}},
     };

@@ -150,6 +150,22 @@ static void test_softmax_withstands_large_numbers(void **state) {
     check(CVM_OP_LOG_SOFTMAX, NULL, x, none, EXPECT(-0.693147f, -0.693147f, -2000, 0));
 }
 
+/* Every pixel has its own softmax. */
+static void test_softmax_of_pictures_runs_along_channels(void **state) {
+    (void)state;
+    Tensor x = picture(1, 2, 1, 2, VALUES(0, 9, 0, -9));
+    check(CVM_OP_SOFTMAX, NULL, x, none, EXPECT(0.5f, 1, 0.5f, 0));
+}
+
+/* One by its neighbours on both sides, the outer ones having one neighbour fewer:
+ * x / (k + alpha/3 * sum of x^2). */
+static void test_lrn_divides_alpha_by_the_size(void **state) {
+    (void)state;
+    const CvmAttribute attributes[] = {{{3}}, {.real = 3}, {.real = 1}, {.real = 2}};
+    check(CVM_OP_LRN, attributes, picture(1, 4, 1, 1, VALUES(1, 2, 3, 4)), none,
+          EXPECT(1 / 7.0f, 2 / 16.0f, 3 / 31.0f, 4 / 27.0f));
+}
+
 static void test_infinite_gradients_stop_at_relu(void **state) {
     (void)state;
     check(CVM_OP_RELU, NULL, vectors(1, 4, VALUES(-1, 0, 2, NAN)), none, EXPECT(0, 0, 2, NAN));
@@ -188,6 +204,8 @@ int main(void) {
         cmocka_unit_test(test_windows_that_do_not_fit_are_left_out),
         cmocka_unit_test(test_the_first_of_equal_maxima_gets_the_gradient),
         cmocka_unit_test(test_softmax_withstands_large_numbers),
+        cmocka_unit_test(test_softmax_of_pictures_runs_along_channels),
+        cmocka_unit_test(test_lrn_divides_alpha_by_the_size),
         cmocka_unit_test(test_infinite_gradients_stop_at_relu),
         cmocka_unit_test(test_the_loss_picks_the_target),
         cmocka_unit_test(test_targets_out_of_range_pick_nothing),
