@@ -22,32 +22,50 @@ static bool add_parameters(CvmSession *session, const CvmGraph *graph) {
     return true;
 }
 
-static bool take_weights(CvmSession *session, const CvmGraph *graph) {
+/* Fills the store, and *normalization with what goes with the weights; its channels stay 0 where
+ * nothing states one. */
+static bool take_weights(CvmSession *session, const CvmGraph *graph,
+                         CvmNormalization *normalization) {
     CvmCheckpointInfo info;
+    if (session->predict && session->predict->normalizes)
+        *normalization = session->predict->normalize.stated;
     if (session->options->weights)
         return cvm_session_open_weights(session);
     if (!add_parameters(session, graph))
         return false;
-    if (session->options->checkpoint)
-        return cvm_session_load_checkpoint(session, &info);
-    cvm_report_note("neither --checkpoint nor --weights: the file gets untrained parameters");
+    if (!session->options->checkpoint) {
+        cvm_report_note("neither --checkpoint nor --weights: the file gets untrained parameters");
+        return true;
+    }
+    if (!cvm_session_load_checkpoint(session, &info))
+        return false;
+    *normalization = info.normalization;
     return true;
+}
+
+static void report(const CvmSession *session, const CvmNormalization *normalization) {
+    printf("%s: model %s\n", session->options->onnx, cvm_model_name(session->model));
+    for (int c = 0; c < normalization->channels; c++)
+        printf("%s(pixel / 255 - %.6g) / %.6g%s", c ? ", " : "its input: ", normalization->mean[c],
+               normalization->deviation[c], c + 1 < normalization->channels ? "" : "\n");
 }
 
 static bool export(CvmSession *session) {
     CvmError error = {.kind = CVM_ERROR_NONE};
-    const char *path = session->options->onnx;
+    CvmNormalization normalization = {.channels = 0};
     if (!cvm_session_need_model(session))
         return false;
     CvmGraph *graph = cvm_inference_graph(session->model, 1, false, session->arena, &session->diag);
     if (!graph)
         return cvm_session_fail_compile(session);
-    if (!take_weights(session, graph))
+    if (!take_weights(session, graph, &normalization))
         return false;
-    if (!cvm_onnx_export(path, graph, &session->store, session->arena, &session->diag, &error))
+    if (!cvm_onnx_export(session->options->onnx, graph, &session->store,
+                         normalization.channels ? &normalization : NULL, session->arena,
+                         &session->diag, &error))
         return error.kind == CVM_ERROR_NONE ? cvm_session_fail_compile(session)
                                             : cvm_session_fail(session, &error);
-    printf("%s: model %s\n", path, cvm_model_name(session->model));
+    report(session, &normalization);
     return true;
 }
 

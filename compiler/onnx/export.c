@@ -386,8 +386,21 @@ static bool write_model(const char *path, const Onnx__ModelProto *model, CvmErro
     return cvm_atomic_file_commit(&file, error);
 }
 
+static Onnx__StringStringEntryProto *metadata(Exporter *exporter, const char *key,
+                                              const double *numbers, int count) {
+    Onnx__StringStringEntryProto *entry =
+        NEW(exporter, Onnx__StringStringEntryProto, ONNX__STRING_STRING_ENTRY_PROTO__INIT);
+    entry->key = copy(exporter, key);
+    entry->value = copy(exporter, "");
+    for (int i = 0; i < count; i++)
+        entry->value =
+            cvm_arena_format(exporter->arena, "%s%s%.17g", entry->value, i ? " " : "", numbers[i]);
+    return entry;
+}
+
 bool cvm_onnx_export(const char *path, const CvmGraph *graph, const CvmStore *store,
-                     CvmArena *arena, CvmDiag *diag, CvmError *error) {
+                     const CvmNormalization *normalization, CvmArena *arena, CvmDiag *diag,
+                     CvmError *error) {
     Exporter exporter = {.arena = arena,
                          .graph = graph,
                          .store = store,
@@ -401,12 +414,20 @@ bool cvm_onnx_export(const char *path, const CvmGraph *graph, const CvmStore *st
     operators.has_version = true;
     operators.version = OPSET;
     Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;
+    Onnx__StringStringEntryProto *entries[2];
     model.has_ir_version = true;
     model.ir_version = IR_VERSION;
     model.producer_name = producer;
     model.graph = &exporter.message;
     model.n_opset_import = 1;
     model.opset_import = sets;
+    if (normalization) {
+        int channels = normalization->channels;
+        entries[0] = metadata(&exporter, CVM_ONNX_MEAN, normalization->mean, channels);
+        entries[1] = metadata(&exporter, CVM_ONNX_DEVIATION, normalization->deviation, channels);
+        model.n_metadata_props = 2;
+        model.metadata_props = entries;
+    }
     if (onnx__model_proto__get_packed_size(&model) > INT32_MAX)
         return cvm_diag_error(diag, 1721, (CvmSpan){0}, NULL, NULL,
                               "an ONNX file holds 2 GiB at most, and this model is larger");

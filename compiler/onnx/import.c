@@ -217,23 +217,6 @@ static bool collect_inputs(CvmOnnxImport *import, const Names *names, bool *skip
     return sound;
 }
 
-static bool check_part_use(CvmOnnxImport *import) {
-    for (int i = 0; i < import->input_count; i++) {
-        const CvmOnnxValue *value = import->inputs[i];
-        bool joins =
-            !strcmp(import->operator->name, "Mul") || !strcmp(import->operator->name, "Add") ||
-            !strcmp(import->operator->name, "Div") || !strcmp(import->operator->name, "Erf") ||
-            !strcmp(import->operator->name, "Identity");
-        if (value && value->kind == CVM_ONNX_PART && !joins) {
-            import->node = value->node;
-            import->proto = import->model->message->graph->node[value->node];
-            return cvm_onnx_refuse(import, 1701, NULL,
-                                   "computes with a constant, which only GELU's formula can do");
-        }
-    }
-    return true;
-}
-
 static bool read_operator(CvmOnnxImport *import, const Names *names) {
     const Onnx__NodeProto *proto = import->proto;
     bool skip = false,
@@ -254,7 +237,7 @@ static bool read_operator(CvmOnnxImport *import, const Names *names) {
                                    import->input_count> import->operator->most))
         return cvm_onnx_refuse(import, 1703, NULL, "has %d inputs, which is not possible",
                                import->input_count);
-    return check_part_use(import) && import->operator->read(import);
+    return import->operator->read(import);
 }
 
 static void read_node(CvmOnnxImport *import, const Names *names, int node) {
@@ -365,6 +348,38 @@ static bool finish_output(CvmOnnxImport *import, const Name *output) {
     return true;
 }
 
+/* Numbers of the metadata, times 255, each from `least` to 255; how many, or 0 when they are not
+ * so. */
+static int read_levels(const Onnx__ModelProto *message, const char *key, double least,
+                       double levels[CVM_MAX_CHANNELS]) {
+    const char *text = "";
+    int count = 0;
+    for (size_t i = 0; i < message->n_metadata_props; i++) {
+        const Onnx__StringStringEntryProto *one = message->metadata_props[i];
+        if (one->key && one->value && !strcmp(one->key, key))
+            text = one->value;
+    }
+    while (*text) {
+        char *end;
+        double level = strtod(text, &end);
+        if (count == CVM_MAX_CHANNELS || end == text || !(level * 255 >= least && level <= 1))
+            return 0;
+        levels[count++] = level;
+        text = end + strspn(end, " ");
+    }
+    return count;
+}
+
+/* What an export of cvm noted; anything else is as if it were not there. */
+static void read_normalization(CvmOnnxImport *import) {
+    const Onnx__ModelProto *message = import->model->message;
+    CvmNormalization *normalization = &import->net->normalization;
+    int means = read_levels(message, CVM_ONNX_MEAN, 0, normalization->mean);
+    int deviations = read_levels(message, CVM_ONNX_DEVIATION, 0.001, normalization->deviation);
+    bool fits = means == deviations && means == import->net->picture.sizes[0];
+    normalization->channels = fits ? means : 0;
+}
+
 bool cvm_onnx_read_net(CvmOnnxModel *model, CvmArena *arena, CvmOnnxNet *net, CvmDiag *diag) {
     Names names = {0};
     size_t nodes = model->message->graph->n_node;
@@ -378,6 +393,7 @@ bool cvm_onnx_read_net(CvmOnnxModel *model, CvmArena *arena, CvmOnnxNet *net, Cv
     if (!check_opset(&import) || !list_names(&import, &names) || !read_inputs(&import, &names))
         return false;
     count_uses(&import, &names);
+    read_normalization(&import);
     Name *output = find_output(&import, &names);
     if (!output)
         return false;

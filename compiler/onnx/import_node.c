@@ -54,6 +54,19 @@ static const CvmOnnxValue *need_input(CvmOnnxImport *import, int i) {
     return NULL;
 }
 
+/* Told at the node that gives the part, which is what no layer does. */
+static bool refuse_part(CvmOnnxImport *import, const CvmOnnxValue *part) {
+    int node = import->node;
+    const Onnx__NodeProto *proto = import->proto;
+    import->node = part->node;
+    import->proto = import->model->message->graph->node[part->node];
+    cvm_onnx_refuse(import, 1701, NULL,
+                    "computes with a constant, which only GELU's formula can do");
+    import->node = node;
+    import->proto = proto;
+    return false;
+}
+
 bool cvm_onnx_take_tensor(CvmOnnxImport *import, int i, int *tensor) {
     const CvmOnnxValue *value = need_input(import, i);
     if (!value)
@@ -61,11 +74,11 @@ bool cvm_onnx_take_tensor(CvmOnnxImport *import, int i, int *tensor) {
     *tensor = value->tensor;
     if (value->kind == CVM_ONNX_TENSOR)
         return true;
-    return cvm_onnx_refuse(import, 1703, NULL, "takes %s as its input %d, where no layer can",
-                           value->kind == CVM_ONNX_CONSTANT  ? "a constant"
-                           : value->kind == CVM_ONNX_NUMBERS ? "the numbers of a shape"
-                                                             : "what is left of a formula",
-                           i + 1);
+    if (value->kind == CVM_ONNX_PART)
+        return refuse_part(import, value);
+    return cvm_onnx_refuse(
+        import, 1703, NULL, "takes %s as its input %d, where no layer can",
+        value->kind == CVM_ONNX_CONSTANT ? "a constant" : "the numbers of a shape", i + 1);
 }
 
 bool cvm_onnx_take_constant(CvmOnnxImport *import, int i, CvmFileTensor *constant) {

@@ -33,6 +33,11 @@ enum {
     CVM_ONNX_ATTRIBUTE_INTS = 7,
 };
 
+/* Metadata of files that cvm wrote: how pictures become the input, a number for each channel,
+ * separated by spaces: (pixel / 255 - mean) / deviation. */
+#define CVM_ONNX_MEAN "cvm.picture_mean"
+#define CVM_ONNX_DEVIATION "cvm.picture_deviation"
+
 /* A file of external data. */
 typedef struct CvmOnnxDataFile {
     const char *location; /* as the model calls it */

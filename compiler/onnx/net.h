@@ -5,6 +5,7 @@
 
 #include "compiler/graph/layer.h"
 #include "compiler/onnx/model.h"
+#include "runtime/dataset.h"
 
 enum { CVM_ONNX_MAX_PARAMETERS = 4 };
 
@@ -26,7 +27,8 @@ typedef struct CvmOnnxNet {
     CvmShape picture; /* [c, h, w] */
     CvmOnnxLayer *layers;
     int count, capacity;
-    int output;          /* the value that is the logits */
+    CvmNormalization normalization; /* as the file states it; channels 0: it does not */
+    int output;                     /* the value that is the logits */
     const char *softmax; /* the node that would make probabilities of them, which was left out;
                             NULL: there was none */
 } CvmOnnxNet;

@@ -396,19 +396,57 @@ static void write_layers(Writer *writer) {
     write_section(writer, "head", first, count);
 }
 
-/* What pictures must look like an ONNX file does not say. */
+/* In levels from 0 to 255, as the language has them; as few digits as give the same number again.
+ */
+static void write_levels(const double *levels, int count, FILE *stream) {
+    for (int i = 0; i < count; i++) {
+        char text[40];
+        for (int digits = 1; digits <= 17; digits++) {
+            snprintf(text, sizeof text, "%.*g", digits, levels[i] * 255);
+            if (strtod(text, NULL) / 255 == levels[i])
+                break;
+        }
+        fprintf(stream, "%s%s", i ? ", " : "", text);
+    }
+}
+
+static void write_normalize(const CvmNormalization *normalization, FILE *stream) {
+    bool unit = true;
+    for (int i = 0; i < normalization->channels; i++)
+        unit &= normalization->mean[i] == 0 && normalization->deviation[i] == 1;
+    if (unit) {
+        fputs("    normalize unit\n", stream);
+        return;
+    }
+    fputs("    normalize mean(", stream);
+    write_levels(normalization->mean, normalization->channels, stream);
+    fputs(", deviation=[", stream);
+    write_levels(normalization->deviation, normalization->channels, stream);
+    fputs("])\n", stream);
+}
+
+/* What pictures must look like most files do not say. */
 static void write_predict(const CvmOnnxNet *net, const CvmOnnxNames *names, FILE *stream) {
     long long height = net->picture.sizes[1], width = net->picture.sizes[2];
+    bool stated = net->normalization.channels > 0;
     bool imagenet = net->picture.sizes[0] == 3 && class_count(net) == 1000 && height == width;
-    fprintf(stream,
-            "\n# How its pictures were prepared an ONNX file does not tell. This is a guess: "
-            "change it to what the\n# net was trained with.\npredict %s {\n",
-            names->model);
-    if (imagenet)
-        fprintf(stream, "    resize %lld  crop %lld\n    normalize imagenet\n", height * 8 / 7,
-                height);
+    if (stated)
+        fputs("\n# How pictures are normalized the file tells; how they are scaled is a guess.\n",
+              stream);
     else
-        fprintf(stream, "    resize [%lld, %lld]\n    normalize unit\n", height, width);
+        fputs("\n# How its pictures were prepared an ONNX file does not tell. This is a guess: "
+              "change "
+              "it to what the\n# net was trained with.\n",
+              stream);
+    fprintf(stream, "predict %s {\n", names->model);
+    if (imagenet)
+        fprintf(stream, "    resize %lld  crop %lld\n", height * 8 / 7, height);
+    else
+        fprintf(stream, "    resize [%lld, %lld]\n", height, width);
+    if (imagenet && !stated)
+        fputs("    normalize imagenet\n", stream);
+    else
+        write_normalize(&net->normalization, stream);
     fputs("}\n", stream);
 }
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/support/patterns.h"
+#include "tests/support/programs.h"
 
 static CvmTestPlace place;
 
@@ -90,6 +91,32 @@ static void the_files_are_named_after_the_input(void **state) {
     assert_true(cvm_test_exists(&place, "given.safetensors"));
 }
 
+/* Trained pictures are normalized by their own mean: the file keeps it, so that the predictions
+ * stay. */
+static void a_checkpoints_normalization_goes_along(void **state) {
+    (void)state;
+    cvm_test_write_patterns(&place, 96, 16);
+    cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "small.cvm", "--epochs", "1", NULL);
+    cvm_test_expect(&place, 0, "its input: (pixel / 255 - ", NULL, "export", "small.cvm",
+                    "--checkpoint", "small.safetensors", "--onnx", "trained.onnx", NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "import", "trained.onnx", NULL);
+    char *one = classes_of("trained.cvm", "trained.safetensors"), *begin = one, *numbers = one;
+    CvmTestResult result = cvm_test_cvmc(&place, "predict", "small.cvm", "--checkpoint",
+                                         "small.safetensors", "--json", "ring.png", NULL);
+    char *other = result.out;
+    /* the first has no names of classes: the probabilities alone are compared */
+    for (int i = 0; i < 4; i++) {
+        begin = strstr(begin + 1, "\"probability\":");
+        numbers = strstr(i ? numbers + 1 : other, "\"probability\":");
+        assert_non_null(begin);
+        assert_non_null(numbers);
+        assert_memory_equal(begin, numbers, strcspn(begin, "}"));
+    }
+    cvm_test_result_free(&result);
+    free(one);
+}
+
 static void what_cannot_be_read_is_told(void **state) {
     (void)state;
     cvm_test_expect(&place, 3, NULL, "cannot read missing.onnx", "import", "missing.onnx", NULL);
@@ -124,6 +151,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_goes_out_and_comes_back),
         cmocka_unit_test(the_files_are_named_after_the_input),
+        cmocka_unit_test(a_checkpoints_normalization_goes_along),
         cmocka_unit_test(what_cannot_be_read_is_told),
         cmocka_unit_test(what_onnx_lacks_is_told),
     };
