@@ -3,83 +3,53 @@
 #include "compiler/driver/layers.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
+#include "compiler/driver/table.h"
 #include "compiler/training_graph.h"
 
-#include <string.h>
+enum { LAYER, KIND, OUTPUT, PARAMETERS, FLOPS, BYTES, SEES, LEARNS, COLUMNS };
 
-enum { COLUMNS = 8, CELL = 128 };
+static const CvmColumn columns[COLUMNS] = {
+    {"layer", false}, {"kind", false}, {"output", false}, {"parameters", true},
+    {"FLOPs", true},  {"bytes", true}, {"sees", true},    {"learns", false},
+};
 
-typedef struct Cells {
-    char text[COLUMNS][CELL];
-} Cells;
-
-static const char *const headings[COLUMNS] = {"layer", "kind",  "output", "parameters",
-                                              "FLOPs", "bytes", "sees",   "learns"};
-static const bool right_aligned[COLUMNS] = {[3] = true, [4] = true, [5] = true, [6] = true};
-
-static void fill_row(const CvmLayerRow *row, Cells *cells) {
-    snprintf(cells->text[0], CELL, "%s", row->name);
-    snprintf(cells->text[1], CELL, "%s", row->op);
-    cvm_shape_text(&row->output, cells->text[2], CELL);
+static void add_row(CvmTable *cells, const CvmLayerRow *row) {
+    char text[128];
+    cvm_table_add_row(cells);
+    cvm_table_set(cells, LAYER, "%s", row->name);
+    cvm_table_set(cells, KIND, "%s", row->op);
+    cvm_table_set(cells, OUTPUT, "%s", cvm_shape_text(&row->output, text, sizeof text));
     if (row->parameters)
-        cvm_count_text(row->parameters, cells->text[3]);
+        cvm_table_set(cells, PARAMETERS, "%s", cvm_count_text(row->parameters, text));
     if (row->flops > 0)
-        cvm_amount_text(row->flops, cells->text[4]);
+        cvm_table_set(cells, FLOPS, "%s", cvm_amount_text(row->flops, text));
     if (row->bytes > 0)
-        cvm_amount_text(row->bytes, cells->text[5]);
+        cvm_table_set(cells, BYTES, "%s", cvm_amount_text(row->bytes, text));
     if (row->field_is_whole)
-        snprintf(cells->text[6], CELL, "all");
+        cvm_table_set(cells, SEES, "all");
     else
-        snprintf(cells->text[6], CELL, "%lldx%lld", (long long)row->field[0],
-                 (long long)row->field[1]);
+        cvm_table_set(cells, SEES, "%lldx%lld", (long long)row->field[0], (long long)row->field[1]);
     if (row->parameters && row->rate == 0)
-        snprintf(cells->text[7], CELL, "frozen");
+        cvm_table_set(cells, LEARNS, "frozen");
     else if (row->parameters && row->rate != 1)
-        snprintf(cells->text[7], CELL, "rate %gx", row->rate);
-}
-
-static void print_cells(const Cells *cells, const int widths[COLUMNS]) {
-    char line[COLUMNS * (CELL + 2) + 1];
-    size_t used = 0;
-    for (int i = 0; i < COLUMNS; i++)
-        if (widths[i])
-            used += (size_t)snprintf(line + used, sizeof line - used, "%s%*s", used ? "  " : "",
-                                     right_aligned[i] ? widths[i] : -widths[i], cells->text[i]);
-    while (used && line[used - 1] == ' ')
-        used--;
-    printf("%.*s\n", (int)used, line);
+        cvm_table_set(cells, LEARNS, "rate %gx", row->rate);
 }
 
 static void print_table(CvmSession *session, const CvmLayerTable *table) {
-    int count = table->count + 2; /* headings and totals */
-    Cells *lines = cvm_arena_array(session->arena, (size_t)count, sizeof *lines);
-    for (int i = 0; i < COLUMNS; i++)
-        snprintf(lines[0].text[i], CELL, "%s", headings[i]);
+    char text[128];
+    CvmTable *cells = cvm_table_create(session->arena, columns, COLUMNS);
     for (int i = 0; i < table->count; i++)
-        fill_row(&table->rows[i], &lines[i + 1]);
-    Cells *total = &lines[count - 1];
-    snprintf(total->text[0], CELL, "total");
-    cvm_count_text(table->parameters, total->text[3]);
-    cvm_amount_text(table->flops, total->text[4]);
-    cvm_amount_text(table->bytes, total->text[5]);
-
-    int widths[COLUMNS] = {0};
-    for (int column = 0; column < COLUMNS; column++) {
-        bool used = false;
-        for (int i = 0; i < count; i++) {
-            int length = (int)strlen(lines[i].text[column]);
-            widths[column] = length > widths[column] ? length : widths[column];
-            used |= i > 0 && length > 0;
-        }
-        if (!used)
-            widths[column] = 0;
-    }
-    for (int i = 0; i < count; i++)
-        print_cells(&lines[i], widths);
+        add_row(cells, &table->rows[i]);
+    cvm_table_add_row(cells);
+    cvm_table_set(cells, LAYER, "total");
+    cvm_table_set(cells, PARAMETERS, "%s", cvm_count_text(table->parameters, text));
+    cvm_table_set(cells, FLOPS, "%s", cvm_amount_text(table->flops, text));
+    cvm_table_set(cells, BYTES, "%s", cvm_amount_text(table->bytes, text));
+    cvm_table_print(cells);
 }
 
 static void print_text(CvmSession *session, const CvmLayerTable *table) {
-    char shape[CELL], parameters[CELL], frozen[CELL];
+    char shape[128], parameters[32], frozen[32];
     CvmShape input = cvm_model_input(session->model);
     printf("%s, pictures of %s, one at a time\n\n", cvm_model_name(session->model),
            cvm_shape_text(&input, shape, sizeof shape));
