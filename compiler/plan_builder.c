@@ -86,7 +86,8 @@ static CvmCall build_call(Builder *builder, const CvmKernel *kernel) {
                      .buffers = buffers,
                      .buffer_count = kernel->buffer_count,
                      .extent = kernel->extent,
-                     .cost = kernel->flops + kernel->bytes};
+                     .flops = kernel->flops,
+                     .bytes = kernel->bytes};
 }
 
 static CvmPort build_port(Builder *builder, const char *name, const CvmNode *node) {

@@ -3,6 +3,7 @@
  * threads meet at a barrier, unless thread 0 did both steps alone. */
 #include "runtime/instance.h"
 
+#include "runtime/clock.h"
 #include "runtime/memory.h"
 
 #include <stdlib.h>
@@ -23,7 +24,10 @@ struct CvmInstance {
     Step *steps;
     int step_count;
     int shared_end; /* after this many steps thread 0 is alone; 0: from the start */
-    CvmPool *pool;  /* of the run that is going on */
+
+    /* of the run that is going on */
+    CvmPool *pool;
+    CvmCallTime *times; /* NULL: nobody wants them */
 };
 
 static bool check_ports(const CvmPlan *plan, const CvmPort *ports, int count, CvmError *error) {
@@ -102,7 +106,7 @@ static void schedule(CvmInstance *instance) {
         Step *step = &instance->steps[i];
         step->function = call->function;
         step->extent = call->extent;
-        step->alone = call->cost < CVM_SMALL_COST || call->extent <= 1;
+        step->alone = call->flops + call->bytes < CVM_SMALL_COST || call->extent <= 1;
         step->barrier_before = i > 0 && !(step->alone && instance->steps[i - 1].alone);
         if (!step->alone)
             instance->shared_end = i + 1;
@@ -187,18 +191,27 @@ static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* Ranges differ in length by one item at most. */
-static void run_part(const Step *step, int thread, int threads) {
-    int64_t length = step->extent / threads, longer = step->extent % threads;
-    int64_t begin = thread * length + smaller(thread, longer);
-    int64_t end = begin + length + (thread < longer);
-    if (begin < end)
+static void run_range(const CvmInstance *instance, int index, int thread, int64_t begin,
+                      int64_t end) {
+    const Step *step = &instance->steps[index];
+    if (begin >= end)
+        return;
+    if (!instance->times) {
         step->function(step->buffers, begin, end);
+        return;
+    }
+    CvmCallTime *time = &instance->times[index * cvm_pool_threads(instance->pool) + thread];
+    time->begin = cvm_seconds();
+    step->function(step->buffers, begin, end);
+    time->end = cvm_seconds();
 }
 
-static void run_whole(const Step *step) {
-    if (step->extent > 0)
-        step->function(step->buffers, 0, step->extent);
+/* Ranges differ in length by one item at most. */
+static void run_part(const CvmInstance *instance, int index, int thread, int threads) {
+    int64_t extent = instance->steps[index].extent;
+    int64_t length = extent / threads, longer = extent % threads;
+    int64_t begin = thread * length + smaller(thread, longer);
+    run_range(instance, index, thread, begin, begin + length + (thread < longer));
 }
 
 static void walk(void *context, int thread, int threads) {
@@ -208,16 +221,26 @@ static void walk(void *context, int thread, int threads) {
         if (step->barrier_before)
             cvm_pool_barrier(instance->pool);
         if (!step->alone)
-            run_part(step, thread, threads);
+            run_part(instance, i, thread, threads);
         else if (thread == 0)
-            run_whole(step);
+            run_range(instance, i, 0, 0, step->extent);
     }
 }
 
-void cvm_instance_run(CvmInstance *instance, CvmPool *pool) {
+static void run(CvmInstance *instance, CvmPool *pool, CvmCallTime *times) {
     instance->pool = pool;
+    instance->times = times;
     if (instance->shared_end > 0)
         cvm_pool_run(pool, walk, instance);
     for (int i = instance->shared_end; i < instance->step_count; i++)
-        run_whole(&instance->steps[i]);
+        run_range(instance, i, 0, 0, instance->steps[i].extent);
+}
+
+void cvm_instance_run(CvmInstance *instance, CvmPool *pool) {
+    run(instance, pool, NULL);
+}
+
+void cvm_instance_run_timed(CvmInstance *instance, CvmPool *pool, CvmCallTime *times) {
+    memset(times, 0, (size_t)instance->step_count * (size_t)cvm_pool_threads(pool) * sizeof *times);
+    run(instance, pool, times);
 }

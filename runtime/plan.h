@@ -31,8 +31,10 @@ typedef struct CvmCall {
     const CvmBuffer *buffers;
     int buffer_count;
     int64_t extent; /* number of work items */
-    double cost;    /* estimated floating-point operations plus bytes moved, of the whole call: what
-                       the runtime looks at to keep small work on one thread */
+    /* of the whole call, estimated; their sum is what the runtime looks at to keep small work on
+     * one thread */
+    double flops; /* floating-point operations, a multiply-add being two */
+    double bytes; /* of its tensors, each read or written once */
 } CvmCall;
 
 /* A tensor that lives in the arena and that the caller fills or reads. Always in plain row-major

@@ -1,5 +1,6 @@
 /* Plans made by hand of small C kernels: what runs where, in which order, on which memory. */
 #include "runtime/instance.h"
+#include "runtime/clock.h"
 
 #include <pthread.h>
 
@@ -64,9 +65,9 @@ typedef struct Made {
 /* The plan above, each call of the given cost. */
 static void make_plan(Made *made, double cost) {
     const CvmCall calls[] = {
-        {"add_one", "body.add", add_one, ADD_BUFFERS, 2, COUNT, cost},
-        {"reverse", "body.scale", reverse_and_scale, SCALE_BUFFERS, 3, COUNT, cost},
-        {"add_up", "head.sum", add_up, SUM_BUFFERS, 3, 1, cost},
+        {"add_one", "body.add", add_one, ADD_BUFFERS, 2, COUNT, cost, 0},
+        {"reverse", "body.scale", reverse_and_scale, SCALE_BUFFERS, 3, COUNT, cost, 0},
+        {"add_up", "head.sum", add_up, SUM_BUFFERS, 3, 1, cost, 0},
     };
     memcpy(made->calls, calls, sizeof calls);
     made->plan = (CvmPlan){.name = "test",
@@ -136,7 +137,7 @@ static int distinct_threads(double cost, int64_t extent, int threads) {
     CvmError error;
     CvmPool *pool = cvm_pool_create(threads, &error);
     const CvmBuffer buffer = {CVM_SPACE_ARENA, 0};
-    const CvmCall call = {"note", "note", note_thread, &buffer, 1, extent, cost};
+    const CvmCall call = {"note", "note", note_thread, &buffer, 1, extent, cost, 0};
     const CvmPlan plan = {.name = "note",
                           .calls = &call,
                           .call_count = 1,
@@ -166,6 +167,32 @@ static void test_small_work_stays_on_the_callers_thread(void **state) {
     assert_int_equal(distinct_threads(CVM_SMALL_COST, 1, 4), 1);
     assert_int_equal(distinct_threads(CVM_SMALL_COST, 0, 4), 0);
     assert_int_equal(distinct_threads(CVM_SMALL_COST, 63, 5), 5);
+}
+
+static void test_a_timed_run_computes_the_same_and_tells_who_worked_when(void **state) {
+    (void)state;
+    CvmError error;
+    Made made;
+    CvmPool *pool = cvm_pool_create(3, &error);
+    assert_non_null(pool);
+    make(&made, CVM_SMALL_COST);
+    CvmCallTime times[3 * 3];
+    memset(times, 0xff, sizeof times);
+    double before = cvm_seconds();
+    cvm_instance_run_timed(made.instance, pool, times);
+    double after = cvm_seconds();
+    assert_true(*(const float *)cvm_instance_output(made.instance, "sum") == 2 * COUNT);
+    for (int thread = 0; thread < 3; thread++) {
+        const CvmCallTime *first = &times[thread], *second = &times[3 + thread];
+        assert_true(before <= first->begin && first->begin <= first->end);
+        for (int other = 0; other < 3; other++)
+            assert_true(times[other].end <= second->begin);
+        assert_true(second->begin <= second->end && second->end <= after);
+    }
+    /* one item: nothing to do for the others */
+    assert_true(times[6].begin > 0 && times[7].begin == 0 && times[7].end == 0);
+    cvm_pool_free(pool);
+    drop(&made);
 }
 
 static void test_arena_is_aligned_and_zero(void **state) {
@@ -256,6 +283,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_number_of_threads_gives_the_same),
         cmocka_unit_test(test_small_work_stays_on_the_callers_thread),
+        cmocka_unit_test(test_a_timed_run_computes_the_same_and_tells_who_worked_when),
         cmocka_unit_test(test_arena_is_aligned_and_zero),
         cmocka_unit_test(test_ports_are_found_by_name),
         cmocka_unit_test(test_slots_must_be_in_the_store),
