@@ -36,6 +36,10 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_WEIGHTS (UINT64_C(1) << 24)
 #define CVM_OPTION_NAMES (UINT64_C(1) << 25)
 #define CVM_OPTION_ONNX (UINT64_C(1) << 26)
+#define CVM_OPTION_TRAINING (UINT64_C(1) << 27)
+#define CVM_OPTION_REPEAT (UINT64_C(1) << 28)
+#define CVM_OPTION_SECONDS (UINT64_C(1) << 29)
+#define CVM_OPTION_TRACE (UINT64_C(1) << 30)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE (CVM_OPTION_PASSES | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE)
@@ -47,11 +51,11 @@ typedef struct CvmOptions {
     const char *const *arguments; /* what is not an option, in order */
     int argument_count;
 
-    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii;
+    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx;
-    int64_t epochs, stop_after, threads, batch, count; /* 0: not given */
-    uint64_t seed;                                     /* where given & CVM_OPTION_SEED */
+        *names, *onnx, *trace;
+    int64_t epochs, stop_after, threads, batch, count, repeat, seconds; /* 0: not given */
+    uint64_t seed; /* where given & CVM_OPTION_SEED */
 } CvmOptions;
 
 /* Parses argv[0..argc) (after the command's name) for a command that takes the options in

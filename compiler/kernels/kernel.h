@@ -1,5 +1,5 @@
 /* The kernel IR: what one fused group computes, as loops, accesses and small expression trees,
- * still free of any machine. A kernel is one of four forms, each with its generator in
+ * still free of any machine. A kernel is one of these forms, each with its generator in
  * compiler/codegen:
  *
  *   REDUCE    out[i…] = results(combine over the reduce axes of a[…] * b[…]) - convolution, linear,
@@ -7,6 +7,7 @@
  *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
  *   RELAYOUT  plain to batch-blocked memory and back
+ *   PROBE     what the machine can do at best: `cvmc bench` measures against it
  *
  * A kernel's text (cvm_kernel_print) says everything that code generation looks at, so equal texts
  * share one compiled function, and the text is the key of the object cache. */
@@ -135,6 +136,7 @@ typedef enum CvmKernelForm {
     CVM_KERNEL_ROWS,
     CVM_KERNEL_SCATTER,
     CVM_KERNEL_RELAYOUT,
+    CVM_KERNEL_PROBE,
 } CvmKernelForm;
 
 /* SCATTER: planes of [height, width] lying `lanes` apart per element (1: plain). */
@@ -146,6 +148,16 @@ typedef struct CvmScatter {
     int64_t input[2], output[2]; /* height and width of x and dx, of dy */
     int gradient, x;             /* buffers: dy; x (maximum only, else -1) */
 } CvmScatter;
+
+/* PROBE: every work item writes one vector to buffer 1. Its loop has CVM_PROBE_SUMS independent
+ * vectors, enough to keep two units busy whose results take up to six cycles. */
+enum { CVM_PROBE_SUMS = 12 };
+
+typedef struct CvmProbe {
+    bool reads;     /* sums up `length` floats of buffer 0, one stretch an item; else multiplies and
+                       adds in registers */
+    int64_t length; /* rounds of the item's loop, or floats that it reads */
+} CvmProbe;
 
 typedef struct CvmKernel {
     CvmKernelForm form;
@@ -178,6 +190,7 @@ typedef struct CvmKernel {
     int statement_count;
 
     CvmScatter scatter;
+    CvmProbe probe;
 
     /* RELAYOUT: [batch][inner] to [batch/lanes][inner][lanes], or back */
     int64_t relayout_batch, relayout_inner, relayout_lanes;

@@ -141,7 +141,7 @@ static void print_scatter(const CvmScatter *scatter, FILE *stream) {
 }
 
 void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
-    static const char *const forms[] = {"reduce", "rows", "scatter", "relayout"};
+    static const char *const forms[] = {"reduce", "rows", "scatter", "relayout", "probe"};
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
     print_buffers(kernel, stream);
@@ -159,6 +159,10 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         fprintf(stream, "  batch %" PRId64 " inner %" PRId64 " lanes %" PRId64 " %s\n",
                 kernel->relayout_batch, kernel->relayout_inner, kernel->relayout_lanes,
                 kernel->relayout_to_plain ? "to plain" : "from plain");
+        break;
+    case CVM_KERNEL_PROBE:
+        fprintf(stream, "  %s %" PRId64 "\n", kernel->probe.reads ? "reads" : "multiplies",
+                kernel->probe.length);
         break;
     }
     print_tables(kernel, stream);

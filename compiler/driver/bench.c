@@ -1,0 +1,241 @@
+/* cvmc bench: how fast a model runs on this machine, kernel by kernel, and how near that is to what
+ * the machine can do. Weights are as a training would start, pictures are noise: neither changes
+ * the time. */
+#include "compiler/driver/command.h"
+#include "compiler/driver/profile.h"
+#include "compiler/driver/report.h"
+#include "compiler/driver/session.h"
+#include "compiler/driver/table.h"
+#include "compiler/driver/trace.h"
+#include "compiler/roof.h"
+#include "runtime/random.h"
+
+#include <stdlib.h>
+
+enum { SECONDS = 3 };
+
+typedef struct Bench {
+    CvmSession *session;
+    const char *what; /* "inference", "training step" */
+    int64_t batch;
+    int threads;
+    CvmRoof roof;
+    CvmProfile profile;
+} Bench;
+
+/* --- measuring --- */
+
+/* Noise in [-1, 1) into every f32 input but scalars: with a learning rate of zero a training step
+ * does all its work and the weights stay. Targets are class 0. */
+static void fill_inputs(CvmInstance *instance) {
+    const CvmPlan *plan = cvm_instance_plan(instance);
+    for (int i = 0; i < plan->input_count; i++) {
+        const CvmPort *port = &plan->inputs[i];
+        int64_t count = 0;
+        if (port->dtype != CVM_F32 || port->shape.rank == 0 ||
+            !cvm_shape_count(&port->shape, &count))
+            continue;
+        float *values = cvm_instance_input(instance, port->name);
+        for (int64_t k = 0; k < count; k++) {
+            uint32_t random[4];
+            cvm_philox((uint64_t)i, 0, (uint64_t)k, random);
+            values[k] = (float)(random[0] >> 8) * 0x1p-23F - 1;
+        }
+    }
+}
+
+static CvmInstance *make_instance(Bench *bench) {
+    CvmSession *session = bench->session;
+    const CvmOptions *options = session->options;
+    if (options->training) {
+        if (!cvm_session_need_train(session))
+            return NULL;
+        bench->what = "training step";
+        bench->batch = options->batch ? options->batch : session->train->batch;
+        return cvm_session_training(session, bench->batch);
+    }
+    if (!cvm_session_need_model(session))
+        return NULL;
+    bench->what = "inference";
+    bench->batch = options->batch ? options->batch : 1;
+    return cvm_session_inference(session, bench->batch, false);
+}
+
+static bool measure_roof(Bench *bench, CvmPool *pool) {
+    CvmSession *session = bench->session;
+    CvmError error = {0};
+    if (cvm_measure_roof(&session->compile, pool, &bench->roof, &session->diag, &error))
+        return true;
+    return error.kind == CVM_ERROR_NONE ? cvm_session_fail_compile(session)
+                                        : cvm_session_fail(session, &error);
+}
+
+static bool measure(Bench *bench) {
+    CvmSession *session = bench->session;
+    const CvmOptions *options = session->options;
+    CvmInstance *instance = make_instance(bench);
+    CvmPool *pool = instance ? cvm_session_pool(session) : NULL;
+    if (!pool || !measure_roof(bench, pool))
+        return false;
+    bench->threads = cvm_pool_threads(pool);
+    fill_inputs(instance);
+    bench->profile =
+        cvm_profile(instance, pool, options->repeat,
+                    options->seconds ? (double)options->seconds : SECONDS, session->arena);
+    CvmError error;
+    if (options->trace && !cvm_trace_write(options->trace, cvm_instance_plan(instance),
+                                           bench->profile.last, bench->threads, &error))
+        return cvm_session_fail(session, &error);
+    return true;
+}
+
+/* --- judging --- */
+
+/* What a kernel's time is made of, at the best speed of as many threads as it used. */
+typedef struct Verdict {
+    double share; /* of the time that is explained by the roof */
+    const char *bound;
+} Verdict;
+
+static Verdict judge(const Bench *bench, const CvmProfileRow *row) {
+    const CvmPeak *peak = row->threads > 1 ? &bench->roof.all : &bench->roof.one;
+    double compute = row->flops / peak->flops, memory = row->bytes / peak->bytes;
+    double needed = compute > memory ? compute : memory;
+    Verdict verdict = {row->median > 0 ? needed / row->median : 0, NULL};
+    verdict.bound = verdict.share < 0.2 ? "overhead" : compute > memory ? "compute" : "memory";
+    return verdict;
+}
+
+static double rate(double amount, double seconds) {
+    return seconds > 0 ? amount / seconds : 0;
+}
+
+static double kernel_seconds(const CvmProfile *profile) {
+    double sum = 0;
+    for (int i = 0; i < profile->count; i++)
+        sum += profile->rows[i].median;
+    return sum;
+}
+
+static double total_flops(const CvmProfile *profile) {
+    double sum = 0;
+    for (int i = 0; i < profile->count; i++)
+        sum += profile->rows[i].flops;
+    return sum;
+}
+
+/* --- for people --- */
+
+enum { KERNEL, LAYER, CALLS, THREADS, MEDIAN, LEAST, SHARE, FLOPS, BYTES, OF_BEST, BOUND, COLUMNS };
+
+static const CvmColumn columns[COLUMNS] = {
+    {"kernel", false}, {"layer", false},  {"calls", true},     {"threads", true},
+    {"median", true},  {"least", true},   {"of all", true},    {"GFLOP/s", true},
+    {"GB/s", true},    {"of best", true}, {"bound by", false},
+};
+
+static const char *time_text(CvmArena *arena, double seconds) {
+    if (seconds < 1e-3)
+        return cvm_arena_format(arena, "%.1f us", seconds * 1e6);
+    return cvm_arena_format(arena, seconds < 0.1 ? "%.2f ms" : "%.0f ms", seconds * 1e3);
+}
+
+static void add_row(const Bench *bench, const CvmProfileRow *row, CvmTable *table) {
+    CvmArena *arena = bench->session->arena;
+    Verdict verdict = judge(bench, row);
+    cvm_table_add_row(table);
+    cvm_table_set(table, KERNEL, "%s", row->kernel);
+    cvm_table_set(table, LAYER, row->calls > 1 ? "%s ..." : "%s", row->layer);
+    cvm_table_set(table, CALLS, "%d", row->calls);
+    cvm_table_set(table, THREADS, "%d", row->threads);
+    cvm_table_set(table, MEDIAN, "%s", time_text(arena, row->median));
+    cvm_table_set(table, LEAST, "%s", time_text(arena, row->least));
+    cvm_table_set(table, SHARE, "%.1f%%", 100 * rate(row->median, kernel_seconds(&bench->profile)));
+    cvm_table_set(table, FLOPS, "%.1f", rate(row->flops, row->median) * 1e-9);
+    cvm_table_set(table, BYTES, "%.1f", rate(row->bytes, row->median) * 1e-9);
+    cvm_table_set(table, OF_BEST, "%.0f%%", 100 * verdict.share);
+    cvm_table_set(table, BOUND, "%s", verdict.bound);
+}
+
+static void print_text(const Bench *bench) {
+    const CvmSession *session = bench->session;
+    const CvmProfile *profile = &bench->profile;
+    CvmArena *arena = session->arena;
+    const CvmRoof *roof = &bench->roof;
+    printf("%s, %s of %lld picture%s, %d thread%s\n", cvm_model_name(session->model), bench->what,
+           (long long)bench->batch, bench->batch == 1 ? "" : "s", bench->threads,
+           bench->threads == 1 ? "" : "s");
+    printf("best of this machine: %.1f GFLOP/s and %.1f GB/s read with one thread",
+           roof->one.flops * 1e-9, roof->one.bytes * 1e-9);
+    if (bench->threads > 1)
+        printf(", %.1f and %.1f with %d", roof->all.flops * 1e-9, roof->all.bytes * 1e-9,
+               bench->threads);
+    printf("\n\n");
+    CvmTable *table = cvm_table_create(arena, columns, COLUMNS);
+    for (int i = 0; i < profile->count; i++)
+        add_row(bench, &profile->rows[i], table);
+    cvm_table_print(table);
+    printf("\n%s a run (least %s, %d runs), of which %s in kernels; %.1f GFLOP/s; %.0f images/s\n",
+           time_text(arena, profile->median), time_text(arena, profile->least), profile->runs,
+           time_text(arena, kernel_seconds(profile)),
+           rate(total_flops(profile), profile->median) * 1e-9,
+           rate((double)bench->batch, profile->median));
+}
+
+/* --- for programs --- */
+
+static cJSON *row_json(const Bench *bench, const CvmProfileRow *row) {
+    cJSON *object = cJSON_CreateObject();
+    Verdict verdict = judge(bench, row);
+    cJSON_AddStringToObject(object, "kernel", row->kernel);
+    cJSON_AddStringToObject(object, "layer", row->layer);
+    cJSON_AddNumberToObject(object, "calls", row->calls);
+    cJSON_AddNumberToObject(object, "threads", row->threads);
+    cJSON_AddNumberToObject(object, "median_seconds", row->median);
+    cJSON_AddNumberToObject(object, "least_seconds", row->least);
+    cJSON_AddNumberToObject(object, "flops", row->flops);
+    cJSON_AddNumberToObject(object, "bytes", row->bytes);
+    cJSON_AddNumberToObject(object, "share_of_best", verdict.share);
+    cJSON_AddStringToObject(object, "bound", verdict.bound);
+    return object;
+}
+
+static void add_peak(cJSON *object, const char *name, const CvmPeak *peak) {
+    cJSON *member = cJSON_AddObjectToObject(object, name);
+    cJSON_AddNumberToObject(member, "flops_per_second", peak->flops);
+    cJSON_AddNumberToObject(member, "bytes_per_second", peak->bytes);
+}
+
+static void print_json(const Bench *bench) {
+    const CvmProfile *profile = &bench->profile;
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "model", cvm_model_name(bench->session->model));
+    cJSON_AddStringToObject(object, "what", bench->what);
+    cJSON_AddNumberToObject(object, "batch", (double)bench->batch);
+    cJSON_AddNumberToObject(object, "threads", bench->threads);
+    cJSON *best = cJSON_AddObjectToObject(object, "best");
+    add_peak(best, "one_thread", &bench->roof.one);
+    add_peak(best, "all_threads", &bench->roof.all);
+    cJSON_AddNumberToObject(object, "runs", profile->runs);
+    cJSON_AddNumberToObject(object, "median_seconds", profile->median);
+    cJSON_AddNumberToObject(object, "least_seconds", profile->least);
+    cJSON_AddNumberToObject(object, "kernel_seconds", kernel_seconds(profile));
+    cJSON_AddNumberToObject(object, "images_per_second",
+                            rate((double)bench->batch, profile->median));
+    cJSON *kernels = cJSON_AddArrayToObject(object, "kernels");
+    for (int i = 0; i < profile->count; i++)
+        cJSON_AddItemToArray(kernels, row_json(bench, &profile->rows[i]));
+    cvm_report_json(object);
+}
+
+int cvm_command_bench(const CvmOptions *options) {
+    CvmSession session;
+    Bench bench = {.session = &session};
+    if (cvm_session_open(&session, options) && measure(&bench)) {
+        if (options->json)
+            print_json(&bench);
+        else
+            print_text(&bench);
+    }
+    return cvm_session_close(&session);
+}

@@ -1,0 +1,154 @@
+/* cvmc bench: what it prints and writes. No time is judged. */
+#include "tests/support/command.h"
+#include "tests/support/programs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+#include <cmocka.h>
+
+static CvmTestPlace place;
+
+static int set_up(void **state) {
+    (void)state;
+    cvm_test_place_create(&place);
+    cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
+    cvm_test_write_text(&place, "model.cvm", CVM_TEST_MODEL);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    cvm_test_place_remove(&place);
+    return 0;
+}
+
+static double number(const cJSON *object, const char *name) {
+    const cJSON *member = cJSON_GetObjectItem(object, name);
+    assert_true(cJSON_IsNumber(member));
+    return member->valuedouble;
+}
+
+static const char *text(const cJSON *object, const char *name) {
+    const cJSON *member = cJSON_GetObjectItem(object, name);
+    assert_true(cJSON_IsString(member));
+    return member->valuestring;
+}
+
+static cJSON *bench(const char *option, const char *value) {
+    CvmTestResult result = cvm_test_cvmc(&place, "bench", "small.cvm", "--json", "--repeat", "3",
+                                         "--threads", "2", option, value, NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *object = cJSON_Parse(result.out);
+    assert_non_null(object);
+    cvm_test_result_free(&result);
+    return object;
+}
+
+static void check_kernel(const cJSON *kernel) {
+    assert_true(strlen(text(kernel, "kernel")) > 0);
+    assert_true(number(kernel, "calls") >= 1);
+    assert_true(number(kernel, "threads") == 1 || number(kernel, "threads") == 2);
+    assert_true(number(kernel, "least_seconds") <= number(kernel, "median_seconds"));
+    assert_true(number(kernel, "flops") >= 0 && number(kernel, "bytes") > 0);
+    assert_true(number(kernel, "share_of_best") >= 0);
+    const char *bound = text(kernel, "bound");
+    assert_true(!strcmp(bound, "compute") || !strcmp(bound, "memory") ||
+                !strcmp(bound, "overhead"));
+}
+
+/* The operations of all kernels of one op ("conv_0123…"), which its name in the table tells. */
+static double flops_of(const cJSON *object, const char *op) {
+    double flops = 0;
+    const cJSON *kernel;
+    cJSON_ArrayForEach(kernel, cJSON_GetObjectItem(object, "kernels")) {
+        const char *name = text(kernel, "kernel");
+        if (strncmp(name, op, strlen(op)) == 0 && name[strlen(op)] == '_')
+            flops += number(kernel, "flops");
+    }
+    return flops;
+}
+
+static void json_tells_every_kernel_of_an_inference(void **state) {
+    (void)state;
+    cJSON *object = bench("--batch", "3");
+    assert_string_equal(text(object, "model"), "Small");
+    assert_string_equal(text(object, "what"), "inference");
+    assert_true(number(object, "batch") == 3 && number(object, "threads") == 2);
+    assert_true(number(object, "runs") == 3);
+    assert_true(number(object, "least_seconds") > 0 && number(object, "images_per_second") > 0);
+    const cJSON *best = cJSON_GetObjectItem(object, "best");
+    assert_true(number(cJSON_GetObjectItem(best, "one_thread"), "flops_per_second") > 0);
+    assert_true(number(cJSON_GetObjectItem(best, "all_threads"), "bytes_per_second") > 0);
+    const cJSON *kernel;
+    cJSON_ArrayForEach(kernel, cJSON_GetObjectItem(object, "kernels")) check_kernel(kernel);
+    /* a multiply-add is two; bias and relu are fused into it, one each */
+    double conv1 = 3.0 * 4 * 28 * 28 * (2 * 25 + 2), conv2 = 3.0 * 8 * 10 * 10 * (2 * 100 + 2);
+    assert_true(flops_of(object, "conv") == conv1 + conv2);
+    cJSON_Delete(object);
+}
+
+static void a_training_step_has_the_files_batch_and_backward_kernels(void **state) {
+    (void)state;
+    cJSON *object = bench("--training", NULL);
+    assert_string_equal(text(object, "what"), "training step");
+    assert_true(number(object, "batch") == 32);
+    assert_true(flops_of(object, "conv_grad_weight") > 0);
+    cJSON_Delete(object);
+}
+
+static void the_table_names_layers_and_what_bounds_them(void **state) {
+    (void)state;
+    static const char *const wanted[] = {"best of this machine", "of best", "body.conv1",
+                                         "head.linear1", "images/s"};
+    CvmTestResult result = cvm_test_cvmc(&place, "bench", "model.cvm", "--repeat", "1", NULL);
+    assert_int_equal(result.code, 0);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        assert_non_null(strstr(result.out, wanted[i]));
+    cvm_test_result_free(&result);
+}
+
+static void a_trace_has_an_event_for_each_call(void **state) {
+    (void)state;
+    cJSON *object = bench("--trace", "trace.json");
+    size_t size;
+    char *written = cvm_test_read(&place, "trace.json", &size);
+    cJSON *trace = cJSON_Parse(written);
+    const cJSON *events = cJSON_GetObjectItem(trace, "traceEvents");
+    int calls = 0;
+    const cJSON *event;
+    cJSON_ArrayForEach(event, events) {
+        if (strcmp(text(event, "ph"), "X") != 0)
+            continue;
+        assert_true(number(event, "ts") >= 0 && number(event, "dur") >= 0);
+        calls++;
+    }
+    int kernels = cJSON_GetArraySize(cJSON_GetObjectItem(object, "kernels"));
+    assert_true(kernels > 0 && calls >= kernels);
+    cJSON_Delete(trace);
+    cJSON_Delete(object);
+    free(written);
+}
+
+static void what_cannot_be_measured_is_refused(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 1, NULL, "no train", "bench", "model.cvm", "--training", NULL);
+    cvm_test_expect(&place, 2, NULL, "'0' is none", "bench", "model.cvm", "--seconds", "0", NULL);
+    cvm_test_expect(&place, 3, NULL, "nowhere", "bench", "model.cvm", "--repeat", "1", "--trace",
+                    "nowhere/trace.json", NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_tells_every_kernel_of_an_inference),
+        cmocka_unit_test(a_training_step_has_the_files_batch_and_backward_kernels),
+        cmocka_unit_test(the_table_names_layers_and_what_bounds_them),
+        cmocka_unit_test(a_trace_has_an_event_for_each_call),
+        cmocka_unit_test(what_cannot_be_measured_is_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
