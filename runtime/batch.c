@@ -1,27 +1,40 @@
 /* See batch.h. */
 #include "runtime/batch.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum { SPLIT_PIXELS = 16384 }; /* about 5 microseconds of table look-ups */
 
+/* A batch while the threads fill it. */
+typedef struct Filling {
+    CvmBatch batch;
+    atomic_bool failed;
+    CvmError *error; /* of the first thread that failed */
+} Filling;
+
 static void fill_part(void *context, int thread, int threads) {
-    const CvmBatch *batch = context;
+    Filling *filling = context;
+    const CvmBatch *batch = &filling->batch;
     const CvmDataset *data = batch->data;
+    CvmError error;
     int64_t begin = batch->count * thread / threads, end = batch->count * (thread + 1) / threads;
     int64_t picture = (int64_t)data->channels * data->height * data->width;
-    cvm_dataset_fill(data, batch->normalization, batch->samples + begin, end - begin,
-                     batch->images + begin * picture, batch->labels + begin);
+    if (!cvm_dataset_fill(data, batch->normalization, batch->samples + begin, end - begin,
+                          batch->images + begin * picture, batch->labels + begin, &error) &&
+        !atomic_exchange(&filling->failed, true))
+        *filling->error = error;
 }
 
-void cvm_batch_fill(const CvmBatch *batch, CvmPool *pool) {
+bool cvm_batch_fill(const CvmBatch *batch, CvmPool *pool, CvmError *error) {
     const CvmDataset *data = batch->data;
     int64_t pixels = batch->count * data->channels * data->height * data->width;
-    CvmBatch copy = *batch;
+    Filling filling = {.batch = *batch, .error = error};
     if (pixels < SPLIT_PIXELS)
-        fill_part(&copy, 0, 1);
+        fill_part(&filling, 0, 1);
     else
-        cvm_pool_run(pool, fill_part, &copy);
+        cvm_pool_run(pool, fill_part, &filling);
+    return !filling.failed;
 }
 
 static bool check_port(const CvmPlan *plan, const CvmPort *ports, int count, const CvmPort *wanted,

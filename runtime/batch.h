@@ -14,8 +14,9 @@ typedef struct CvmBatch {
     int32_t *labels; /* i32 [count] */
 } CvmBatch;
 
-/* Fills images and labels, on the pool's threads when that pays. */
-void cvm_batch_fill(const CvmBatch *batch, CvmPool *pool);
+/* Fills images and labels, on the pool's threads when that pays. Error: a picture that cannot be
+ * read any more (machine). */
+bool cvm_batch_fill(const CvmBatch *batch, CvmPool *pool, CvmError *error);
 
 /* The memory of the plan's input or output called name, which must be of this type and shape. NULL
  * on error (input): the plan has none, or another one. */

@@ -11,6 +11,7 @@ enum { PIXEL_VALUES = 256, AHEAD = 2, PREFETCHED_BYTES = 4096, CACHE_LINE = 64 }
 void cvm_dataset_free(CvmDataset *dataset) {
     free(dataset->pixels);
     free(dataset->labels);
+    cvm_picture_folder_free(&dataset->folder);
     *dataset = (CvmDataset){0};
 }
 
@@ -21,23 +22,29 @@ CvmNormalization cvm_normalization_unit(int channels) {
     return normalization;
 }
 
-CvmNormalization cvm_normalization_of(const CvmDataset *dataset) {
-    CvmNormalization normalization = cvm_normalization_unit(dataset->channels);
+static CvmPixelSums sum_pixels(const CvmDataset *dataset) {
+    CvmPixelSums sums = {0};
     int64_t plane = (int64_t)dataset->height * dataset->width;
-    double samples = (double)dataset->count * (double)plane;
-    if (samples == 0)
-        return normalization;
-    for (int c = 0; c < dataset->channels; c++) {
-        uint64_t sum = 0, squares = 0;
+    for (int c = 0; c < dataset->channels; c++)
         for (int64_t i = 0; i < dataset->count; i++) {
             const uint8_t *pixels = dataset->pixels + (i * dataset->channels + c) * plane;
             for (int64_t p = 0; p < plane; p++) {
-                sum += pixels[p];
-                squares += (uint64_t)pixels[p] * pixels[p];
+                sums.values[c] += pixels[p];
+                sums.squares[c] += (uint64_t)pixels[p] * pixels[p];
             }
         }
-        double mean = (double)sum / samples;
-        double variance = (double)squares / samples - mean * mean;
+    return sums;
+}
+
+CvmNormalization cvm_normalization_of(const CvmDataset *dataset) {
+    CvmNormalization normalization = cvm_normalization_unit(dataset->channels);
+    double samples = (double)dataset->count * (double)dataset->height * (double)dataset->width;
+    if (samples == 0)
+        return normalization;
+    CvmPixelSums sums = dataset->pixels ? sum_pixels(dataset) : dataset->sums;
+    for (int c = 0; c < dataset->channels; c++) {
+        double mean = (double)sums.values[c] / samples;
+        double variance = (double)sums.squares[c] / samples - mean * mean;
         normalization.mean[c] = mean / 255;
         if (variance > 0)
             normalization.deviation[c] = sqrt(variance) / 255;
@@ -45,11 +52,16 @@ CvmNormalization cvm_normalization_of(const CvmDataset *dataset) {
     return normalization;
 }
 
-static void fill_table(const CvmNormalization *normalization, int channel,
-                       float table[PIXEL_VALUES]) {
-    for (int value = 0; value < PIXEL_VALUES; value++)
-        table[value] = (float)((value / 255.0 - normalization->mean[channel]) /
-                               normalization->deviation[channel]);
+/* For each channel what every value of a pixel becomes. */
+typedef struct Tables {
+    float of[CVM_MAX_CHANNELS][PIXEL_VALUES];
+} Tables;
+
+static void fill_tables(const CvmNormalization *normalization, Tables *tables) {
+    for (int c = 0; c < normalization->channels; c++)
+        for (int value = 0; value < PIXEL_VALUES; value++)
+            tables->of[c][value] =
+                (float)((value / 255.0 - normalization->mean[c]) / normalization->deviation[c]);
 }
 
 /* images[p] = table[pixels[p]]. Four at a time, which compilers turn into one wide store. */
@@ -65,6 +77,19 @@ static void look_up(const uint8_t *pixels, const float table[PIXEL_VALUES], int6
         images[p] = table[pixels[p]];
 }
 
+static void look_up_channels(const uint8_t *pixels, const Tables *tables, int channels,
+                             int64_t plane, float *images) {
+    for (int c = 0; c < channels; c++)
+        look_up(pixels + c * plane, tables->of[c], plane, images + c * plane);
+}
+
+void cvm_normalize(const CvmNormalization *normalization, const uint8_t *pixels, int64_t plane,
+                   float *images) {
+    Tables tables;
+    fill_tables(normalization, &tables);
+    look_up_channels(pixels, &tables, normalization->channels, plane, images);
+}
+
 /* Shuffled samples lie anywhere in memory: asking for a picture's beginning two pictures ahead
  * halves the time of filling a batch. The rest of a large one follows in order, as hardware
  * expects. */
@@ -73,19 +98,44 @@ static void prefetch(const uint8_t *picture, int64_t bytes) {
         __builtin_prefetch(picture + b);
 }
 
-void cvm_dataset_fill(const CvmDataset *dataset, const CvmNormalization *normalization,
-                      const int32_t *samples, int64_t count, float *images, int32_t *labels) {
-    int channels = dataset->channels;
-    int64_t plane = (int64_t)dataset->height * dataset->width, picture = channels * plane;
-    float tables[CVM_MAX_CHANNELS][PIXEL_VALUES];
-    for (int c = 0; c < channels; c++)
-        fill_table(normalization, c, tables[c]);
+static int64_t plane_of(const CvmDataset *dataset) {
+    return (int64_t)dataset->height * dataset->width;
+}
+
+static void fill_from_memory(const CvmDataset *dataset, const Tables *tables,
+                             const int32_t *samples, int64_t count, float *images) {
+    int64_t plane = plane_of(dataset), picture = dataset->channels * plane;
     for (int64_t i = 0; i < count; i++) {
-        const uint8_t *pixels = dataset->pixels + samples[i] * picture;
         if (i + AHEAD < count)
             prefetch(dataset->pixels + samples[i + AHEAD] * picture, picture);
-        labels[i] = dataset->labels[samples[i]];
-        for (int c = 0; c < channels; c++, images += plane)
-            look_up(pixels + c * plane, tables[c], plane, images);
+        look_up_channels(dataset->pixels + samples[i] * picture, tables, dataset->channels, plane,
+                         images + i * picture);
     }
+}
+
+static bool fill_from_files(const CvmDataset *dataset, const Tables *tables, const int32_t *samples,
+                            int64_t count, float *images, CvmError *error) {
+    int64_t plane = plane_of(dataset), picture = dataset->channels * plane;
+    uint8_t *pixels = malloc((size_t)picture);
+    bool done = pixels || cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to read a picture");
+    for (int64_t i = 0; done && i < count; i++) {
+        done = cvm_dataset_picture(dataset, samples[i], pixels, error);
+        if (done)
+            look_up_channels(pixels, tables, dataset->channels, plane, images + i * picture);
+    }
+    free(pixels);
+    return done;
+}
+
+bool cvm_dataset_fill(const CvmDataset *dataset, const CvmNormalization *normalization,
+                      const int32_t *samples, int64_t count, float *images, int32_t *labels,
+                      CvmError *error) {
+    Tables tables;
+    fill_tables(normalization, &tables);
+    for (int64_t i = 0; i < count; i++)
+        labels[i] = dataset->labels[samples[i]];
+    if (!dataset->pixels)
+        return fill_from_files(dataset, &tables, samples, count, images, error);
+    fill_from_memory(dataset, &tables, samples, count, images);
+    return true;
 }

@@ -1,18 +1,30 @@
-/* Labelled pictures in memory, and how their bytes become the network's input. */
+/* Labelled pictures, and how their bytes become the network's input. */
 #ifndef CVM_RUNTIME_DATASET_H
 #define CVM_RUNTIME_DATASET_H
 
-#include "runtime/error.h"
+#include "runtime/picture_folder.h"
+#include "runtime/pool.h"
+#include "runtime/preparation.h"
 #include "runtime/tensor.h"
 
 enum { CVM_MAX_CHANNELS = 4 };
+
+/* Sums over all pixels of each channel; whole numbers, so that they have one value in any order. */
+typedef struct CvmPixelSums {
+    uint64_t values[CVM_MAX_CHANNELS], squares[CVM_MAX_CHANNELS];
+} CvmPixelSums;
 
 typedef struct CvmDataset {
     int64_t count;
     int channels, height, width;
     int classes;
-    uint8_t *pixels; /* [count, channels, height, width] */
-    uint8_t *labels; /* [count], each < classes */
+    uint8_t *pixels; /* [count, channels, height, width]; NULL: each is read when it is wanted */
+    int32_t *labels; /* [count], each < classes */
+
+    /* where they are read from when it is wanted */
+    CvmPictureFolder folder; /* its pictures are `count` */
+    CvmPreparation preparation;
+    CvmPixelSums sums;
 } CvmDataset;
 
 /* input = (pixel / 255 - mean[c]) / deviation[c] */
@@ -27,7 +39,39 @@ typedef struct CvmNormalization {
  * differ, a label >= classes, pictures of another size than image = [1, height, width] (input). */
 bool cvm_dataset_read_idx(const char *images, const char *labels, CvmShape image, int classes,
                           CvmDataset *dataset, CvmError *error);
+
+/* Which of a file's labels count. */
+typedef enum CvmCifarKind { CVM_CIFAR10, CVM_CIFAR100_COARSE, CVM_CIFAR100_FINE } CvmCifarKind;
+
+/* Reads files of CIFAR's binary version, one after another, plain or gzip as above: pictures of [3,
+ * 32, 32]. Errors: a missing or unreadable file (machine); one that is no whole number of pictures,
+ * a label >= classes (input). */
+bool cvm_dataset_read_cifar(CvmCifarKind kind, const char *const *paths, int path_count,
+                            int classes, CvmDataset *dataset, CvmError *error);
+
+/* How the pictures of a folder are read. */
+typedef struct CvmFolderReading {
+    CvmPreparation preparation;
+    int classes;
+    int64_t keep_bytes; /* they are kept in memory if they need no more than this */
+    CvmPool *pool;      /* its threads read side by side */
+    /* Called for each of the first unreadable pictures, and for the number of the rest. */
+    void (*report)(void *context, const char *message);
+    void *context;
+} CvmFolderReading;
+
+/* Reads every picture of the folder, which it takes over (on error, too). Those that cannot be read
+ * are reported and left out. Where the others do not fit into keep_bytes, they are read again
+ * whenever they are wanted. Errors: none is left (input), no memory (machine). */
+bool cvm_dataset_read_folder(CvmPictureFolder *folder, const CvmFolderReading *reading,
+                             CvmDataset *dataset, CvmError *error);
+
 void cvm_dataset_free(CvmDataset *dataset);
+
+/* The pixels of one picture, [channels, height, width]. Error (only of a data set that is not in
+ * memory): it cannot be read any more (machine). */
+bool cvm_dataset_picture(const CvmDataset *dataset, int64_t sample, uint8_t *pixels,
+                         CvmError *error);
 
 /* mean 0, deviation 1: pixels / 255. */
 CvmNormalization cvm_normalization_unit(int channels);
@@ -35,9 +79,15 @@ CvmNormalization cvm_normalization_unit(int channels);
  * 1). */
 CvmNormalization cvm_normalization_of(const CvmDataset *dataset);
 
-/* Writes pictures samples[0..count) as f32 [count, c, h, w], normalized. */
-void cvm_dataset_fill(const CvmDataset *dataset, const CvmNormalization *normalization,
-                      const int32_t *samples, int64_t count, float *images, int32_t *labels);
+/* One picture of [channels, plane] pixels, normalized. */
+void cvm_normalize(const CvmNormalization *normalization, const uint8_t *pixels, int64_t plane,
+                   float *images);
+
+/* Writes pictures samples[0..count) as f32 [count, c, h, w], normalized. Error: as for
+ * cvm_dataset_picture. */
+bool cvm_dataset_fill(const CvmDataset *dataset, const CvmNormalization *normalization,
+                      const int32_t *samples, int64_t count, float *images, int32_t *labels,
+                      CvmError *error);
 
 /* A permutation of 0..count-1 that depends on (seed, epoch) alone: Fisher-Yates over Philox
  * numbers. */

@@ -32,8 +32,8 @@ static void count_results(const float *logits, int64_t classes, const int32_t *l
     for (int64_t i = 0; i < count; i++, logits += classes) {
         bool correct = largest(logits, classes) == labels[i];
         result->correct += correct;
-        result->class_count[labels[i]]++;
-        result->class_correct[labels[i]] += correct;
+        result->classes[labels[i]].count++;
+        result->classes[labels[i]].correct += correct;
         result->loss += cross_entropy(logits, classes, labels[i]);
     }
     result->count += count;
@@ -44,21 +44,24 @@ typedef struct Buffers {
     int32_t *samples, *labels;
 } Buffers;
 
-static void run_batches(CvmInstance *instance, CvmBatch batch, const Buffers *buffers, int64_t size,
-                        const float *logits, CvmPool *pool, CvmEvaluation *result) {
+static bool run_batches(CvmInstance *instance, CvmBatch batch, const Buffers *buffers, int64_t size,
+                        const float *logits, CvmPool *pool, CvmEvaluation *result,
+                        CvmError *error) {
     const CvmDataset *data = batch.data;
     int64_t picture = (int64_t)data->channels * data->height * data->width;
     for (int64_t first = 0; first < data->count; first += size) {
         batch.count = data->count - first < size ? data->count - first : size;
         for (int64_t i = 0; i < batch.count; i++)
             buffers->samples[i] = (int32_t)(first + i);
-        cvm_batch_fill(&batch, pool);
+        if (!cvm_batch_fill(&batch, pool, error))
+            return false;
         memset(batch.images + batch.count * picture, 0,
                (size_t)((size - batch.count) * picture) * sizeof *batch.images);
         cvm_instance_run(instance, pool);
         count_results(logits, data->classes, batch.labels, batch.count, result);
     }
     result->loss /= (double)data->count;
+    return true;
 }
 
 bool cvm_evaluate_dataset(CvmInstance *instance, const char *image_input, int64_t batch,
@@ -78,18 +81,21 @@ bool cvm_evaluate_dataset(CvmInstance *instance, const char *image_input, int64_
         return false;
     Buffers buffers = {.samples = malloc((size_t)batch * sizeof(int32_t)),
                        .labels = malloc((size_t)batch * sizeof(int32_t))};
-    bool ready = buffers.samples && buffers.labels;
-    if (ready) {
+    bool done = buffers.samples && buffers.labels;
+    if (!done) {
+        cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to evaluate");
+    } else {
         const CvmBatch first = {.data = data,
                                 .normalization = normalization,
                                 .samples = buffers.samples,
                                 .images = images,
                                 .labels = buffers.labels};
-        *result = (CvmEvaluation){0};
-        run_batches(instance, first, &buffers, batch, logits, pool, result);
+        *result = (CvmEvaluation){.classes = result->classes};
+        memset(result->classes, 0, (size_t)data->classes * sizeof *result->classes);
+        done = run_batches(instance, first, &buffers, batch, logits, pool, result, error);
         result->seconds = cvm_seconds() - began;
     }
     free(buffers.samples);
     free(buffers.labels);
-    return ready || cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to evaluate");
+    return done;
 }

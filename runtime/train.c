@@ -96,7 +96,8 @@ static bool run_step(Epoch *epoch, const Stage *stage, int64_t step, int64_t don
                             .count = stage->batch,
                             .images = stage->images,
                             .labels = stage->targets};
-    cvm_batch_fill(&batch, training->pool);
+    if (!cvm_batch_fill(&batch, training->pool, error))
+        return false;
     *stage->rate = (float)cvm_rate_at(&training->rate, epoch->number, step, epoch->steps);
     cvm_instance_run(stage->instance, training->pool);
     if (!isfinite(*stage->loss))

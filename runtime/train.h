@@ -27,13 +27,15 @@ typedef struct CvmProgress {
     double seconds_left; /* of the whole training, estimated */
 } CvmProgress;
 
-enum { CVM_MAX_CLASSES = 256 }; /* labels are bytes */
+/* How many pictures there are of a class, and how many of them are recognized. */
+typedef struct CvmClassScore {
+    int64_t count, correct;
+} CvmClassScore;
 
 typedef struct CvmEvaluation {
     int64_t count, correct;
-    /* by label */
-    int64_t class_count[CVM_MAX_CLASSES], class_correct[CVM_MAX_CLASSES];
-    double loss; /* mean cross-entropy */
+    CvmClassScore *classes; /* [data->classes]: the caller's */
+    double loss;            /* mean cross-entropy */
     double seconds;
 } CvmEvaluation;
 
@@ -64,7 +66,8 @@ bool cvm_train_epoch(const CvmTraining *training, int epoch, CvmEpochResult *res
                      CvmError *error);
 
 /* Runs the whole data set through an inference instance with inputs `image_input` [batch, …] and
- * output "logits"; the last batch is filled up with zeros whose results are not counted. */
+ * output "logits"; the last batch is filled up with zeros whose results are not counted.
+ * result->classes is the caller's memory, and the rest is written. */
 bool cvm_evaluate_dataset(CvmInstance *instance, const char *image_input, int64_t batch,
                           const CvmDataset *data, const CvmNormalization *normalization,
                           CvmPool *pool, CvmEvaluation *result, CvmError *error);

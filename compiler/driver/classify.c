@@ -28,10 +28,15 @@ static bool checkpoint_normalization(CvmSession *session, CvmNormalization *norm
 
 bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
                          CvmClassifier *classifier) {
+    CvmShape input = cvm_model_input(session->model);
     *classifier = (CvmClassifier){.session = session,
-                                  .preparation = {.model = cvm_model_name(session->model),
-                                                  .input = cvm_model_input(session->model),
-                                                  .predict = session->predict}};
+                                  .preparation = {.channels = (int)input.sizes[0],
+                                                  .height = (int)input.sizes[1],
+                                                  .width = (int)input.sizes[2]}};
+    if (session->predict)
+        classifier->preparation = session->predict->preparation;
+    else if (session->train && session->train->data->kind == CVM_DATA_FOLDER)
+        classifier->preparation = session->train->data->preparation;
     bool from_file = !trained && session->options->weights;
     if (from_file && !cvm_session_open_weights(session))
         return false;
@@ -68,21 +73,10 @@ static void consider(CvmGuesses *guesses, int label, float probability) {
 }
 
 CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels) {
-    const CvmShape *input = &classifier->preparation.input;
-    uint8_t no_label = 0;
-    int32_t first = 0, target;
-    CvmDataset picture = {
-        .count = 1,
-        .channels = (int)input->sizes[0],
-        .height = (int)input->sizes[1],
-        .width = (int)input->sizes[2],
-        .classes = 1,
-        .pixels = (uint8_t *)pixels,
-        .labels = &no_label,
-    };
+    const CvmPreparation *input = &classifier->preparation;
     const char *image = cvm_session_image_input(classifier->session);
-    cvm_dataset_fill(&picture, &classifier->normalization, &first, 1,
-                     cvm_instance_input(classifier->instance, image), &target);
+    cvm_normalize(&classifier->normalization, pixels, (int64_t)input->height * input->width,
+                  cvm_instance_input(classifier->instance, image));
     cvm_instance_run(classifier->instance, classifier->pool);
     const float *probabilities = cvm_instance_output(classifier->instance, "probabilities");
     CvmGuesses guesses = {.count = 0};

@@ -2,8 +2,8 @@
 #ifndef CVM_DRIVER_CLASSIFY_H
 #define CVM_DRIVER_CLASSIFY_H
 
-#include "compiler/driver/preparation.h"
 #include "compiler/driver/session.h"
+#include "runtime/preparation.h"
 
 enum { CVM_GUESSES = 5 };
 

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_PLACES = 4 };
@@ -49,66 +50,193 @@ static bool find_file(const char *folder, const char *name, char path[CVM_PATH_S
     return false;
 }
 
-typedef struct Pair {
-    char images[CVM_PATH_SIZE], labels[CVM_PATH_SIZE];
-} Pair;
+/* The files of a part, found. */
+typedef struct Found {
+    char paths[CVM_MAX_DATA_FILES][CVM_PATH_SIZE];
+    int count;
+} Found;
 
-/* A folder that has one of the two files is the data set's; a missing other one is then an error
- * of reading it rather than a reason to mix it with another folder's. */
-static bool find_pair(const char *folder, const char *images, const char *labels, Pair *pair) {
-    bool has_images = find_file(folder, images, pair->images);
-    bool has_labels = find_file(folder, labels, pair->labels);
-    return has_images || has_labels;
+static bool find_folder(const char *place, const char *name, char path[CVM_PATH_SIZE]) {
+    struct stat status;
+    bool fits = *name ? join(place, name, "", path)
+                      : snprintf(path, CVM_PATH_SIZE, "%s", place) < CVM_PATH_SIZE;
+    return fits && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-static bool find_in_places(const Places *places, const CvmData *data, const char *images,
-                           const char *labels, Pair *pair) {
+/* A folder that has one of the files is the data set's; a missing other one is then an error of
+ * reading it rather than a reason to mix it with another folder's. */
+static bool find_files(const CvmData *data, const CvmDataFiles *files, const char *place,
+                       Found *found) {
+    bool any = false;
+    found->count = files->count;
+    for (int i = 0; i < files->count; i++) {
+        bool (*find)(const char *, const char *, char *) =
+            data->kind == CVM_DATA_FOLDER ? find_folder : find_file;
+        any |= find(place, files->names[i], found->paths[i]);
+    }
+    return any;
+}
+
+/* Any folder has sub-folders: without the data set's own name, only the one that the command line
+ * names counts as a folder to split. */
+static bool find_in_places(const CvmSession *session, const Places *places, CvmDataPart part,
+                           Found *found) {
+    static const CvmDataFiles itself = {{""}, 1};
+    const CvmData *data = session->train->data;
+    const CvmDataFiles *files = data->split > 0 ? &itself : &data->parts[part];
+    bool named = data->folder && *data->folder;
+    if (named && data->folder[0] == '/')
+        return find_files(data, files, data->folder, found);
     for (int i = 0; i < places->count; i++) {
         char folder[CVM_PATH_SIZE];
-        if (data->folder && *data->folder && join(places->paths[i], data->folder, "", folder) &&
-            find_pair(folder, images, labels, pair))
+        if (named && join(places->paths[i], data->folder, "", folder) &&
+            find_files(data, files, folder, found))
             return true;
-        if (find_pair(places->paths[i], images, labels, pair))
+        if ((files != &itself || session->options->data) &&
+            find_files(data, files, places->paths[i], found))
             return true;
     }
     return false;
 }
 
-static bool report_missing(CvmSession *session, const Places *places, const CvmData *data,
-                           const char *images) {
-    const char *text = "";
-    for (int i = 0; i < places->count; i++)
-        text = cvm_arena_format(session->arena, "%s\n  %s/%s%s%s", text, places->paths[i],
-                                data->folder ? data->folder : "", data->folder ? "/" : "", images);
+static bool report_missing(CvmSession *session, const Places *places, CvmDataPart part) {
+    const CvmData *data = session->train->data;
+    const char *folder = data->folder ? data->folder : "";
+    const char *file = data->split > 0 ? "" : data->parts[part].names[0];
+    const char *text = "", *slash = *folder && *file ? "/" : "";
+    if (*folder == '/')
+        text = cvm_arena_format(session->arena, "\n  %s%s%s", folder, slash, file);
+    for (int i = 0; *folder != '/' && i < places->count; i++)
+        text = cvm_arena_format(session->arena, "%s\n  %s/%s%s%s", text, places->paths[i], folder,
+                                slash, file);
+    if (data->kind == CVM_DATA_FOLDER)
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
+                                  "the data set %s is not on this machine; looked for%s\nname the "
+                                  "folder that has it with --data DIR or CVM_DATA",
+                                  data->name, text);
     const char *package = "";
-    if (data->folder && strcmp(data->folder, "fashion-mnist") == 0)
+    if (strcmp(folder, "fashion-mnist") == 0)
         package = "apt install dataset-fashion-mnist, or ";
     return cvm_session_refuse(session, CVM_EXIT_MACHINE,
                               "the data set %s is not on this machine; looked for (also with .gz, "
-                              "and without its folder)%s\nget it: %sput its four files into a "
-                              "folder and name that with --data DIR or CVM_DATA",
+                              "and without its folder)%s\nget it: %sput its files into a folder "
+                              "and name that with --data DIR or CVM_DATA",
                               data->name, text, package);
+}
+
+/* --- folders of pictures --- */
+
+/* The classes that a folder without declared ones has: the sub-folders that are learned from. */
+static bool name_classes(CvmSession *session, const Places *places) {
+    const CvmData *data = session->train->data;
+    CvmError error;
+    CvmNames names;
+    Found found;
+    if (session->data_classes)
+        return true;
+    if (data->class_names) {
+        session->data_classes = data->class_names;
+        session->data_class_count = data->classes;
+        return true;
+    }
+    if (!find_in_places(session, places, CVM_DATA_TRAIN, &found))
+        return report_missing(session, places, CVM_DATA_TRAIN);
+    if (!cvm_picture_classes(found.paths[0], &names, &error))
+        return cvm_session_fail(session, &error);
+    int count = (int)names.count;
+    const char **copies = cvm_arena_array(session->arena, (size_t)count, sizeof *copies);
+    for (int i = 0; i < count; i++)
+        copies[i] = cvm_arena_format(session->arena, "%s", names.list[i]);
+    cvm_names_free(&names);
+    if (count != session->train->classes)
+        return cvm_session_refuse(session, CVM_EXIT_INPUT,
+                                  "%s has %d sub-folders, each of which is a class, and %s tells "
+                                  "%d classes apart",
+                                  found.paths[0], count, cvm_model_name(session->model),
+                                  session->train->classes);
+    session->data_classes = copies;
+    session->data_class_count = count;
+    return true;
+}
+
+static void report_unreadable(void *context, const char *message) {
+    (void)context;
+    cvm_report_note("%s", message);
+}
+
+static bool list_folder(CvmSession *session, const char *path, CvmDataPart part,
+                        CvmPictureFolder *folder) {
+    const CvmData *data = session->train->data;
+    CvmError error;
+    bool complete = part == CVM_DATA_TRAIN || data->split > 0;
+    if (!cvm_picture_folder_list(path, session->data_classes, session->data_class_count, complete,
+                                 folder, &error))
+        return cvm_session_fail(session, &error);
+    if (folder->skipped && (part == CVM_DATA_TRAIN || data->split == 0))
+        cvm_report_note("%s: %lld entries are no pictures and are passed over, such as %s", path,
+                        (long long)folder->skipped,
+                        folder->first_skipped ? folder->first_skipped : path);
+    if (data->split == 0 ||
+        cvm_picture_folder_split(folder, data->split, data->seed, part == CVM_DATA_TEST, &error))
+        return true;
+    cvm_picture_folder_free(folder);
+    return cvm_session_fail(session, &error);
+}
+
+static bool read_folder(CvmSession *session, const Places *places, const char *path,
+                        CvmDataPart part, CvmDataset *dataset) {
+    CvmError error;
+    CvmPictureFolder folder;
+    const CvmFolderReading reading = {.preparation = session->train->data->preparation,
+                                      .classes = session->train->classes,
+                                      .keep_bytes = CVM_KEPT_PICTURE_BYTES,
+                                      .pool = cvm_session_pool(session),
+                                      .report = report_unreadable};
+    if (!reading.pool || !name_classes(session, places) ||
+        !list_folder(session, path, part, &folder))
+        return false;
+    return cvm_dataset_read_folder(&folder, &reading, dataset, &error) ||
+           cvm_session_fail(session, &error);
+}
+
+/* --- any data set --- */
+
+static bool read_cifar(const CvmData *data, const Found *found, CvmDataset *dataset,
+                       CvmError *error) {
+    const char *paths[CVM_MAX_DATA_FILES];
+    CvmCifarKind kind = data->kind == CVM_DATA_CIFAR10         ? CVM_CIFAR10
+                        : data->kind == CVM_DATA_CIFAR100_FINE ? CVM_CIFAR100_FINE
+                                                               : CVM_CIFAR100_COARSE;
+    for (int i = 0; i < found->count; i++)
+        paths[i] = found->paths[i];
+    return cvm_dataset_read_cifar(kind, paths, found->count, data->classes, dataset, error);
 }
 
 bool cvm_session_read_data(CvmSession *session, CvmDataPart part, CvmDataset *dataset) {
     const CvmData *data = session->train->data;
-    const char *images = part == CVM_DATA_TRAIN ? data->train_images : data->test_images;
-    const char *labels = part == CVM_DATA_TRAIN ? data->train_labels : data->test_labels;
     Places places;
-    Pair pair;
+    Found found;
     CvmError error;
     list_places(session, &places);
-    if (!find_in_places(&places, data, images, labels, &pair))
-        return report_missing(session, &places, data, images);
-    if (!cvm_dataset_read_idx(pair.images, pair.labels, data->image, data->classes, dataset,
-                              &error))
+    if (!find_in_places(session, &places, part, &found))
+        return report_missing(session, &places, part);
+    bool read;
+    if (data->kind == CVM_DATA_FOLDER) {
+        if (!read_folder(session, &places, found.paths[0], part, dataset))
+            return false;
+        read = true;
+    } else if (data->kind == CVM_DATA_IDX) {
+        read = cvm_dataset_read_idx(found.paths[0], found.paths[1], data->image, data->classes,
+                                    dataset, &error);
+    } else {
+        read = read_cifar(data, &found, dataset, &error);
+    }
+    if (!read)
         return cvm_session_fail(session, &error);
     if (session->options->verbose)
-        cvm_report_note("%s: %lld pictures", pair.images, (long long)dataset->count);
-    if (dataset->count > 0)
-        return true;
-    cvm_dataset_free(dataset);
-    return cvm_session_refuse(session, CVM_EXIT_INPUT, "%s holds no pictures", pair.images);
+        cvm_report_note("%s: %lld pictures%s", found.paths[0], (long long)dataset->count,
+                        dataset->pixels ? "" : ", too many for memory: read for each batch");
+    return true;
 }
 
 bool cvm_session_normalization(CvmSession *session, const CvmDataset *pictures,

@@ -8,10 +8,12 @@
 #include "compiler/driver/session.h"
 #include "runtime/dataset.h"
 
-typedef enum CvmDataPart { CVM_DATA_TRAIN, CVM_DATA_TEST } CvmDataPart;
+/* A folder of pictures keeps them in memory when they need no more than this. */
+enum { CVM_KEPT_PICTURE_BYTES = 1 << 30 };
 
 /* Reads a part of the train's data set. A missing one: exit code 3, and a message with every place
- * looked at. On success the caller frees it. */
+ * looked at. A folder's pictures that cannot be read are reported and left out. Where the classes
+ * have no names yet, the folder's are the session's. On success the caller frees it. */
 bool cvm_session_read_data(CvmSession *session, CvmDataPart part, CvmDataset *dataset);
 
 /* The train's normalization. `pictures` are those it learns from, whose mean it may need; NULL:

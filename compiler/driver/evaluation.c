@@ -17,6 +17,9 @@ bool cvm_session_evaluate(CvmSession *session, CvmInstance *evaluator, int64_t b
     CvmPool *pool = cvm_session_pool(session);
     if (!pool)
         return false;
+    if (!evaluation->classes)
+        evaluation->classes = cvm_arena_array(session->arena, (size_t)session->train->classes,
+                                              sizeof *evaluation->classes);
     if (!cvm_evaluate_dataset(evaluator, cvm_session_image_input(session), batch, data,
                               normalization, pool, evaluation, &error))
         return cvm_session_fail(session, &error);
@@ -27,23 +30,17 @@ double cvm_accuracy(const CvmEvaluation *evaluation) {
     return evaluation->count ? (double)evaluation->correct / (double)evaluation->count : 0;
 }
 
-/* Labels are bytes, so classes beyond 256 have no pictures. */
-static int class_count(const CvmSession *session) {
-    int classes = session->train->data->classes;
-    return classes < CVM_MAX_CLASSES ? classes : CVM_MAX_CLASSES;
-}
-
 static cJSON *class_json(const CvmSession *session, const CvmEvaluation *evaluation, int label) {
     char name[32];
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "class",
                             cvm_session_class_name(session, label, name, sizeof name));
-    cJSON_AddNumberToObject(object, "count", (double)evaluation->class_count[label]);
-    cJSON_AddNumberToObject(object, "correct", (double)evaluation->class_correct[label]);
-    if (evaluation->class_count[label])
+    cJSON_AddNumberToObject(object, "count", (double)evaluation->classes[label].count);
+    cJSON_AddNumberToObject(object, "correct", (double)evaluation->classes[label].correct);
+    if (evaluation->classes[label].count)
         cJSON_AddNumberToObject(object, "accuracy",
-                                (double)evaluation->class_correct[label] /
-                                    (double)evaluation->class_count[label]);
+                                (double)evaluation->classes[label].correct /
+                                    (double)evaluation->classes[label].count);
     return object;
 }
 
@@ -56,7 +53,7 @@ static void print_json(const CvmSession *session, const CvmEvaluation *evaluatio
     cJSON_AddNumberToObject(object, "correct", (double)evaluation->correct);
     cJSON_AddNumberToObject(object, "seconds", evaluation->seconds);
     cJSON *classes = cJSON_AddArrayToObject(object, "classes");
-    for (int label = 0; label < class_count(session); label++)
+    for (int label = 0; label < session->train->classes; label++)
         cJSON_AddItemToArray(classes, class_json(session, evaluation, label));
     cvm_report_json(object);
 }
@@ -68,13 +65,13 @@ void cvm_session_print_evaluation(const CvmSession *session, const CvmEvaluation
     }
     printf("test accuracy %.4f (%lld of %lld), loss %.4f\n", cvm_accuracy(evaluation),
            (long long)evaluation->correct, (long long)evaluation->count, evaluation->loss);
-    for (int label = 0; label < class_count(session); label++) {
+    for (int label = 0; label < session->train->classes; label++) {
         char name[32];
-        int64_t count = evaluation->class_count[label];
+        int64_t count = evaluation->classes[label].count;
         if (count)
             printf("  %-20s %.4f of %lld\n",
                    cvm_session_class_name(session, label, name, sizeof name),
-                   (double)evaluation->class_correct[label] / (double)count, (long long)count);
+                   (double)evaluation->classes[label].correct / (double)count, (long long)count);
     }
 }
 

@@ -29,6 +29,7 @@ typedef struct Samples {
 /* --- choosing them --- */
 
 static bool choose(Samples *samples, const CvmClassifier *classifier) {
+    CvmError error;
     const CvmOptions *options = samples->session->options;
     const CvmDataset *data = &samples->data;
     int64_t wanted = options->count ? options->count : 10;
@@ -40,11 +41,16 @@ static bool choose(Samples *samples, const CvmClassifier *classifier) {
     if (options->given & CVM_OPTION_SEED)
         cvm_shuffle(order, data->count, options->seed, 0);
     size_t size = (size_t)data->channels * (size_t)data->height * (size_t)data->width;
+    uint8_t *pixels = cvm_arena_alloc(samples->session->arena, size);
     for (int64_t i = 0; i < data->count && samples->count < wanted; i++) {
-        Sample sample = {data->pixels + (size_t)order[i] * size, data->labels[order[i]], {0, 0}};
-        sample.guess = cvm_classify(classifier, sample.pixels).best[0];
-        if (!options->wrong || sample.guess.label != sample.label)
-            samples->list[samples->count++] = sample;
+        if (!cvm_dataset_picture(data, order[i], pixels, &error))
+            return cvm_session_fail(samples->session, &error);
+        Sample sample = {pixels, data->labels[order[i]], {0, 0}};
+        sample.guess = cvm_classify(classifier, pixels).best[0];
+        if (options->wrong && sample.guess.label == sample.label)
+            continue;
+        samples->list[samples->count++] = sample;
+        pixels = cvm_arena_alloc(samples->session->arena, size);
     }
     return true;
 }

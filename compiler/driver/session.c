@@ -317,6 +317,8 @@ const char *cvm_session_class_name(const CvmSession *session, int index, char *t
     const CvmData *data = session->train ? session->train->data : NULL;
     if (data && data->class_names && index < data->classes)
         return data->class_names[index];
+    if (session->data_classes && index < session->data_class_count)
+        return session->data_classes[index];
     if (session->labels && index < session->label_count)
         return session->labels[index];
     snprintf(text, size, "class %d", index);

@@ -27,6 +27,8 @@ typedef struct CvmSession {
     const CvmPredict *predict; /* the model's; NULL when it has none */
     const char *const *labels; /* the classes' names from its file, once read; or NULL */
     int label_count;
+    const char *const *data_classes; /* the names of the data set's classes, once known; or NULL */
+    int data_class_count;
 
     CvmCompileOptions compile;
     char cache[CVM_PATH_SIZE];

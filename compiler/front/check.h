@@ -82,6 +82,16 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item);
 bool cvm_read_normalize(CvmProgram *program, const CvmAstExpr *expr, int channels, bool in_train,
                         CvmNormalize *normalize);
 
+/* What `resize` and `crop` say. False when it does not hold (reported). */
+bool cvm_read_resize(CvmProgram *program, const CvmAstSetting *setting,
+                     CvmPreparation *preparation);
+bool cvm_read_crop(CvmProgram *program, const CvmAstSetting *setting, CvmPreparation *preparation);
+
+/* Once both are read: what comes out must be `image`, [c, h, w], which `whose` names; a short side
+ * alone is cropped to it. Mistakes are reported at `span` (1347). */
+bool cvm_settle_preparation(CvmProgram *program, CvmSpan span, const CvmShape *image,
+                            const char *whose, CvmPreparation *preparation);
+
 /* The map that a `names NAME` means (1343 when there is none); NULL when it does not hold. */
 const CvmNameMap *cvm_use_name_map(CvmProgram *program, CvmAstName name);
 

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-enum { MAX_SIDE = 16384 };
-
 typedef struct PredictChecker {
     CvmProgram *program;
     const CvmAstItem *item;
@@ -23,45 +21,14 @@ static void breach(PredictChecker *checker, int code, CvmSpan span, const char *
 
 /* --- the settings --- */
 
-static bool read_side(PredictChecker *checker, const CvmAstExpr *expr, const char *what,
-                      int *side) {
-    int64_t value = 0;
-    bool read = cvm_eval_in_range(&checker->eval, expr, what, 1, MAX_SIDE, &value);
-    checker->sound &= read;
-    *side = (int)value;
-    return read;
-}
-
-/* [height, width]; false without a word when it is no list. */
-static bool read_sides(PredictChecker *checker, const CvmAstSetting *setting, int *height,
-                       int *width) {
-    const CvmAstExpr *value = setting->value;
-    const CvmAstArgument *first = value->arguments, *second = first ? first->next : NULL;
-    if (value->kind != CVM_AST_LIST)
-        return false;
-    if (!second || second->next || first->name.text || second->name.text)
-        breach(checker, 1346, value->span, "write [height, width]",
-               cvm_arena_format(checker->program->arena, "%s is one number, or two in a list",
-                                setting->key.text));
-    else if (read_side(checker, first->value, setting->key.text, height))
-        read_side(checker, second->value, setting->key.text, width);
-    return true;
-}
-
 static void read_resize(PredictChecker *checker, const CvmAstSetting *setting) {
-    CvmPredict *predict = checker->predict;
     checker->size = setting->span;
-    if (!read_sides(checker, setting, &predict->resize_height, &predict->resize_width))
-        read_side(checker, setting->value, "resize", &predict->short_side);
+    checker->sound &= cvm_read_resize(checker->program, setting, &checker->predict->preparation);
 }
 
 static void read_crop(PredictChecker *checker, const CvmAstSetting *setting) {
-    CvmPredict *predict = checker->predict;
     checker->size = setting->span;
-    if (read_sides(checker, setting, &predict->crop_height, &predict->crop_width))
-        return;
-    read_side(checker, setting->value, "crop", &predict->crop_height);
-    predict->crop_width = predict->crop_height;
+    checker->sound &= cvm_read_crop(checker->program, setting, &checker->predict->preparation);
 }
 
 static void read_normalize(PredictChecker *checker, const CvmAstSetting *setting) {
@@ -125,37 +92,6 @@ static void read_setting(PredictChecker *checker, const CvmAstSetting *setting,
     }
 }
 
-/* --- sizes --- */
-
-static bool is_input(const PredictChecker *checker, int height, int width) {
-    return height == checker->input.sizes[1] && width == checker->input.sizes[2];
-}
-
-/* What comes out must be the model's input. A short side alone is cropped to it. */
-static void check_sizes(PredictChecker *checker) {
-    CvmPredict *predict = checker->predict;
-    int height = (int)checker->input.sizes[1], width = (int)checker->input.sizes[2];
-    if (predict->short_side && !predict->crop_height) {
-        predict->crop_height = height;
-        predict->crop_width = width;
-    }
-    bool crops = predict->crop_height, stretches = predict->resize_height;
-    const char *mend = cvm_arena_format(checker->program->arena, "the input is %d high and %d wide",
-                                        height, width);
-    if (crops && !is_input(checker, predict->crop_height, predict->crop_width))
-        breach(checker, 1347, checker->size, mend,
-               "crop does not give the size of the model's input");
-    else if (!crops && stretches &&
-             !is_input(checker, predict->resize_height, predict->resize_width))
-        breach(checker, 1347, checker->size, mend,
-               "resize does not give the size of the model's input, and there is no crop");
-    else if (crops && stretches &&
-             (predict->resize_height < height || predict->resize_width < width))
-        breach(checker, 1347, checker->size, mend, "resize leaves less than crop takes");
-    else if (predict->short_side && predict->short_side < (height < width ? height : width))
-        breach(checker, 1347, checker->size, mend, "resize leaves less than crop takes");
-}
-
 /* --- the model --- */
 
 static const CvmModelUse *use_model(PredictChecker *checker) {
@@ -202,6 +138,7 @@ CvmPredict *cvm_check_predict(CvmProgram *program, const CvmAstItem *item) {
     for (const CvmAstSetting *one = item->settings; one; one = one->next)
         read_setting(&checker, one, seen);
     if (checker.sound)
-        check_sizes(&checker);
+        checker.sound = cvm_settle_preparation(program, checker.size, &checker.input,
+                                               "the model's input", &predict->preparation);
     return checker.sound ? predict : NULL;
 }

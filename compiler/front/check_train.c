@@ -298,12 +298,13 @@ static void check_fit(TrainChecker *checker) {
                                 "%s ends with %s, and a classifier ends with one number "
                                 "for each class",
                                 item->model.text, cvm_shape_text(out, have, sizeof have)));
-    else if (out->sizes[1] != data->classes)
+    else if (data->classes && out->sizes[1] != data->classes)
         breach(checker, 1304, item->model.span,
                cvm_arena_format(arena, "let its last layer be linear(%d)", data->classes),
                cvm_arena_format(arena, "%s tells %lld classes apart, and %s has %d",
                                 item->model.text, (long long)out->sizes[1], data->name,
                                 data->classes));
+    checker->train->classes = out->rank == 2 ? (int)out->sizes[1] : 0;
 }
 
 /* The model with the train's arguments, expanded once; NULL when it does not hold. */

@@ -14,17 +14,34 @@ typedef struct CvmTrain CvmTrain;
 
 /* A `data` declaration. Paths as written; the driver resolves them against $CVM_DATA, Debian's
  * place and the .cvm file's folder. */
-typedef enum CvmDataKind { CVM_DATA_IDX } CvmDataKind;
+typedef enum CvmDataKind {
+    CVM_DATA_IDX, /* a file of pictures and one of labels */
+    CVM_DATA_CIFAR10,
+    CVM_DATA_CIFAR100_FINE,
+    CVM_DATA_CIFAR100_COARSE,
+    CVM_DATA_FOLDER, /* a folder with a sub-folder of pictures for each class */
+} CvmDataKind;
+
+typedef enum CvmDataPart { CVM_DATA_TRAIN, CVM_DATA_TEST } CvmDataPart;
+enum { CVM_DATA_PARTS = 2, CVM_MAX_DATA_FILES = 16 };
+
+typedef struct CvmDataFiles {
+    const char *names[CVM_MAX_DATA_FILES];
+    int count;
+} CvmDataFiles;
 
 typedef struct CvmData {
     const char *name;
     CvmSpan span;
     CvmDataKind kind;
-    const char *folder; /* sub-folder looked for: "fashion-mnist" */
-    const char *train_images, *train_labels, *test_images, *test_labels;
-    CvmShape image; /* [c, h, w] */
-    int classes;
-    const char *const *class_names; /* `classes` of them, or NULL */
+    const char *folder;                 /* sub-folder looked for: "fashion-mnist" */
+    CvmDataFiles parts[CVM_DATA_PARTS]; /* none where the folder itself is split */
+    double split;                       /* the part of the folder's pictures to test with, or 0 */
+    uint64_t seed;                      /* of the split */
+    CvmPreparation preparation;         /* of a folder's pictures */
+    CvmShape image;                     /* [c, h, w] */
+    int classes;                        /* 0: as many as the folder has */
+    const char *const *class_names;     /* `classes` of them, or NULL */
 } CvmData;
 
 /* A model with its parameters' values: what `LeNet5(classes=5)` names. */
@@ -69,10 +86,8 @@ typedef struct CvmNormalize {
 typedef struct CvmPredict {
     const CvmModelUse *model; /* with default arguments */
     CvmSpan span;
-    int short_side;                  /* the picture is scaled until its short side has so many … */
-    int resize_height, resize_width; /* … or to this size; 0: neither */
-    int crop_height, crop_width;     /* then its middle is taken; 0: no */
-    bool normalizes;                 /* whether `normalize` is stated; never MEAN_OF_TRAIN */
+    CvmPreparation preparation;
+    bool normalizes; /* whether `normalize` is stated; never MEAN_OF_TRAIN */
     CvmNormalize normalize;
     const char *labels; /* file of the classes' names, or NULL */
     const CvmNameMap *names;
@@ -96,6 +111,7 @@ struct CvmTrain {
     const char *name; /* of `as NAME`, else the model's */
     CvmSpan span;
     const CvmModelUse *model;
+    int classes; /* that the model tells apart */
     const CvmData *data;
     CvmNormalize normalize;
     const char *loss;      /* "cross_entropy" */

@@ -228,7 +228,7 @@ static void a_picture_of_another_size_names_both_sizes(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, NULL, NULL, "samples", "small.cvm", "--checkpoint",
                     "small.safetensors", "--png", "big.png", NULL);
-    cvm_test_expect(&place, 1, NULL, "takes pictures 28 wide and 28 high", "predict", "small.cvm",
+    cvm_test_expect(&place, 1, NULL, "where pictures 28 wide and 28 high", "predict", "small.cvm",
                     "--checkpoint", "small.safetensors", "big.png", NULL);
 }
 

@@ -85,6 +85,17 @@ static const Mistake mistakes[] = {
      1311, 1, 17, NULL},
     {"data d { image [1, 8, 8] classes [\"a\"] train idx(\"a\", \"b\") test idx(\"c\", \"d\") }\n",
      1312, 1, 34, NULL},
+    {"data d { folder \"f\" image [3, 8, 8] split 1.5 }\n", 1316, 1, 43, NULL},
+    {"data d { folder \"f\" image [3, 8, 8] split 0.5 train folder(\"g\") }\n", 1316, 1, 47, NULL},
+    {"data d { folder \"f\" image [2, 8, 8] split 0.5 }\n", 1316, 1, 6, NULL},
+    {"data d { folder \"f\" image [3, 8, 8] split 0.5 resize 4 }\n", 1347, 1, 47, NULL},
+    {"data d { image [3, 32, 32] classes 10 train cifar10(\"a\") test idx(\"a\", \"b\") }\n", 1316,
+     1, 63, NULL},
+    {"data d { image [3, 28, 28] classes 10 train cifar10(\"a\") test cifar10(\"b\") }\n", 1316, 1,
+     6, NULL},
+    {"data d { image [3, 32, 32] classes 20 train cifar100(\"a\", labels=rough) test "
+     "cifar100(\"b\") }\n",
+     1310, 1, 45, NULL},
     {"data d { imag [1, 8, 8] }\n", 1313, 1, 10, "'image'"},
     {"data d { classes 2 classes 2 }\n", 1314, 1, 20, NULL},
     /* training */

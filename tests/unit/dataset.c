@@ -54,7 +54,8 @@ static void expect_sample(void *const *state) {
     assert_true(dataset.count == COUNT && dataset.channels == 1 && dataset.classes == CLASSES);
     assert_true(dataset.height == HEIGHT && dataset.width == WIDTH);
     assert_memory_equal(dataset.pixels, files.images + 16, COUNT * PICTURE);
-    assert_memory_equal(dataset.labels, files.labels + 8, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(dataset.labels[i], files.labels[8 + i]);
     cvm_dataset_free(&dataset);
 }
 
@@ -176,9 +177,72 @@ static void test_labels_must_fit(void **state) {
     expect_refused(state, CVM_ERROR_INPUT, "/labels is not an IDX file of labels");
 }
 
+enum { CIFAR_PICTURE = 3072 };
+
+/* Two records: labels and pixels that count up. */
+static void write_cifar(const char *path, int labels, size_t bytes, bool gzip) {
+    static uint8_t records[2 * (2 + CIFAR_PICTURE)];
+    size_t record = (size_t)labels + CIFAR_PICTURE;
+    for (size_t i = 0; i < 2 * record; i++)
+        records[i] = (uint8_t)(i % record < (size_t)labels ? 3 + i / record + 4 * (i % record) : i);
+    if (gzip)
+        write_gzip(path, records, (unsigned)bytes);
+    else
+        temporary_write(path, records, bytes);
+}
+
+static void test_cifar_files(void **state) {
+    CvmError error = {0};
+    CvmDataset data;
+    const char *one = temporary_path(state, "one"), *two = temporary_path(state, "two");
+    const char *paths[] = {one, two};
+    write_cifar(one, 1, 2 * (1 + CIFAR_PICTURE), false);
+    write_cifar(temporary_path(state, "two.gz"), 1, 1 + CIFAR_PICTURE, true);
+    assert_true(cvm_dataset_read_cifar(CVM_CIFAR10, paths, 2, 10, &data, &error));
+    assert_true(data.count == 3 && data.channels == 3 && data.height == 32 && data.width == 32);
+    assert_true(data.labels[0] == 3 && data.labels[1] == 4 && data.labels[2] == 3);
+    assert_int_equal(data.pixels[CIFAR_PICTURE - 1], (uint8_t)CIFAR_PICTURE);
+    assert_int_equal(data.pixels[CIFAR_PICTURE], (uint8_t)(CIFAR_PICTURE + 2));
+    assert_memory_equal(data.pixels, data.pixels + 2 * CIFAR_PICTURE, CIFAR_PICTURE);
+    cvm_dataset_free(&data);
+    write_cifar(one, 2, 2 * (2 + CIFAR_PICTURE), false);
+    assert_true(cvm_dataset_read_cifar(CVM_CIFAR100_COARSE, paths, 1, 20, &data, &error));
+    assert_true(data.count == 2 && data.labels[0] == 3 && data.labels[1] == 4);
+    cvm_dataset_free(&data);
+    assert_true(cvm_dataset_read_cifar(CVM_CIFAR100_FINE, paths, 1, 100, &data, &error));
+    assert_true(data.labels[0] == 7 && data.labels[1] == 8);
+    cvm_dataset_free(&data);
+}
+
+static void test_broken_cifar_files(void **state) {
+    static const struct {
+        size_t bytes;
+        int classes;
+        const char *sentence;
+    } CASES[] = {{0, 10, "no whole file"},
+                 {CIFAR_PICTURE, 10, "no whole file"},
+                 {2 * CIFAR_PICTURE + 3, 10, "do not divide into records of 3073"},
+                 {2 * CIFAR_PICTURE + 2, 4, "label 4 of picture 1 is outside of 0 to 3"}};
+    const char *path = temporary_path(state, "one"), *missing = temporary_path(state, "none");
+    CvmDataset data;
+    for (int i = 0; i < 4; i++) {
+        CvmError error = {0};
+        write_cifar(path, 1, CASES[i].bytes, false);
+        assert_false(
+            cvm_dataset_read_cifar(CVM_CIFAR10, &path, 1, CASES[i].classes, &data, &error));
+        assert_int_equal(error.kind, CVM_ERROR_INPUT);
+        assert_null(data.pixels);
+        if (!strstr(error.message, CASES[i].sentence))
+            fail_msg("'%s' lacks '%s'", error.message, CASES[i].sentence);
+    }
+    CvmError error = {0};
+    assert_false(cvm_dataset_read_cifar(CVM_CIFAR10, &missing, 1, 10, &data, &error));
+    assert_int_equal(error.kind, CVM_ERROR_MACHINE);
+}
+
 /* Two pictures of two channels of 1 x 2 pixels. */
 static uint8_t pixels[] = {0, 255, 7, 7, 51, 102, 7, 7};
-static uint8_t labels[] = {4, 2};
+static int32_t labels[] = {4, 2};
 static const CvmDataset SMALL = {.count = 2,
                                  .channels = 2,
                                  .height = 1,
@@ -203,7 +267,8 @@ static void test_fill_normalizes_the_chosen_samples(void **state) {
     const int32_t samples[] = {1, 0, 1};
     float images[12];
     int32_t targets[3];
-    cvm_dataset_fill(&SMALL, &normalization, samples, 3, images, targets);
+    CvmError error;
+    assert_true(cvm_dataset_fill(&SMALL, &normalization, samples, 3, images, targets, &error));
     const float expected[] = {(float)((51 / 255.0 - 0.5) / 0.25),
                               (float)((102 / 255.0 - 0.5) / 0.25),
                               (float)(7 / 255.0),
@@ -216,7 +281,7 @@ static void test_fill_normalizes_the_chosen_samples(void **state) {
     assert_memory_equal(images + 8, expected, 16);
     assert_true(targets[0] == 2 && targets[1] == 4 && targets[2] == 2);
     const CvmNormalization unit = cvm_normalization_unit(2);
-    cvm_dataset_fill(&SMALL, &unit, samples + 1, 1, images, targets);
+    assert_true(cvm_dataset_fill(&SMALL, &unit, samples + 1, 1, images, targets, &error));
     assert_true(images[0] == 0 && images[1] == 1);
 }
 
@@ -282,6 +347,8 @@ int main(void) {
         WITH_FOLDER(test_truncated_or_damaged_gzip),
         WITH_FOLDER(test_lying_headers),
         WITH_FOLDER(test_labels_must_fit),
+        WITH_FOLDER(test_cifar_files),
+        WITH_FOLDER(test_broken_cifar_files),
         cmocka_unit_test(test_normalization_of_a_data_set),
         cmocka_unit_test(test_fill_normalizes_the_chosen_samples),
         cmocka_unit_test(test_shuffle_is_a_permutation),

@@ -122,7 +122,8 @@ static void make_plan(Made *made, int batch, CvmKernelFunction function) {
 typedef struct Setting {
     Made full, last;
     CvmStore store;
-    uint8_t pixels[COUNT * PICTURE], labels[COUNT];
+    uint8_t pixels[COUNT * PICTURE];
+    int32_t labels[COUNT];
     CvmDataset data;
     CvmNormalization normalization;
     CvmTraining training;
@@ -137,10 +138,16 @@ static Setting *make_setting(int threads) {
     cvm_store_init(&setting->store);
     assert_true(cvm_store_add_slots(&setting->store, &setting->full.plan, 1, &error));
     for (int i = 0; i < COUNT; i++) {
-        setting->labels[i] = (uint8_t)i;
+        setting->labels[i] = i;
         setting->pixels[i * PICTURE] = (uint8_t)(10 * i);
     }
-    setting->data = (CvmDataset){COUNT, 1, 16, 16, COUNT, setting->pixels, setting->labels};
+    setting->data = (CvmDataset){.count = COUNT,
+                                 .channels = 1,
+                                 .height = 16,
+                                 .width = 16,
+                                 .classes = COUNT,
+                                 .pixels = setting->pixels,
+                                 .labels = setting->labels};
     setting->normalization = cvm_normalization_unit(1);
     setting->training =
         (CvmTraining){.step = cvm_instance_create(&setting->full.plan, &setting->store, &error),
@@ -312,10 +319,16 @@ static void test_evaluation_counts_and_averages(void **state) {
     (void)state;
     static uint8_t pixels[7 * PICTURE];
     static const uint8_t FIRST[7] = {0, 1, 2, 9, 9, 2, 0}; /* 9: all logits equal */
-    uint8_t labels[7] = {0, 1, 2, 0, 1, 1, 2};
+    int32_t labels[7] = {0, 1, 2, 0, 1, 1, 2};
     for (int i = 0; i < 7; i++)
         pixels[i * PICTURE] = FIRST[i];
-    const CvmDataset data = {7, 1, 16, 16, 3, pixels, labels};
+    const CvmDataset data = {.count = 7,
+                             .channels = 1,
+                             .height = 16,
+                             .width = 16,
+                             .classes = 3,
+                             .pixels = pixels,
+                             .labels = labels};
     const CvmNormalization unit = cvm_normalization_unit(1);
     const CvmBuffer buffers[] = {{CVM_SPACE_ARENA, 0}, {CVM_SPACE_ARENA, AT_TARGET}};
     const CvmCall call = {"name_pixel", "all", name_pixel, buffers, 2, BATCH, CVM_SMALL_COST, 0};
@@ -332,16 +345,17 @@ static void test_evaluation_counts_and_averages(void **state) {
     for (int threads = 1; threads <= 3; threads++) {
         CvmError error = {0};
         CvmStore store;
-        CvmEvaluation result;
+        CvmClassScore scores[3];
+        CvmEvaluation result = {.classes = scores};
         CvmPool *pool = cvm_pool_create(threads, &error);
         cvm_store_init(&store);
         CvmInstance *instance = cvm_instance_create(&plan, &store, &error);
         assert_true(
             cvm_evaluate_dataset(instance, "image", BATCH, &data, &unit, pool, &result, &error));
         assert_true(result.count == 7 && result.correct == 4); /* a tie is the first class */
-        assert_true(result.class_count[0] == 2 && result.class_correct[0] == 2);
-        assert_true(result.class_count[1] == 3 && result.class_correct[1] == 1);
-        assert_true(result.class_count[2] == 2 && result.class_correct[2] == 1);
+        assert_true(scores[0].count == 2 && scores[0].correct == 2);
+        assert_true(scores[1].count == 3 && scores[1].correct == 1);
+        assert_true(scores[2].count == 2 && scores[2].correct == 1);
         double expected = (2 * log(3) + 2 * 2000) / 7; /* two ties, two wrong by 2000 */
         assert_true(fabs(result.loss - expected) < 1e-9);
         assert_false(cvm_evaluate_dataset(instance, "image", BATCH + 1, &data, &unit, pool, &result,

@@ -1,0 +1,20 @@
+/* From a picture's file to the pixels that a model takes: read, scaled and cropped as a predict or
+ * data block says. No state: threads may prepare pictures side by side. */
+#ifndef CVM_RUNTIME_PREPARATION_H
+#define CVM_RUNTIME_PREPARATION_H
+
+#include "runtime/image.h"
+
+typedef struct CvmPreparation {
+    int channels, height, width;     /* what comes out */
+    int short_side;                  /* the picture is scaled until its short side has so many … */
+    int resize_height, resize_width; /* … or to this size; 0: neither */
+    int crop_height, crop_width;     /* then its middle is taken; 0: no */
+} CvmPreparation;
+
+/* Errors: a file that cannot be read or is no picture, one that comes out in another size or is
+ * smaller than its crop. */
+bool cvm_prepare_picture(const CvmPreparation *preparation, const char *path, CvmImage *image,
+                         CvmError *error);
+
+#endif

@@ -1,0 +1,146 @@
+/* A folder of pictures as a data set, end to end: a small VGG for 32x32 learns coloured shapes from
+ * PNG files, and what is odd in a folder is told. */
+#include "tests/support/command.h"
+#include "tests/support/shapes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+#include <cmocka.h>
+
+static CvmTestPlace place;
+
+#define MODEL                                                                                      \
+    "block stage(channels: int, depth: int) {\n"                                                   \
+    "    repeat depth { conv(channels, kernel=3, pad=1) relu }\n"                                  \
+    "    maxpool(2)\n"                                                                             \
+    "}\n"                                                                                          \
+    "model Tiny(classes: int = 6) {\n"                                                             \
+    "    input image: [3, 32, 32]\n"                                                               \
+    "    body { stage(16, 1) stage(24, 1) stage(32, 1) flatten linear(32) relu }\n"                \
+    "    head { linear(classes) }\n"                                                               \
+    "}\n"
+#define TRAIN                                                                                      \
+    "train Tiny on shapes {\n"                                                                     \
+    "    normalize mean_of_train loss cross_entropy optimizer sgd(rate=0.02, momentum=0.9)\n"       \
+    "    schedule cosine epochs 12 batch 15 seed 1\n"                                              \
+    "}\n"
+#define SPLIT "data shapes { folder \"shapes\" image [3, 32, 32] split 0.25 seed 3 }\n"
+
+static int set_up(void **state) {
+    (void)state;
+    cvm_test_place_create(&place);
+    cvm_test_write_shapes(&place, "shapes", 60);
+    cvm_test_write_text(&place, "shapes.cvm", SPLIT MODEL TRAIN);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    cvm_test_place_remove(&place);
+    return 0;
+}
+
+static cJSON *last_line(const char *text) {
+    const char *end = strrchr(text, '\n'), *begin = end;
+    assert_non_null(end);
+    while (begin > text && begin[-1] != '\n')
+        begin--;
+    cJSON *object = cJSON_ParseWithLength(begin, (size_t)(end - begin));
+    assert_non_null(object);
+    return object;
+}
+
+static void a_small_vgg_learns_shapes_from_files(void **state) {
+    (void)state;
+    CvmTestResult result = cvm_test_cvmc(&place, "train", "shapes.cvm", "--json", NULL);
+    if (result.code != 0)
+        fail_msg("exit code %d: %s", result.code, result.err);
+    cJSON *object = last_line(result.out);
+    double accuracy = cJSON_GetObjectItem(object, "test_accuracy")->valuedouble;
+    if (accuracy < 0.95)
+        fail_msg("test accuracy %g", accuracy);
+    cJSON_Delete(object);
+    cvm_test_result_free(&result);
+    cvm_test_expect(&place, 0, "green disc", NULL, "eval", "shapes.cvm", "--checkpoint",
+                    "shapes.safetensors", NULL);
+    cvm_test_expect(&place, 0, "  blue bars ", NULL, "eval", "shapes.cvm", "--checkpoint",
+                    "shapes.safetensors", NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "samples", "shapes.cvm", "--checkpoint",
+                    "shapes.safetensors", NULL);
+}
+
+static void what_is_no_picture_is_passed_over_and_told(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "shapes/readme.txt", "hello");
+    cvm_test_write_text(&place, "shapes/red disc/.hidden.png", "hello");
+    cvm_test_write_text(&place, "shapes/red disc/notes.txt", "hello");
+    cvm_test_write_text(&place, "shapes/red disc/broken.PNG", "hello");
+    CvmTestResult result = cvm_test_cvmc(&place, "train", "shapes.cvm", "--epochs", "1", "-o",
+                                         "odd.safetensors", NULL);
+    assert_int_equal(result.code, 0);
+    assert_non_null(strstr(result.err, "3 entries are no pictures and are passed over"));
+    assert_non_null(strstr(result.err, "broken.PNG is neither a PNG nor a JPEG"));
+    assert_non_null(strstr(result.err, "shapes: 1 of "));
+    cvm_test_result_free(&result);
+    cvm_test_remove(&place, "shapes/readme.txt");
+    cvm_test_remove(&place, "shapes/red disc/.hidden.png");
+    cvm_test_remove(&place, "shapes/red disc/notes.txt");
+    cvm_test_remove(&place, "shapes/red disc/broken.PNG");
+}
+
+static void train_and_test_may_have_folders_of_their_own(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "two.cvm",
+                        "data shapes {\n"
+                        "    image [3, 32, 32] resize 40 crop 32\n"
+                        "    train folder(\"shapes\") test folder(\"few\")\n"
+                        "}\n" MODEL TRAIN);
+    cvm_test_expect(&place, 1, NULL, "does not say its 'folder'", "check", "two.cvm", NULL);
+    cvm_test_write_text(&place, "two.cvm",
+                        "data shapes {\n"
+                        "    folder \"all\" image [3, 32, 32] resize 40 crop 32\n"
+                        "    train folder(\"shapes\") test folder(\"few\")\n"
+                        "}\n" MODEL TRAIN);
+    cvm_test_expect(&place, 3, NULL, "all/few", "train", "two.cvm", "--epochs", "1", NULL);
+    cvm_test_write_shapes(&place, "few", 2);
+    cvm_test_expect(&place, 0, "test accuracy", NULL, "train", "two.cvm", "--epochs", "1", NULL);
+    char path[512];
+    snprintf(path, sizeof path, "%s/few/red disc", place.folder);
+    cvm_test_remove(&place, "few/red disc/000.png");
+    cvm_test_remove(&place, "few/red disc/001.png");
+    assert_int_equal(rmdir(path), 0); /* a class that is not tested */
+    cvm_test_expect(&place, 0, "test accuracy", NULL, "train", "two.cvm", "--epochs", "1", NULL);
+}
+
+static void classes_and_model_must_agree(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "five.cvm",
+                        SPLIT MODEL "train Tiny(classes=5) on shapes {\n"
+                                    "    loss cross_entropy optimizer sgd(rate=0.02)\n"
+                                    "    epochs 1 batch 20\n"
+                                    "}\n");
+    cvm_test_expect(&place, 0, NULL, NULL, "check", "five.cvm", NULL);
+    cvm_test_expect(&place, 1, NULL, "has 6 sub-folders, each of which is a class", "train",
+                    "five.cvm", NULL);
+    cvm_test_write_text(&place, "named.cvm",
+                        "data shapes { folder \"shapes\" image [3, 32, 32] split 0.25\n"
+                        "    classes [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\"] }\n" MODEL TRAIN);
+    cvm_test_expect(&place, 1, NULL, "which is none of the classes", "train", "named.cvm", NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_vgg_learns_shapes_from_files),
+        cmocka_unit_test(what_is_no_picture_is_passed_over_and_told),
+        cmocka_unit_test(train_and_test_may_have_folders_of_their_own),
+        cmocka_unit_test(classes_and_model_must_agree),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
