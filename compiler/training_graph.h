@@ -4,7 +4,8 @@
 
 #include "compiler/front/program.h"
 
-/* Inputs: the model's image [batch, c, h, w], "target" i32 [batch], "rate" f32 []. Outputs: "loss"
+/* Inputs: the model's image [batch, c, h, w], "target" i32 [batch], "rate" f32 [], and with dropout
+ * "random" i32 [4]: the halves of the seed and of the step's number. Outputs: "loss"
  * f32 []. Updates: every parameter whose multiplier is not 0, and its momentum. NULL on error
  * (reported). */
 CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag);

@@ -2,29 +2,30 @@
  */
 #include "runtime/random.h"
 
-enum { ROUNDS = 10 };
-
-static const uint32_t MULTIPLIER_0 = 0xD2511F53u, MULTIPLIER_1 = 0xCD9E8D57u;
-static const uint32_t WEYL_0 = 0x9E3779B9u, WEYL_1 = 0xBB67AE85u;
-
 void cvm_philox(uint64_t key, uint64_t counter_high, uint64_t counter_low, uint32_t out[4]) {
     uint32_t key_0 = (uint32_t)key, key_1 = (uint32_t)(key >> 32);
     uint32_t c0 = (uint32_t)counter_low, c1 = (uint32_t)(counter_low >> 32);
     uint32_t c2 = (uint32_t)counter_high, c3 = (uint32_t)(counter_high >> 32);
-    for (int round = 0; round < ROUNDS; round++) {
-        uint64_t product_0 = (uint64_t)MULTIPLIER_0 * c0;
-        uint64_t product_1 = (uint64_t)MULTIPLIER_1 * c2;
+    for (int round = 0; round < CVM_PHILOX_ROUNDS; round++) {
+        uint64_t product_0 = (uint64_t)CVM_PHILOX_MULTIPLIER_0 * c0;
+        uint64_t product_1 = (uint64_t)CVM_PHILOX_MULTIPLIER_1 * c2;
         c0 = (uint32_t)(product_1 >> 32) ^ c1 ^ key_0;
         c1 = (uint32_t)product_1;
         c2 = (uint32_t)(product_0 >> 32) ^ c3 ^ key_1;
         c3 = (uint32_t)product_0;
-        key_0 += WEYL_0;
-        key_1 += WEYL_1;
+        key_0 += CVM_PHILOX_WEYL_0;
+        key_1 += CVM_PHILOX_WEYL_1;
     }
     out[0] = c0;
     out[1] = c1;
     out[2] = c2;
     out[3] = c3;
+}
+
+float cvm_random_uniform(uint64_t key, uint64_t counter_high, uint64_t index) {
+    uint32_t words[4];
+    cvm_philox(key, counter_high, index / 64 * 16 + index % 16, words);
+    return (float)(words[index / 16 % 4] >> 8) * 0x1p-24f;
 }
 
 uint64_t cvm_random_stream(const char *name) {

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double PROGRESS_SECONDS = 0.1;
 
@@ -17,6 +18,7 @@ typedef struct Stage {
     float *images;
     int32_t *targets;
     float *rate;
+    uint32_t *random; /* NULL: the plan draws no random numbers */
     const float *loss;
 } Stage;
 
@@ -49,6 +51,12 @@ static bool find_ports(const CvmTraining *training, CvmInstance *instance, int64
     stage->rate = cvm_batch_input(instance, "rate", CVM_F32, scalar, error);
     if (!stage->rate)
         return false;
+    if (cvm_instance_input(instance, "random")) {
+        const CvmShape halves = {1, {4}};
+        stage->random = cvm_batch_input(instance, "random", CVM_I32, halves, error);
+        if (!stage->random)
+            return false;
+    }
     stage->loss = cvm_batch_output(instance, "loss", CVM_F32, scalar, error);
     return stage->loss != NULL;
 }
@@ -86,6 +94,15 @@ static void report(Epoch *epoch, int64_t step, int64_t done) {
     training->progress(training->context, &progress);
 }
 
+/* Steps are counted over all epochs, so that a resumed training draws what an unbroken one does. */
+static void fill_random(const Epoch *epoch, const Stage *stage, int64_t step) {
+    uint64_t seed = epoch->training->seed;
+    uint64_t number = (uint64_t)epoch->number * (uint64_t)epoch->steps + (uint64_t)step;
+    const uint32_t halves[] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)number,
+                               (uint32_t)(number >> 32)};
+    memcpy(stage->random, halves, sizeof halves);
+}
+
 /* Step number `step` of the epoch, whose pictures begin at position `done` of the order. */
 static bool run_step(Epoch *epoch, const Stage *stage, int64_t step, int64_t done,
                      CvmError *error) {
@@ -99,6 +116,8 @@ static bool run_step(Epoch *epoch, const Stage *stage, int64_t step, int64_t don
     if (!cvm_batch_fill(&batch, training->pool, error))
         return false;
     *stage->rate = (float)cvm_rate_at(&training->rate, epoch->number, step, epoch->steps);
+    if (stage->random)
+        fill_random(epoch, stage, step);
     cvm_instance_run(stage->instance, training->pool);
     if (!isfinite(*stage->loss))
         return cvm_error_set(error, CVM_ERROR_INPUT,

@@ -44,7 +44,9 @@ typedef struct CvmEvaluation {
 typedef struct CvmTraining {
     CvmInstance *step, *last; /* last: NULL when the batch divides the count */
     int64_t batch;
-    const char *image_input; /* the plans' picture input; their others: "target", "rate" */
+    const char *image_input; /* the plans' picture input; their others: "target", "rate", and
+                               "random" where chance takes part (i32 [4]: the halves of the seed
+                               and of the step's number, low first) */
     const CvmDataset *data;
     const CvmNormalization *normalization;
     CvmRate rate;

@@ -10,6 +10,7 @@ LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
     case CVM_EXPR_ACCUMULATOR:
         return context->accumulator;
     case CVM_EXPR_LOAD:
+    case CVM_EXPR_UNIFORM:
     case CVM_EXPR_SHARE:
     case CVM_EXPR_ROW_SCALAR:
     case CVM_EXPR_ROW_VALUE:

@@ -429,10 +429,29 @@ static LLVMValueRef load_share(CvmEmitter *emitter, const Epilogue *epilogue, in
     return cvm_load(emitter, at, along, &epilogue->lanes, 0);
 }
 
+/* A random number for each element of the result at hand. */
+static LLVMValueRef draw_uniform(CvmEmitter *emitter, const CvmExpr *expr,
+                                 const Epilogue *epilogue) {
+    const Reduce *reduce = epilogue->reduce;
+    const int64_t *strides = reduce->kernel->element_strides;
+    LLVMValueRef first = cvm_i64(emitter, 0);
+    int64_t offset = 0;
+    for (int axis = 0; axis < reduce->kernel->axis_count; axis++) {
+        first = cvm_sum(emitter, first, cvm_scale(emitter, reduce->index[axis], strides[axis]));
+        offset += element_of(reduce, &epilogue->point, axis) * strides[axis];
+    }
+    int along = reduce->schedule->vector_axis;
+    return cvm_emit_uniform(emitter, emitter->buffers[expr->index], expr->stream,
+                            cvm_sum(emitter, first, cvm_i64(emitter, offset)),
+                            along < 0 ? 0 : strides[along], epilogue->lanes.lanes);
+}
+
 static LLVMValueRef epilogue_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
     Epilogue *epilogue = state;
     if (expr->kind == CVM_EXPR_SHARE)
         return load_share(emitter, epilogue, expr->index);
+    if (expr->kind == CVM_EXPR_UNIFORM)
+        return draw_uniform(emitter, expr, epilogue);
     return load_once(epilogue->reduce, expr->index,
                      point_offset(epilogue->reduce, expr->index, &epilogue->point),
                      &epilogue->lanes, 0);

@@ -99,6 +99,12 @@ LLVMValueRef cvm_emit_erf(CvmEmitter *emitter, LLVMValueRef x);
 LLVMValueRef cvm_emit_lane_sum(CvmEmitter *emitter, LLVMValueRef vector);
 LLVMValueRef cvm_emit_lane_maximum(CvmEmitter *emitter, LLVMValueRef vector);
 
+/* --- random numbers (emit_random.c) --- */
+/* cvm_random_uniform for the elements first (i64), first + step, … of the plain order. numbers:
+ * address of i32 [4], the halves of the seed and of the step; stream: of the layer. */
+LLVMValueRef cvm_emit_uniform(CvmEmitter *emitter, LLVMValueRef numbers, int64_t stream,
+                              LLVMValueRef first, int64_t step, int lanes);
+
 /* --- expressions (emit_expression.c) --- */
 typedef struct CvmExprContext {
     LLVMValueRef accumulator;

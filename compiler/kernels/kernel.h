@@ -65,11 +65,13 @@ typedef enum CvmExprKind {
     CVM_EXPR_CONSTANT,    /* value */
     CVM_EXPR_ACCUMULATOR, /* what the reduction gave (SCATTER: the gradient of this element) */
     CVM_EXPR_LOAD,        /* buffer `index` at the result's coordinates */
-    CVM_EXPR_SHARE,       /* REDUCE: of table `index`, at its window's position */
-    CVM_EXPR_ROW_SCALAR,  /* ROWS: result of statement `index`, one number for the row */
-    CVM_EXPR_ROW_VALUE,   /* ROWS: result of statement `index`, one number per column */
-    CVM_EXPR_IS_TARGET,   /* ROWS: 1 where the column is buffer `index`'s entry for this row, else 0
-                           */
+    CVM_EXPR_UNIFORM, /* REDUCE: a random number in [0, 1) for the result's element: buffer `index`
+                         holds seed and step, i32 [4], `stream` tells layers apart */
+    CVM_EXPR_SHARE,   /* REDUCE: of table `index`, at its window's position */
+    CVM_EXPR_ROW_SCALAR, /* ROWS: result of statement `index`, one number for the row */
+    CVM_EXPR_ROW_VALUE,  /* ROWS: result of statement `index`, one number per column */
+    CVM_EXPR_IS_TARGET,  /* ROWS: 1 where the column is buffer `index`'s entry for this row, else 0
+                          */
     CVM_EXPR_ADD,
     CVM_EXPR_SUBTRACT,
     CVM_EXPR_MULTIPLY,
@@ -88,6 +90,7 @@ typedef struct CvmExpr {
     CvmExprKind kind;
     double value;
     int index;
+    int64_t stream; /* UNIFORM */
     const struct CvmExpr *a, *b, *c;
 } CvmExpr;
 
@@ -175,6 +178,9 @@ typedef struct CvmKernel {
     CvmCombine combine;
     int a, b; /* buffers combined; -1: absent */
     CvmSchedule schedule;
+    /* what a step along each axis adds to the element's place in the plain order; only where random
+     * numbers are drawn for elements */
+    int64_t element_strides[CVM_MAX_AXES];
 
     /* REDUCE, SCATTER */
     CvmResult results[CVM_MAX_RESULTS];

@@ -146,6 +146,17 @@ const CvmExpr *cvm_expr_is_target(CvmLowering *lowering, const CvmNode *node, in
                    result_buffer(lowering, node->inputs[operand], false));
 }
 
+const CvmExpr *cvm_expr_uniform(CvmLowering *lowering, const CvmNode *node, int operand,
+                                int64_t stream) {
+    CvmExpr *expr = CVM_NEW(lowering->arena, CvmExpr);
+    *expr = (CvmExpr){.kind = CVM_EXPR_UNIFORM,
+                      .index = cvm_lower_buffer(lowering, node->inputs[operand], false),
+                      .stream = stream};
+    if (cvm_op_info(lowering->nodes[0]->op)->class != CVM_CLASS_POINTWISE)
+        cvm_lower_refuse(lowering, node, "random numbers are drawn in pointwise kernels alone");
+    return expr;
+}
+
 void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *value) {
     lowering->values[position_in_group(lowering, node)] = value;
 }
@@ -187,29 +198,47 @@ void cvm_lower_refuse(CvmLowering *lowering, const CvmNode *node, const char *wh
     lowering->failed = true;
 }
 
+static bool has_op(const CvmLowering *lowering, CvmOp op) {
+    for (int i = 0; i < lowering->node_count; i++)
+        if (lowering->nodes[i]->op == op)
+            return true;
+    return false;
+}
+
+/* An axis of a pointwise group: how far a step goes in memory, in channels, in the plain order. */
+static void lower_map_axis(CvmLowering *lowering, const char *name, int64_t extent, int64_t stride,
+                           int64_t channel_stride, int64_t element_stride) {
+    int axis = cvm_lower_axis(lowering, name, extent, false);
+    cvm_lower_output(lowering, axis, stride, channel_stride);
+    if (has_op(lowering, CVM_OP_DROPOUT))
+        lowering->kernel->element_strides[axis] = element_stride;
+}
+
 /* A pointwise group has no anchor: its loops are those of the result's memory, flat unless an
- * operand is broadcast along the channels. */
+ * operand is broadcast along the channels, or elements of blocked pictures draw random numbers. */
 static void lower_map_axes(CvmLowering *lowering) {
     const CvmType *type = &lowering->nodes[lowering->node_count - 1]->type;
     const CvmShape *shape = &type->shape;
-    bool by_channel = false;
-    for (int i = 0; i < lowering->node_count; i++)
-        by_channel |= lowering->nodes[i]->op == CVM_OP_BIAS;
+    int64_t lanes = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
+    bool by_lane = lanes > 1 && has_op(lowering, CVM_OP_DROPOUT);
     lowering->kernel->combine = CVM_COMBINE_NONE;
     int64_t count;
     cvm_shape_count(shape, &count);
-    if (!by_channel) {
-        cvm_lower_output(lowering, cvm_lower_axis(lowering, "i", count, false), 1, 0);
+    if (!has_op(lowering, CVM_OP_BIAS) && !by_lane) {
+        lower_map_axis(lowering, "i", count, 1, 0, 1);
         return;
     }
     CvmStrides strides = cvm_value_strides(type);
-    int64_t lanes = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
     int64_t batch = shape->sizes[0] / lanes, channels = shape->sizes[1];
-    int64_t inner = count / (shape->sizes[0] * channels) * lanes;
-    cvm_lower_output(lowering, cvm_lower_axis(lowering, "n", batch, false), strides.dims[0], 0);
-    cvm_lower_output(lowering, cvm_lower_axis(lowering, "c", channels, false), strides.dims[1], 1);
+    int64_t pixels = count / (shape->sizes[0] * channels), picture = channels * pixels;
+    int64_t step = by_lane ? lanes : 1;
+    int64_t inner = by_lane ? pixels : pixels * lanes;
+    lower_map_axis(lowering, "n", batch, strides.dims[0], 0, picture * lanes);
+    lower_map_axis(lowering, "c", channels, strides.dims[1], 1, pixels);
     if (inner > 1)
-        cvm_lower_output(lowering, cvm_lower_axis(lowering, "i", inner, false), 1, 0);
+        lower_map_axis(lowering, "i", inner, step, 0, 1);
+    if (by_lane)
+        lower_map_axis(lowering, "lane", lanes, 1, 0, picture);
 }
 
 static CvmKernelForm form_of(const CvmNode *anchor) {

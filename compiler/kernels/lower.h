@@ -34,6 +34,10 @@ const CvmExpr *cvm_expr(CvmLowering *lowering, CvmExprKind kind, const CvmExpr *
                         const CvmExpr *c);
 /* The expression of a node's operand: computed in the group, a constant, or a load. */
 const CvmExpr *cvm_lower_operand(CvmLowering *lowering, const CvmNode *node, int operand);
+/* A random number in [0, 1) for every element of a pointwise group: `operand` of node is i32 [4],
+ * the halves of the seed and of the step, low first. */
+const CvmExpr *cvm_expr_uniform(CvmLowering *lowering, const CvmNode *node, int operand,
+                                int64_t stream);
 /* Says what `node` computes. */
 void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *value);
 

@@ -6,25 +6,16 @@
 #include <stdlib.h>
 
 static const char *const expr_names[] = {
-    [CVM_EXPR_CONSTANT] = "constant",
-    [CVM_EXPR_ACCUMULATOR] = "sum",
-    [CVM_EXPR_LOAD] = "load",
-    [CVM_EXPR_SHARE] = "share",
-    [CVM_EXPR_ROW_SCALAR] = "row",
-    [CVM_EXPR_ROW_VALUE] = "column",
-    [CVM_EXPR_IS_TARGET] = "is_target",
-    [CVM_EXPR_ADD] = "add",
-    [CVM_EXPR_SUBTRACT] = "subtract",
-    [CVM_EXPR_MULTIPLY] = "multiply",
-    [CVM_EXPR_DIVIDE] = "divide",
-    [CVM_EXPR_MAXIMUM] = "maximum",
-    [CVM_EXPR_EXP] = "exp",
-    [CVM_EXPR_LOG] = "log",
-    [CVM_EXPR_TANH] = "tanh",
-    [CVM_EXPR_SIGMOID] = "sigmoid",
-    [CVM_EXPR_ERF] = "erf",
-    [CVM_EXPR_SQRT] = "sqrt",
-    [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
+    [CVM_EXPR_CONSTANT] = "constant", [CVM_EXPR_ACCUMULATOR] = "sum",
+    [CVM_EXPR_LOAD] = "load",         [CVM_EXPR_UNIFORM] = "uniform",
+    [CVM_EXPR_SHARE] = "share",       [CVM_EXPR_ROW_SCALAR] = "row",
+    [CVM_EXPR_ROW_VALUE] = "column",  [CVM_EXPR_IS_TARGET] = "is_target",
+    [CVM_EXPR_ADD] = "add",           [CVM_EXPR_SUBTRACT] = "subtract",
+    [CVM_EXPR_MULTIPLY] = "multiply", [CVM_EXPR_DIVIDE] = "divide",
+    [CVM_EXPR_MAXIMUM] = "maximum",   [CVM_EXPR_EXP] = "exp",
+    [CVM_EXPR_LOG] = "log",           [CVM_EXPR_TANH] = "tanh",
+    [CVM_EXPR_SIGMOID] = "sigmoid",   [CVM_EXPR_ERF] = "erf",
+    [CVM_EXPR_SQRT] = "sqrt",         [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
 };
 
 static void print_expr(const CvmExpr *expr, FILE *stream) {
@@ -34,6 +25,9 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
         return;
     case CVM_EXPR_ACCUMULATOR:
         fputs("sum", stream);
+        return;
+    case CVM_EXPR_UNIFORM:
+        fprintf(stream, "uniform %d stream %" PRId64, expr->index, expr->stream);
         return;
     case CVM_EXPR_LOAD:
     case CVM_EXPR_SHARE:
@@ -80,6 +74,8 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
             fprintf(stream, " tile %" PRId64, schedule->tile[i]);
         if (i == schedule->vector_axis)
             fputs(" vector", stream);
+        if (kernel->element_strides[i])
+            fprintf(stream, " elements %" PRId64, kernel->element_strides[i]);
         fputc('\n', stream);
     }
     for (int i = 0; i < kernel->window_count; i++) {

@@ -117,6 +117,38 @@ static void a_resumed_training_gives_the_bits_of_an_unbroken_one(void **state) {
     assert_true(cvm_test_same_bytes(&place, "small.safetensors", "broken.safetensors"));
 }
 
+/* Dropout draws by seed, step and place alone, and evaluation knows nothing of it. */
+static void a_training_with_dropout_gives_the_same_bits_on_every_way(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "drop.cvm",
+                        CVM_TEST_DATA
+                        "model Drop(classes: int = 4) {\n"
+                        "    input image: [1, 28, 28]\n"
+                        "    conv(4, kernel=5) dropout(0.1) relu maxpool(4)\n"
+                        "    flatten linear(16) relu dropout linear(classes)\n"
+                        "}\n"
+                        "train Drop on patterns { normalize mean_of_train loss cross_entropy "
+                        "optimizer sgd(rate=0.02, momentum=0.9) epochs 3 batch 32 seed 5 }\n");
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "drop.cvm", "--threads", "1", NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "drop.cvm", "--threads", "3", "-o",
+                    "other.safetensors", NULL);
+    assert_true(cvm_test_same_bytes(&place, "drop.safetensors", "other.safetensors"));
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "drop.cvm", "--stop-after", "1", "-o",
+                    "half.safetensors", NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "drop.cvm", "--resume", "-o",
+                    "half.safetensors", NULL);
+    assert_true(cvm_test_same_bytes(&place, "drop.safetensors", "half.safetensors"));
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "drop.cvm", "--seed", "6", "-o",
+                    "other.safetensors", NULL);
+    assert_false(cvm_test_same_bytes(&place, "drop.safetensors", "other.safetensors"));
+    CvmTestResult once = cvm_test_cvmc(&place, "eval", "drop.cvm", "--json", "--checkpoint",
+                                       "drop.safetensors", NULL);
+    cJSON *evaluation = last_json(once.out);
+    assert_true(number(evaluation, "accuracy") >= 0.9);
+    cJSON_Delete(evaluation);
+    cvm_test_result_free(&once);
+}
+
 static void passes_change_how_it_is_computed_but_not_what_is_learned(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, NULL, NULL, "train", "small.cvm", "--passes=none", "-o",
@@ -251,6 +283,7 @@ int main(void) {
         cmocka_unit_test(training_prints_one_json_object_an_epoch_and_one_at_the_end),
         cmocka_unit_test(the_same_training_gives_the_same_bits_at_any_number_of_threads),
         cmocka_unit_test(a_resumed_training_gives_the_bits_of_an_unbroken_one),
+        cmocka_unit_test(a_training_with_dropout_gives_the_same_bits_on_every_way),
         cmocka_unit_test(passes_change_how_it_is_computed_but_not_what_is_learned),
         cmocka_unit_test(pictures_are_classified_with_the_names_of_the_data),
         cmocka_unit_test(run_with_a_checkpoint_and_pictures_needs_no_data_set),

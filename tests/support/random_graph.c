@@ -111,6 +111,15 @@ static void add_along_channels(Builder *builder) {
     add(builder, op, NULL, op == CVM_OP_LRN ? lrn : NULL);
 }
 
+static void add_dropout(Builder *builder) {
+    CvmOrigin name = {.name = "random"};
+    CvmNode *random = cvm_graph_find_source(builder->graph, "random");
+    if (!random)
+        random = cvm_graph_input(builder->graph, "random", CVM_I32, (CvmShape){1, {4}}, name);
+    CvmAttribute attributes[] = {{.real = 0.25}, {.integers = {pick(builder, 0, 3)}}};
+    add(builder, CVM_OP_DROPOUT, random, attributes);
+}
+
 static void add_scale(Builder *builder) {
     CvmAttribute factor = {.real = (double)pick(builder, 1, 4) / 2};
     add(builder, CVM_OP_SCALE, NULL, &factor);
@@ -191,10 +200,11 @@ static bool add_updates(Builder *builder, CvmNode *loss) {
 }
 
 CvmGraph *cvm_test_random_graph(CvmTestRandom *random, CvmArena *arena, CvmDiag *diag) {
-    static const Layer on_pictures[] = {add_conv,  add_conv, add_pool, add_activation,
-                                        add_scale, add_sum,  add_zero, add_along_channels};
-    static const Layer on_vectors[] = {add_linear, add_activation, add_sum, add_scale,
-                                       add_along_channels};
+    static const Layer on_pictures[] = {add_conv,       add_conv,           add_pool,
+                                        add_activation, add_scale,          add_sum,
+                                        add_zero,       add_along_channels, add_dropout};
+    static const Layer on_vectors[] = {add_linear, add_activation,     add_sum,
+                                       add_scale,  add_along_channels, add_dropout};
     CvmGraph *graph = cvm_graph_create(arena, "random");
     Builder builder = {.random = random, .graph = graph, .diag = diag};
     CvmShape image = {.rank = 4,

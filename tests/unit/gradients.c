@@ -111,6 +111,7 @@ static const Case cases[] = {
     {"leaky_relu", CVM_OP_LEAKY_RELU, {F32(3, 7)}, {{.real = 0.2}}},
     {"gelu", CVM_OP_GELU, {F32(3, 7)}, {{{0}}}},
     {"scale", CVM_OP_SCALE, {F32(5)}, {{.real = -2.5}}},
+    {"dropout", CVM_OP_DROPOUT, {F32(2, 3, 4, 5), I32(4)}, {{.real = 0.4}, {{99}}}},
     {"maxpool", CVM_OP_MAXPOOL, {F32(2, 2, 6, 5)}, POOL(2, 2, 2, 2, 0, 0, 0, 0, 0, 1)},
     {"maxpool, overlapping, pads",
      CVM_OP_MAXPOOL,

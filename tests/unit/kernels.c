@@ -301,6 +301,29 @@ static void test_rows(void **state) {
     }
 }
 
+/* The mask is the reference's in every layout, also where a bias makes the loops other ones. */
+static void test_dropout(void **state) {
+    (void)state;
+    static const CvmAttribute attributes[] = {{.real = 0.3}, {{3000000000}}};
+    static const int64_t sizes[][3] = {{3, 5, 7}, {5, 1, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int64_t lanes = 0; lanes <= 4; lanes += 4) {
+            CvmGraph *graph = cvm_graph_create(arena, "dropout");
+            CvmNode *random =
+                cvm_graph_input(graph, "random", CVM_I32, (CvmShape){1, {4}}, nowhere);
+            CvmNode *bias = input(graph, "bias", (CvmShape){1, {sizes[i][0]}});
+            CvmNode *x = input(
+                graph, "x", shape4(lanes ? lanes * 2 : 3, sizes[i][0], sizes[i][1], sizes[i][2]));
+            CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
+            CvmNode *alone = add(graph, CVM_OP_DROPOUT, attributes, 2, inside, random, NULL);
+            CvmNode *biased = add(graph, CVM_OP_BIAS, NULL, 2, alone, bias, NULL);
+            CvmNode *both = add(graph, CVM_OP_DROPOUT, attributes, 2, biased, random, NULL);
+            cvm_graph_output(graph, "alone", lanes ? relayout(graph, alone, 0) : alone);
+            cvm_graph_output(graph, "both", lanes ? relayout(graph, both, 0) : both);
+            check(graph, "dropout", i ? "none" : "default");
+        }
+}
+
 /* Along the channels of pictures: softmax, local normalization, and their gradients. */
 static void channels_graph(CvmGraph *graph, CvmShape shape, const CvmAttribute *lrn,
                            int64_t lanes) {
@@ -332,7 +355,7 @@ static void test_along_channels(void **state) {
         {{{37}}, {.real = 3}, {.real = 0.4}, {.real = 0.1}},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        for (int64_t lanes = 0; lanes <= cvm_target_lanes("host"); lanes = lanes ? lanes * 2 : 4) {
+        for (int64_t lanes = 0; lanes <= 4 << i % 2; lanes += 4 << i % 2) {
             CvmGraph *graph = cvm_graph_create(arena, "channels");
             channels_graph(graph, shape4(lanes ? lanes : 2, sizes[i][0], sizes[i][1], sizes[i][2]),
                            lrns[i % 3], lanes);
@@ -393,6 +416,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_pointwise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_along_channels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dropout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_extremes, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

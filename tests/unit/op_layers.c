@@ -280,6 +280,16 @@ static void test_lrn_needs_numbers_that_keep_its_divisor_positive(void **state) 
                    "put it before 'flatten' and the linear layers");
 }
 
+static void test_dropout_does_nothing_in_evaluation(void **state) {
+    Bench *bench = *state;
+    CvmNode *x = vector(bench, 8);
+    begin(bench, CVM_OP_DROPOUT, x);
+    assert_ptr_equal(build(bench), x);
+    argument(bench, "rate")->real = 1;
+    assert_refused(bench, 1228, "dropout's rate must be from 0 to below 1",
+                   "0.5 drops every second one");
+}
+
 static void test_groups_must_divide_channels(void **state) {
     Bench *bench = *state;
     begin(bench, CVM_OP_CONV, image(bench, 3, 8, 8));
@@ -366,6 +376,7 @@ int main(void) {
         TEST(test_layers_need_a_tensor),
         TEST(test_numbers_count_from_one),
         TEST(test_lrn_needs_numbers_that_keep_its_divisor_positive),
+        TEST(test_dropout_does_nothing_in_evaluation),
         TEST(test_groups_must_divide_channels),
         TEST(test_windows_must_fit),
         TEST(test_pools_are_not_of_padding_alone),

@@ -41,10 +41,26 @@ static void test_stream_is_fnv_1a(void **state) {
     assert_true(cvm_random_stream("foobar") == 0x85944171f73967e8u);
 }
 
+/* Every word of every counter is used once, and none lies outside of [0, 1). */
+static void test_uniform_numbers_take_the_ciphers_words(void **state) {
+    (void)state;
+    double sum = 0;
+    for (uint64_t i = 0; i < 64; i++) {
+        uint32_t words[4];
+        cvm_philox(5, 6, 1600 + i % 16, words);
+        float number = cvm_random_uniform(5, 6, 6400 + i);
+        assert_true(number == (float)(words[i / 16] >> 8) / 16777216);
+        assert_true(number >= 0 && number < 1);
+        sum += (double)number;
+    }
+    assert_true(sum > 20 && sum < 44);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_philox_gives_the_published_numbers),
         cmocka_unit_test(test_stream_is_fnv_1a),
+        cmocka_unit_test(test_uniform_numbers_take_the_ciphers_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
