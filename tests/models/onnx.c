@@ -26,7 +26,7 @@ static const char many_layers[] =
     "ceil=true)\n"
     "        let skip = it conv(8, kernel=1, bias=false) tanh\n"
     "        conv(8, kernel=3, pad=1, groups=2) gelu\n"
-    "        conv(8, kernel=3, pad=2, dilation=2) leaky_relu(slope=0.1)\n"
+    "        conv(8, kernel=3, pad=2, dilation=2) leaky_relu(slope=0.1) lrn(size=3)\n"
     "        add(it, skip) sigmoid avgpool(3, stride=1, pad=1, count_pad=false)\n"
     "        let skip2 = it\n"
     "        conv(8, kernel=3, pad=1) sigmoid\n"

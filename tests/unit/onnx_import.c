@@ -219,6 +219,21 @@ static void activations_are_layers(void **state) {
                   "    head { linear(classes) }\n");
 }
 
+static void normalization_across_channels_is_a_layer(void **state) {
+    (void)state;
+    begin(13, 2, 4, 4);
+    onnx_test_int(&test, node("LRN", "x", "a"), "size", 5);
+    onnx_test_float(&test, last(), "alpha", 0.0005F);
+    onnx_test_float(&test, last(), "bias", 2);
+    onnx_test_int(&test, node("Softmax", "a", "b"), "axis", 1);
+    onnx_test_int(&test, node("LRN", "b", "c"), "size", 3);
+    classify("c", 32);
+    expect_layers("y", "    head {\n"
+                       "        lrn(alpha=0.0005) softmax lrn(size=3, k=1) flatten\n"
+                       "        linear(classes)\n"
+                       "    }\n");
+}
+
 static void gelus_formula_is_gelu(void **state) {
     (void)state;
     begin(13, 1, 4, 4);
@@ -587,6 +602,7 @@ int main(void) {
         TEST(a_small_network_becomes_readable_text),
         TEST(windows_keep_their_sizes_pads_and_modes),
         TEST(activations_are_layers),
+        TEST(normalization_across_channels_is_a_layer),
         TEST(gelus_formula_is_gelu),
         TEST(a_part_of_a_formula_alone_is_refused),
         TEST(products_and_sums_become_linear_with_bias),
