@@ -2,7 +2,6 @@
 #include "compiler/driver/command.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
-#include "compiler/training_graph.h"
 
 #include <string.h>
 
@@ -34,40 +33,18 @@ static const StageName *find_stage(const char *name) {
     return NULL;
 }
 
-static CvmGraph *build_graph(CvmSession *session) {
-    const CvmOptions *options = session->options;
-    bool training = session->train && !options->forward;
-    int64_t batch = options->batch ? options->batch : training ? session->train->batch : 1;
-    if (training)
-        return cvm_training_graph(session->train, batch, session->arena, &session->diag);
-    return cvm_inference_graph(session->model, batch, false, session->arena, &session->diag);
-}
-
-static bool print_drawing(CvmSession *session, CvmGraph *graph, CvmStage stage) {
-    if (stage == CVM_STAGE_FUSED) {
-        CvmPassContext context = {
-            .diag = &session->diag,
-            .vector_lanes = cvm_target_lanes(session->compile.cpu),
-            .remarks = session->options->verbose ? stderr : NULL,
-        };
-        if (!cvm_run_passes(&session->compile.passes, &context, graph))
-            return cvm_session_fail_compile(session);
-    }
-    cvm_graph_print_dot(graph, stdout);
-    return true;
-}
-
 static bool dump_stage(CvmSession *session, const StageName *stage) {
-    if (!cvm_session_need_model(session))
-        return false;
-    CvmGraph *graph = build_graph(session);
+    CvmGraph *graph = cvm_session_graph(session);
     if (!graph)
-        return cvm_session_fail_compile(session);
-    if (session->options->dot)
-        return print_drawing(session, graph, stage->stage);
-    if (!cvm_dump_stage(graph, &session->compile, stage->stage, stdout, &session->diag))
-        return cvm_session_fail_compile(session);
-    return true;
+        return false;
+    if (session->options->dot) {
+        if (stage->stage == CVM_STAGE_FUSED && !cvm_session_run_passes(session, graph, NULL))
+            return false;
+        cvm_graph_print_dot(graph, stdout);
+        return true;
+    }
+    return cvm_dump_stage(graph, &session->compile, stage->stage, stdout, &session->diag) ||
+           cvm_session_fail_compile(session);
 }
 
 int cvm_command_dump(const CvmOptions *options) {

@@ -1,5 +1,6 @@
 /* cvmc explain: the layers of a model as a table. */
 #include "compiler/driver/command.h"
+#include "compiler/driver/fusion_remarks.h"
 #include "compiler/driver/layers.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
@@ -96,6 +97,8 @@ static void print_json(CvmSession *session, const CvmLayerTable *table) {
 }
 
 static bool explain(CvmSession *session) {
+    if (session->options->fusion)
+        return cvm_explain_fusion(session);
     if (!cvm_session_need_model(session))
         return false;
     CvmGraph *graph = cvm_inference_graph(session->model, 1, false, session->arena, &session->diag);
@@ -110,6 +113,11 @@ static bool explain(CvmSession *session) {
 }
 
 int cvm_command_explain(const CvmOptions *options) {
+    if (!options->fusion && options->given & (CVM_OPTION_FORWARD | CVM_OPTION_BATCH |
+                                              CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT)) {
+        cvm_report_error("--forward, --batch, --passes and --pass-limit go with explain --fusion");
+        return CVM_EXIT_USAGE;
+    }
     CvmSession session;
     if (cvm_session_open(&session, options))
         explain(&session);

@@ -27,6 +27,7 @@ typedef struct Command {
      CVM_OPTION_DATA | CVM_OPTION_JSON | CVM_OPTIONS_COMPILE)
 #define CLASSIFYING                                                                                \
     (CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_THREADS | CVM_OPTIONS_COMPILE)
+#define GRAPH (CVM_OPTION_FUSION | CVM_OPTION_FORWARD | CVM_OPTION_BATCH | CVM_OPTIONS_COMPILE)
 #define USING (CLASSIFYING | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES)
 
 static const Command commands[] = {
@@ -62,9 +63,17 @@ static const Command commands[] = {
      "  cvmc samples models/lenet5.cvm --checkpoint lenet5.safetensors --seed 7   # another "
      "choice\n"},
     {"explain", cvm_command_explain, "FILE", 1, 1,
-     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON,
+     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON | GRAPH,
      "a table of the layers: shapes, parameters, FLOPs, receptive fields",
-     "  cvmc explain models/lenet5.cvm\n"},
+     "  cvmc explain models/lenet5.cvm\n"
+     "  cvmc explain models/lenet5.cvm --fusion --forward\n"},
+    {"passes", cvm_command_passes, "[FILE]", 0, 1,
+     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON | CVM_OPTION_FORWARD | CVM_OPTION_BATCH |
+         CVM_OPTIONS_COMPILE,
+     "the passes, and what each does to a model",
+     "  cvmc passes\n"
+     "  cvmc passes models/lenet5.cvm --forward\n"
+     "  cvmc passes models/lenet5.cvm --passes=-layout --pass-limit fuse-epilogue=3\n"},
     {"bench", cvm_command_bench, "FILE", 1, 1,
      CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_TRAINING | CVM_OPTION_BATCH |
          CVM_OPTION_THREADS | CVM_OPTION_SECONDS | CVM_OPTION_REPEAT | CVM_OPTION_TRACE |

@@ -41,8 +41,12 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_SECONDS (UINT64_C(1) << 29)
 #define CVM_OPTION_TRACE (UINT64_C(1) << 30)
 
+#define CVM_OPTION_PASS_LIMIT (UINT64_C(1) << 40)
+#define CVM_OPTION_FUSION (UINT64_C(1) << 41)
+
 /* what every command that compiles takes */
-#define CVM_OPTIONS_COMPILE (CVM_OPTION_PASSES | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE)
+#define CVM_OPTIONS_COMPILE                                                                        \
+    (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE)
 #define CVM_OPTIONS_ALWAYS (CVM_OPTION_HELP | CVM_OPTION_VERBOSE)
 
 typedef struct CvmOptions {
@@ -51,9 +55,9 @@ typedef struct CvmOptions {
     const char *const *arguments; /* what is not an option, in order */
     int argument_count;
 
-    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training;
+    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training, fusion;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx, *trace;
+        *names, *onnx, *trace, *pass_limit;
     int64_t epochs, stop_after, threads, batch, count, repeat, seconds; /* 0: not given */
     uint64_t seed; /* where given & CVM_OPTION_SEED */
 } CvmOptions;

@@ -116,8 +116,10 @@ static bool choose_target(CvmSession *session) {
 
 static bool choose_compile_options(CvmSession *session) {
     const CvmOptions *options = session->options;
-    const char *passes = options->passes ? options->passes : "default";
-    if (!cvm_pass_choice(passes, &session->compile.passes, &session->diag)) {
+    const char *passes = options->passes ? options->passes : getenv("CVM_PASSES");
+    const char *limits = options->pass_limit ? options->pass_limit : getenv("CVM_PASS_LIMIT");
+    if (!cvm_pass_choice(passes, &session->compile.passes, &session->diag) ||
+        !cvm_pass_limits(limits, &session->compile.passes, &session->diag)) {
         cvm_session_fail_compile(session);
         session->status = CVM_EXIT_USAGE; /* the list came from the command line */
         return false;
@@ -174,6 +176,30 @@ bool cvm_session_need_model(CvmSession *session) {
     return cvm_session_refuse(session, CVM_EXIT_INPUT,
                               "%s has no train, and no model whose parameters all have defaults",
                               session->file);
+}
+
+/* --- graphs --- */
+
+CvmGraph *cvm_session_graph(CvmSession *session) {
+    const CvmOptions *options = session->options;
+    if (!cvm_session_need_model(session))
+        return NULL;
+    bool training = session->train && !options->forward;
+    int64_t batch = options->batch ? options->batch : training ? session->train->batch : 1;
+    CvmGraph *graph =
+        training
+            ? cvm_training_graph(session->train, batch, session->arena, &session->diag)
+            : cvm_inference_graph(session->model, batch, false, session->arena, &session->diag);
+    if (!graph)
+        cvm_session_fail_compile(session);
+    return graph;
+}
+
+bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *log) {
+    CvmPassContext context = {
+        .diag = &session->diag, .vector_lanes = cvm_target_lanes(session->compile.cpu), .log = log};
+    return cvm_run_passes(&session->compile.passes, &context, graph) ||
+           cvm_session_fail_compile(session);
 }
 
 /* --- compiling --- */

@@ -58,6 +58,14 @@ bool cvm_session_fail_compile(CvmSession *session);
 bool cvm_session_need_train(CvmSession *session);
 bool cvm_session_need_model(CvmSession *session);
 
+/* The graph that dump, explain --fusion and passes speak of: the training step's where there is a
+ * train and no --forward, else the inference's, at --batch, the train's batch, or 1. NULL on error
+ * (reported). */
+CvmGraph *cvm_session_graph(CvmSession *session);
+
+/* Runs the chosen passes over a graph; log may be NULL. */
+bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *log);
+
 /* Compiles a graph (which it rewrites), adds its slots to the store, and binds an instance, which
  * the session owns. `what` names it in messages. */
 CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const char *what);

@@ -36,6 +36,10 @@ const CvmOpInfo *cvm_op_info(CvmOp op) {
     return &table[op];
 }
 
+bool cvm_op_is_gradient(CvmOp op) {
+    return strstr(table[op].name, "_grad") != NULL;
+}
+
 CvmOp cvm_op_find(const char *name) {
     int op = 0;
     while (op < CVM_OP_COUNT && strcmp(table[op].name, name))

@@ -72,6 +72,9 @@ typedef struct CvmOpInfo {
 
 const CvmOpInfo *cvm_op_info(CvmOp op);
 
+/* Whether it computes a gradient: its name says so (conv_grad_weight, relu_grad). */
+bool cvm_op_is_gradient(CvmOp op);
+
 /* The op of that name; CVM_OP_COUNT when there is none. */
 CvmOp cvm_op_find(const char *name);
 

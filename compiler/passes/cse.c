@@ -66,25 +66,23 @@ static bool is_candidate(const CvmGraph *graph, const CvmNode *node) {
            node->group == CVM_NO_GROUP && !cvm_is_update(graph, node);
 }
 
-int cvm_common_subexpressions(CvmPassContext *context, CvmGraph *graph) {
+bool cvm_common_subexpressions(CvmPassContext *context, CvmGraph *graph) {
     CvmArena *scratch = cvm_arena_create();
     Table table = {.mask = 15};
     while (table.mask < 2 * (size_t)graph->node_count)
         table.mask = 2 * table.mask + 1;
     table.slots = cvm_arena_array(scratch, table.mask + 1, sizeof *table.slots);
-    int applied = 0;
     for (int i = 0; i < graph->node_count; i++) {
         CvmNode *node = graph->nodes[i];
         if (!is_candidate(graph, node))
             continue;
         CvmNode *earlier = find_or_add(&table, node);
-        if (!earlier)
+        if (!earlier || !cvm_may_apply(context))
             continue;
         cvm_graph_replace(graph, node, earlier);
-        applied++;
-        cvm_remark(context, "cse: %s is %s again (%%%d for %%%d)", cvm_node_label(node).text,
-                   cvm_node_label(earlier).text, earlier->id, node->id);
+        cvm_remark(context,
+                   (CvmRemark){.action = "merged", .node = node, .link = "into", .other = earlier});
     }
     cvm_arena_free(scratch);
-    return applied;
+    return true;
 }

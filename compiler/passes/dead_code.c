@@ -2,6 +2,8 @@
  * interface. So do parameters that an update names. */
 #include "compiler/passes/pass.h"
 
+#include <string.h>
+
 /* Marks a node and what it depends on. Nodes stand after their inputs, so one walk backwards does.
  */
 static bool *find_needed(const CvmGraph *graph, CvmArena *scratch) {
@@ -22,44 +24,46 @@ static bool *find_needed(const CvmGraph *graph, CvmArena *scratch) {
 }
 
 /* An update that stores what is there already is none. */
-static int remove_idle_updates(const CvmPassContext *context, CvmGraph *graph) {
+static void remove_idle_updates(CvmPassContext *context, CvmGraph *graph) {
     int kept = 0, count = graph->update_count;
     for (int i = 0; i < count; i++) {
         CvmNamedValue update = graph->updates[i];
-        if (update.value == cvm_graph_find_source(graph, update.name))
-            cvm_remark(context, "dead-code: update of %s changes nothing", update.name);
+        const CvmNode *parameter = cvm_graph_find_source(graph, update.name);
+        if (update.value == parameter && cvm_may_apply(context))
+            cvm_remark(context, (CvmRemark){.action = "removed the update of",
+                                            .node = parameter,
+                                            .reason = "it changes nothing"});
         else
             graph->updates[kept++] = update;
     }
     graph->update_count = kept;
-    return count - kept;
 }
 
-/* Drops what is not needed; parameters too only when asked. */
-static int sweep(const CvmPassContext *context, CvmGraph *graph, const char *pass,
-                 bool parameters) {
+/* Drops what is not needed; parameters too only when asked. Readers go before what they read, so
+ * that the graph is whole wherever a limit ends it. */
+static void sweep(CvmPassContext *context, CvmGraph *graph, bool parameters) {
     CvmArena *scratch = cvm_arena_create();
     bool *needed = find_needed(graph, scratch);
-    int kept = 0, removed = 0;
-    for (int i = 0; i < graph->node_count; i++) {
+    int first = graph->node_count; /* of those kept, which move to the end */
+    for (int i = graph->node_count - 1; i >= 0; i--) {
         CvmNode *node = graph->nodes[i];
-        if (needed[node->id] || (node->op == CVM_OP_PARAMETER && !parameters)) {
-            graph->nodes[kept++] = node;
-            continue;
-        }
-        removed++;
-        cvm_remark(context, "%s: removed %s", pass, cvm_node_label(node).text);
+        bool keep = needed[node->id] || (node->op == CVM_OP_PARAMETER && !parameters);
+        if (keep || !cvm_may_apply(context))
+            graph->nodes[--first] = node;
+        else
+            cvm_remark(context, (CvmRemark){.action = "removed", .node = node});
     }
-    graph->node_count = kept;
+    graph->node_count -= first;
+    memmove(graph->nodes, graph->nodes + first, (size_t)graph->node_count * sizeof *graph->nodes);
     cvm_arena_free(scratch);
-    return removed;
 }
 
-int cvm_dead_code(CvmPassContext *context, CvmGraph *graph) {
-    int updates = remove_idle_updates(context, graph);
-    return updates + sweep(context, graph, "dead-code", true);
+bool cvm_dead_code(CvmPassContext *context, CvmGraph *graph) {
+    remove_idle_updates(context, graph);
+    sweep(context, graph, true);
+    return true;
 }
 
-int cvm_drop_unread(CvmPassContext *context, CvmGraph *graph) {
-    return sweep(context, graph, "settle", false);
+void cvm_drop_unread(CvmPassContext *context, CvmGraph *graph) {
+    sweep(context, graph, false);
 }

@@ -8,7 +8,6 @@
 typedef struct Folding {
     CvmPassContext *context;
     CvmGraph *graph;
-    int applied;
 } Folding;
 
 static bool is_constant(const CvmNode *node) {
@@ -59,16 +58,14 @@ static bool evaluate_element(const CvmNode *node, float *result) {
     return true;
 }
 
-/* The constant this node always is, or NULL. */
-static CvmNode *fold_to_constant(Folding *folding, CvmNode *node) {
-    float value;
+/* Whether the node is always one number, and which. */
+static bool find_constant(const CvmNode *node, float *value) {
     if (node->type.layout != CVM_LAYOUT_PLAIN)
-        return NULL;
-    if (cvm_op_info(node->op)->class == CVM_CLASS_ALIAS && is_constant(node->inputs[0]))
-        value = (float)constant_value(node->inputs[0]);
-    else if (!evaluate_element(node, &value))
-        return NULL;
-    return cvm_graph_constant(folding->graph, node->type.shape, value, node->origin);
+        return false;
+    if (cvm_op_info(node->op)->class != CVM_CLASS_ALIAS || !is_constant(node->inputs[0]))
+        return evaluate_element(node, value);
+    *value = (float)constant_value(node->inputs[0]);
+    return true;
 }
 
 /* The node of the same value that makes this one superfluous, or NULL. */
@@ -96,28 +93,38 @@ static CvmNode *find_equal(const CvmNode *node) {
 }
 
 /* scale(scale(x, a), b) reads x at once, as scale(x, a b). */
-static bool shorten_scale(CvmNode *node) {
-    if (node->op != CVM_OP_SCALE || node->inputs[0]->op != CVM_OP_SCALE)
-        return false;
+static void shorten_scale(Folding *folding, CvmNode *node) {
     const CvmNode *inner = node->inputs[0];
+    if (node->op != CVM_OP_SCALE || inner->op != CVM_OP_SCALE || inner->group != CVM_NO_GROUP ||
+        !cvm_may_apply(folding->context))
+        return;
     CvmAttribute *factor = (CvmAttribute *)cvm_node_attribute(node, "factor");
     factor->real *= cvm_node_attribute(inner, "factor")->real;
     node->inputs[0] = inner->inputs[0];
-    return true;
+    cvm_remark(folding->context, (CvmRemark){.action = "joined",
+                                             .node = node,
+                                             .link = "with",
+                                             .other = inner,
+                                             .reason = "one factor for both"});
+}
+
+static void replace(Folding *folding, CvmNode *node, CvmNode *by, const char *reason) {
+    if (!cvm_may_apply(folding->context))
+        return;
+    cvm_graph_replace(folding->graph, node, by);
+    cvm_remark(
+        folding->context,
+        (CvmRemark){
+            .action = "folded", .node = node, .link = "into", .other = by, .reason = reason});
 }
 
 static void fold(Folding *folding, CvmNode *node) {
-    CvmNodeLabel label = cvm_node_label(node);
-    if (shorten_scale(node)) {
-        folding->applied++;
-        cvm_remark(folding->context, "fold-constants: one factor for the scales at %s", label.text);
-    }
-    CvmNode *constant = fold_to_constant(folding, node);
-    if (constant) {
-        cvm_graph_replace(folding->graph, node, constant);
-        folding->applied++;
-        cvm_remark(folding->context, "fold-constants: %s is the constant %.9g", label.text,
-                   constant_value(constant));
+    shorten_scale(folding, node);
+    float value;
+    if (find_constant(node, &value)) {
+        replace(folding, node,
+                cvm_graph_constant(folding->graph, node->type.shape, value, node->origin),
+                cvm_arena_format(folding->graph->arena, "it is always %.9g", (double)value));
         return;
     }
     CvmNode *equal = find_equal(node);
@@ -125,12 +132,10 @@ static void fold(Folding *folding, CvmNode *node) {
         return;
     if (cvm_is_update(folding->graph, node) && cvm_is_update(folding->graph, equal))
         return; /* one value cannot be stored in two parameters */
-    cvm_graph_replace(folding->graph, node, equal);
-    folding->applied++;
-    cvm_remark(folding->context, "fold-constants: %s changes nothing", label.text);
+    replace(folding, node, equal, "it changes nothing");
 }
 
-int cvm_fold_constants(CvmPassContext *context, CvmGraph *graph) {
+bool cvm_fold_constants(CvmPassContext *context, CvmGraph *graph) {
     Folding folding = {.context = context, .graph = graph};
     int count = graph->node_count; /* constants made on the way need no visit */
     for (int i = 0; i < count; i++) {
@@ -138,5 +143,5 @@ int cvm_fold_constants(CvmPassContext *context, CvmGraph *graph) {
         if (node->input_count > 0 && node->group == CVM_NO_GROUP)
             fold(&folding, node);
     }
-    return folding.applied;
+    return true;
 }

@@ -96,6 +96,13 @@ static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
     return NULL;
 }
 
+/* Why the value between two nodes has to be stored: another node reads it, or the caller. */
+static const char *why_kept(const CvmNode *reader) {
+    return !reader                          ? "the value between is an output or update"
+           : cvm_op_is_gradient(reader->op) ? "kept for backward"
+                                            : "second use";
+}
+
 /* The pointwise node that alone reads the tail, or NULL. */
 static CvmNode *find_next(const CvmFusion *fusion, const CvmNode *anchor, const CvmNode *tail) {
     const CvmUses *uses = &fusion->uses;
@@ -113,10 +120,13 @@ static CvmNode *find_next(const CvmFusion *fusion, const CvmNode *anchor, const 
     if (other || uses->kept[tail->id]) {
         if (other == next)
             other = users[0];
-        cvm_remark(fusion->context, "fuse-epilogue: refused %s into %s: %s has a second use at %s",
-                   cvm_node_label(next).text, cvm_node_label(anchor).text,
-                   cvm_node_label(tail).text,
-                   other ? cvm_node_label(other).text : "the graph's results");
+        cvm_remark(fusion->context, (CvmRemark){.refused = true,
+                                                .action = "fused",
+                                                .node = next,
+                                                .link = "into",
+                                                .other = anchor,
+                                                .reason = why_kept(other),
+                                                .cause = other});
         return NULL;
     }
     return next;
@@ -132,17 +142,11 @@ static bool extend(CvmFusion *fusion, const Anchor *anchor, CvmNode **members, i
     const char *why = refuse_node(fusion, anchor, members, count);
     if (!why)
         why = cvm_fusion_try(fusion, members, count + 1);
-    if (why)
-        cvm_remark(fusion->context, "fuse-epilogue: refused %s into %s: %s",
-                   cvm_node_label(next).text, cvm_node_label(members[0]).text, why);
-    else
-        cvm_remark(fusion->context, "fuse-epilogue: fused %s into %s", cvm_node_label(next).text,
-                   cvm_node_label(members[0]).text);
-    fusion->applied += !why;
+    cvm_fusion_remark(fusion, next, "into", members[0], why);
     return !why;
 }
 
-int cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph) {
+bool cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph) {
     enum { MAX_MEMBERS = CVM_FUSION_EXPRESSION + 1 };
     CvmFusion fusion;
     cvm_fusion_begin(&fusion, context, graph);
@@ -153,5 +157,6 @@ int cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph) {
             if (!extend(&fusion, anchor, members, count))
                 break;
     }
-    return cvm_fusion_end(&fusion);
+    cvm_fusion_end(&fusion);
+    return true;
 }

@@ -54,14 +54,11 @@ static bool fuse(Loss *loss, CvmNode *log_softmax, bool with_gradients) {
         return false;
     const char *why = cvm_fusion_try(fusion, loss->members, loss->count);
     for (int i = 1; i < loss->count; i++)
-        cvm_remark(fusion->context, "fuse-loss: %s %s with %s%s%s", why ? "refused" : "fused",
-                   cvm_node_label(loss->members[i]).text, cvm_node_label(log_softmax).text,
-                   why ? ": " : "", why ? why : "");
-    fusion->applied += why ? 0 : loss->count - 1;
+        cvm_fusion_remark(fusion, loss->members[i], "with", log_softmax, why);
     return !why;
 }
 
-int cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph) {
+bool cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph) {
     CvmFusion fusion;
     cvm_fusion_begin(&fusion, context, graph);
     Loss loss = {.fusion = &fusion};
@@ -71,5 +68,6 @@ int cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph) {
             continue;
         fuse(&loss, node, false);
     }
-    return cvm_fusion_end(&fusion);
+    cvm_fusion_end(&fusion);
+    return true;
 }

@@ -35,17 +35,10 @@ static void join(CvmFusion *fusion, CvmNode *producer, CvmNode *consumer, CvmNod
     int steps, count = collect(fusion, producer, consumer, members, &steps);
     const char *why = steps > 1 ? "each parameter's update has a kernel of its own"
                                 : cvm_fusion_try(fusion, members, count);
-    CvmNodeLabel from = cvm_node_label(producer), to = cvm_node_label(consumer);
-    if (why) {
-        cvm_remark(fusion->context, "fuse-pointwise: refused %s with %s: %s", from.text, to.text,
-                   why);
-        return;
-    }
-    fusion->applied++;
-    cvm_remark(fusion->context, "fuse-pointwise: fused %s with %s", from.text, to.text);
+    cvm_fusion_remark(fusion, producer, "with", consumer, why);
 }
 
-int cvm_fuse_pointwise(CvmPassContext *context, CvmGraph *graph) {
+bool cvm_fuse_pointwise(CvmPassContext *context, CvmGraph *graph) {
     CvmFusion fusion;
     cvm_fusion_begin(&fusion, context, graph);
     CvmNode **members =
@@ -55,5 +48,6 @@ int cvm_fuse_pointwise(CvmPassContext *context, CvmGraph *graph) {
         for (int k = 0; is_open(&fusion, node) && k < node->input_count; k++)
             join(&fusion, node->inputs[k], node, members);
     }
-    return cvm_fusion_end(&fusion);
+    cvm_fusion_end(&fusion);
+    return true;
 }

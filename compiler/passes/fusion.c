@@ -16,9 +16,18 @@ void cvm_fusion_begin(CvmFusion *fusion, CvmPassContext *context, CvmGraph *grap
     }
 }
 
-int cvm_fusion_end(CvmFusion *fusion) {
+void cvm_fusion_end(CvmFusion *fusion) {
     cvm_arena_free(fusion->scratch);
-    return fusion->applied;
+}
+
+void cvm_fusion_remark(const CvmFusion *fusion, const CvmNode *node, const char *link,
+                       const CvmNode *other, const char *why) {
+    cvm_remark(fusion->context, (CvmRemark){.refused = why != NULL,
+                                            .action = "fused",
+                                            .node = node,
+                                            .link = link,
+                                            .other = other,
+                                            .reason = why});
 }
 
 bool cvm_fusion_is_stored(const CvmFusion *fusion, const CvmNode *value, int group) {
@@ -190,6 +199,8 @@ static const char *refusal(const Members *members) {
         return "the expression grows too large";
     if (!can_be_ordered(members->fusion))
         return "it would wait for its own result";
+    if (!cvm_may_apply(members->fusion->context))
+        return "the limit of the pass";
     return NULL;
 }
 

@@ -20,16 +20,19 @@ typedef struct CvmFusion {
     CvmUses uses;
     const CvmNode **overwriters; /* by parameter id: the value that an update stores there */
     int first_group;             /* groups from here on were made by this pass */
-    int applied;
 } CvmFusion;
 
-/* cvm_fusion_end frees what begin made and returns how often the pass applied. */
+/* cvm_fusion_end frees what begin made. */
 void cvm_fusion_begin(CvmFusion *fusion, CvmPassContext *context, CvmGraph *graph);
-int cvm_fusion_end(CvmFusion *fusion);
+void cvm_fusion_end(CvmFusion *fusion);
 
 /* Puts the nodes into one new group; when that cannot be, leaves them in the groups they were in
  * and returns the reason, a string constant. NULL: done. */
 const char *cvm_fusion_try(CvmFusion *fusion, CvmNode *const *nodes, int count);
+
+/* Remarks that `node` was fused with `other`, or, where `why` is not NULL, why not. */
+void cvm_fusion_remark(const CvmFusion *fusion, const CvmNode *node, const char *link,
+                       const CvmNode *other, const char *why);
 
 /* Whether a node outside of the given group reads the value, or the graph itself does. */
 bool cvm_fusion_is_stored(const CvmFusion *fusion, const CvmNode *value, int group);

@@ -21,7 +21,6 @@ typedef struct Assignment {
     int lanes;
     bool *blocked;       /* by node id: the node's value is to be batch-blocked */
     CvmNode **converted; /* by node id: its value in the other layout, where that was needed */
-    int applied;
     bool failed;
 } Assignment;
 
@@ -34,22 +33,25 @@ static const char *refuse_conv(const CvmNode *conv, int lanes) {
     return conv->type.shape.sizes[0] % lanes ? "the batch is no multiple of the lanes" : NULL;
 }
 
+static bool refuse(const CvmPassContext *context, const CvmNode *node, const char *why) {
+    cvm_remark(context,
+               (CvmRemark){.refused = true, .action = "blocked", .node = node, .reason = why});
+    return false;
+}
+
 static bool is_worthwhile(const CvmPassContext *context, const CvmGraph *graph) {
     bool found = false;
     for (int i = 0; i < graph->node_count; i++) {
         const CvmNode *node = graph->nodes[i];
-        if (node->type.layout != CVM_LAYOUT_PLAIN) {
-            cvm_remark(context, "layout: refused: %s has a layout already",
-                       cvm_node_label(node).text);
-            return false;
-        }
+        if (node->type.layout != CVM_LAYOUT_PLAIN)
+            return refuse(context, node, "it has a layout already");
+        if (node->group != CVM_NO_GROUP)
+            return refuse(context, node, "it has a kernel already");
         if (node->op != CVM_OP_CONV)
             continue;
         const char *why = refuse_conv(node, context->vector_lanes);
-        if (why) {
-            cvm_remark(context, "layout: refused at %s: %s", cvm_node_label(node).text, why);
-            return false;
-        }
+        if (why)
+            return refuse(context, node, why);
         found = true;
     }
     return found && context->vector_lanes > 1;
@@ -119,8 +121,9 @@ static CvmNode *convert(Assignment *assignment, CvmNode *value, bool blocked) {
     *converted = cvm_graph_add(graph, CVM_OP_RELAYOUT, &value, 1, &lanes, value->origin,
                                assignment->context->diag);
     assignment->failed |= !*converted;
-    cvm_remark(assignment->context, "layout: %s after %s", blocked ? "batch-blocked" : "plain",
-               cvm_node_label(value).text);
+    cvm_remark(assignment->context, (CvmRemark){.action = blocked ? "blocked" : "unblocked",
+                                                .node = value,
+                                                .reason = "read in another layout"});
     return *converted;
 }
 
@@ -138,7 +141,6 @@ static void rewire(Assignment *assignment, CvmNode *node) {
     bool is_now = node->type.layout == CVM_LAYOUT_BATCH;
     if (!assignment->failed && is_now != assignment->blocked[node->id])
         abort(); /* an infer function that contradicts the region: a bug */
-    assignment->applied += is_now;
 }
 
 /* What the caller reads and what parameters keep is plain. */
@@ -148,9 +150,9 @@ static void rewire_results(Assignment *assignment, CvmNamedValue *results, int c
             results[i].value = convert(assignment, results[i].value, false);
 }
 
-int cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph) {
+bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph) {
     if (!is_worthwhile(context, graph))
-        return 0;
+        return true;
     CvmArena *scratch = cvm_arena_create();
     size_t ids = (size_t)graph->next_id + 1;
     int count = graph->node_count;
@@ -162,11 +164,12 @@ int cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph) {
         .converted = cvm_arena_array(scratch, ids, sizeof *assignment.converted),
     };
     for (int i = 0; i < count; i++)
-        assignment.blocked[graph->nodes[i]->id] = is_blocked(&assignment, graph->nodes[i]);
+        assignment.blocked[graph->nodes[i]->id] =
+            is_blocked(&assignment, graph->nodes[i]) && cvm_may_apply(context);
     for (int i = 0; i < count && !assignment.failed; i++)
         rewire(&assignment, graph->nodes[i]);
     rewire_results(&assignment, graph->outputs, graph->output_count);
     rewire_results(&assignment, graph->updates, graph->update_count);
     cvm_arena_free(scratch);
-    return assignment.failed ? -1 : assignment.applied;
+    return !assignment.failed;
 }

@@ -1,26 +1,23 @@
 /* What passes share: remarks, uses of values, small questions about nodes. See pass.h. */
 #include "compiler/passes/pass.h"
 
-#include <stdarg.h>
-
-void cvm_remark(const CvmPassContext *context, const char *format, ...) {
-    if (!context->remarks)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vfprintf(context->remarks, format, arguments);
-    va_end(arguments);
-    fputc('\n', context->remarks);
+bool cvm_may_apply(CvmPassContext *context) {
+    if (context->applications >= context->limit)
+        return false;
+    context->applications++;
+    return true;
 }
 
-CvmNodeLabel cvm_node_label(const CvmNode *node) {
-    CvmNodeLabel label;
-    const char *op = cvm_op_info(node->op)->name;
-    if (node->origin.name)
-        snprintf(label.text, sizeof label.text, "%s %s", op, node->origin.name);
-    else
-        snprintf(label.text, sizeof label.text, "%s %%%d", op, node->id);
-    return label;
+void cvm_remark(const CvmPassContext *context, CvmRemark remark) {
+    CvmPassLog *log = context->log;
+    if (!log)
+        return;
+    CvmRemark *kept = CVM_NEW(log->arena, CvmRemark);
+    *kept = remark;
+    kept->pass = context->pass;
+    kept->application = remark.refused ? 0 : context->applications;
+    *(log->last ? &log->last->next : &log->first) = kept;
+    log->last = kept;
 }
 
 CvmUses cvm_uses_find(const CvmGraph *graph, CvmArena *scratch) {

@@ -6,31 +6,29 @@
 #include "compiler/graph/op.h"
 #include "compiler/passes/passes.h"
 
-/* The passes; each returns how often it applied, -1 on error (reported). */
-int cvm_fold_constants(CvmPassContext *context, CvmGraph *graph);
-int cvm_common_subexpressions(CvmPassContext *context, CvmGraph *graph);
-int cvm_dead_code(CvmPassContext *context, CvmGraph *graph);
-int cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph);
-int cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph);
-int cvm_fuse_pointwise(CvmPassContext *context, CvmGraph *graph);
-int cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph);
+/* The passes; false on error (reported). */
+bool cvm_fold_constants(CvmPassContext *context, CvmGraph *graph);
+bool cvm_common_subexpressions(CvmPassContext *context, CvmGraph *graph);
+bool cvm_dead_code(CvmPassContext *context, CvmGraph *graph);
+bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph);
+bool cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph);
+bool cvm_fuse_pointwise(CvmPassContext *context, CvmGraph *graph);
+bool cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph);
 
 /* Removes nodes, sources excepted, that nothing needs: a kernel has to store something. */
-int cvm_drop_unread(CvmPassContext *context, CvmGraph *graph);
+void cvm_drop_unread(CvmPassContext *context, CvmGraph *graph);
 
 /* Not a choice: makes every result of the graph one that a kernel can store where it belongs, see
  * settle.c. Runs after the chosen passes. */
-int cvm_settle_results(CvmPassContext *context, CvmGraph *graph);
+bool cvm_settle_results(CvmPassContext *context, CvmGraph *graph);
 
-/* One line to the context's remarks, where they are wanted. */
-void cvm_remark(const CvmPassContext *context, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Whether the pass may apply once more, which is then counted. A pass asks when it has found that
+ * it can, right before it changes the graph: so `--pass-limit` cuts any pass off after any
+ * application, and `cvmc bisect` finds the one that does harm. */
+bool cvm_may_apply(CvmPassContext *context);
 
-/* How remarks name a node: "relu body.relu1". */
-typedef struct CvmNodeLabel {
-    char text[160];
-} CvmNodeLabel;
-CvmNodeLabel cvm_node_label(const CvmNode *node);
+/* Adds a remark to the context's log, where there is one; fills in pass and application. */
+void cvm_remark(const CvmPassContext *context, CvmRemark remark);
 
 /* Who reads each value, as the graph was when asked. Arrays are indexed by node id. */
 typedef struct CvmUses {

@@ -1,8 +1,8 @@
-/* The table of passes, the text that chooses among them, and the loop that runs them. A pass is one
- * file beside this one and one row here. */
+/* The table of passes and the loop that runs them. A pass is one file beside this one and one row
+ * here; choice.c reads the text that chooses among them. */
 #include "compiler/passes/pass.h"
 
-#include <string.h>
+#include <limits.h>
 
 static const CvmPass table[] = {
     {"fold-constants", "computes what depends on constants alone, removes what changes nothing",
@@ -20,89 +20,11 @@ static const CvmPass table[] = {
 
 enum { PASS_COUNT = sizeof table / sizeof *table };
 
-_Static_assert(PASS_COUNT <= sizeof((CvmPassChoice *)0)->enabled / sizeof(bool),
-               "CvmPassChoice has a flag for every pass");
+_Static_assert((int)PASS_COUNT <= (int)CVM_MAX_PASSES, "a choice has room for every pass");
 
 const CvmPass *cvm_passes(int *count) {
     *count = PASS_COUNT;
     return table;
-}
-
-static CvmPassChoice default_choice(void) {
-    CvmPassChoice choice = {0};
-    for (int i = 0; i < PASS_COUNT; i++)
-        choice.enabled[i] = table[i].enabled;
-    return choice;
-}
-
-/* A piece of the choice between two commas, without the spaces around it. */
-typedef struct Word {
-    const char *text;
-    size_t length;
-} Word;
-
-static Word next_word(const char **text) {
-    size_t length = strcspn(*text, ",");
-    Word word = {*text, length};
-    *text += length + ((*text)[length] == ',');
-    while (word.length && word.text[0] == ' ')
-        word = (Word){word.text + 1, word.length - 1};
-    while (word.length && word.text[word.length - 1] == ' ')
-        word.length--;
-    return word;
-}
-
-static bool word_is(Word word, const char *text) {
-    return strlen(text) == word.length && !memcmp(text, word.text, word.length);
-}
-
-static int find_pass(Word word) {
-    for (int i = 0; i < PASS_COUNT; i++)
-        if (word_is(word, table[i].name))
-            return i;
-    return -1;
-}
-
-static bool report_unknown(Word word, CvmDiag *diag) {
-    const char *names[PASS_COUNT + 2] = {"default", "none"};
-    for (int i = 0; i < PASS_COUNT; i++)
-        names[i + 2] = table[i].name;
-    const char *name = cvm_arena_copy(diag->arena, word.text, word.length);
-    const char *nearest = cvm_nearest_name(name, names, PASS_COUNT + 2);
-    const char *mend =
-        nearest ? cvm_arena_format(diag->arena, "did you mean '%s'?", nearest) : NULL;
-    return cvm_diag_error(diag, 1170, (CvmSpan){0}, NULL, mend, "there is no pass '%s'", name);
-}
-
-bool cvm_pass_choice(const char *text, CvmPassChoice *choice, CvmDiag *diag) {
-    *choice = default_choice();
-    bool known = true;
-    if (!text)
-        return true;
-    for (bool first = true; *text; first = false) {
-        Word word = next_word(&text);
-        if (word_is(word, "default")) {
-            *choice = default_choice();
-            continue;
-        }
-        if (word_is(word, "none")) {
-            *choice = (CvmPassChoice){0};
-            continue;
-        }
-        char sign = word.length ? word.text[0] : 0;
-        bool is_signed = sign == '+' || sign == '-';
-        if (is_signed)
-            word = (Word){word.text + 1, word.length - 1};
-        int pass = find_pass(word);
-        if (pass < 0) {
-            known = report_unknown(word, diag);
-            continue;
-        }
-        if (first && !is_signed) /* a list of names stands for itself */
-            *choice = (CvmPassChoice){0};
-        choice->enabled[pass] = sign != '-';
-    }
-    return known;
 }
 
 /* The graph in order and, where asked for, checked. */
@@ -130,12 +52,47 @@ static void number_groups(CvmGraph *graph) {
     }
 }
 
+/* Opens a report, where a log wants one, and closes it. */
+static void begin_report(const CvmPassContext *context, const CvmGraph *graph) {
+    CvmPassLog *log = context->log;
+    if (log && log->report_count < CVM_MAX_PASSES)
+        log->reports[log->report_count] =
+            (CvmPassReport){.pass = context->pass, .before = cvm_graph_size(graph)};
+}
+
+static void end_report(const CvmPassContext *context, const CvmGraph *graph, int before) {
+    CvmPassLog *log = context->log;
+    if (!log || log->report_count == CVM_MAX_PASSES)
+        return;
+    log->reports[log->report_count].applications = context->applications - before;
+    log->reports[log->report_count++].after = cvm_graph_size(graph);
+}
+
+/* applied: how often each pass of the table has been applied so far. */
+static bool run_pass(int row, int limit, int *applied, CvmPassContext *context, CvmGraph *graph) {
+    const CvmPass *pass = &table[row];
+    context->pass = pass->name;
+    context->limit = limit;
+    context->applications = applied[row];
+    begin_report(context, graph);
+    if (!pass->run(context, graph) || !finish_pass(pass->name, context, graph))
+        return false;
+    end_report(context, graph, applied[row]);
+    applied[row] = context->applications;
+    return true;
+}
+
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph) {
-    for (int i = 0; i < PASS_COUNT; i++)
-        if (choice->enabled[i] &&
-            (table[i].run(context, graph) < 0 || !finish_pass(table[i].name, context, graph)))
+    int applied[PASS_COUNT] = {0};
+    for (int i = 0; i < choice->count; i++) {
+        int row = choice->order[i];
+        if (!run_pass(row, choice->limits[row], applied, context, graph))
             return false;
-    if (cvm_settle_results(context, graph) < 0 || !finish_pass("settle", context, graph))
+    }
+    context->pass = "settle";
+    context->applications = 0;
+    context->limit = INT_MAX;
+    if (!cvm_settle_results(context, graph) || !finish_pass("settle", context, graph))
         return false;
     number_groups(graph);
     return true;

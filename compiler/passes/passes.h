@@ -3,39 +3,58 @@
 #ifndef CVM_PASSES_PASSES_H
 #define CVM_PASSES_PASSES_H
 
-#include "compiler/graph/graph.h"
+#include "compiler/passes/log.h"
 
 typedef struct CvmPassContext {
     CvmDiag *diag;
     int vector_lanes; /* f32 lanes of the target's vectors: 16, 8, 4 */
-    FILE *remarks;    /* one line per candidate considered ("fused", "refused: …"); NULL for none */
+    CvmPassLog *log;  /* takes remarks and reports; NULL for none */
     bool verify;      /* run the verifier after every pass (debug builds always do) */
+
+    /* of the pass that runs; cvm_run_passes sets them */
+    const char *pass;
+    int applications; /* so far */
+    int limit;        /* how many there may be */
 } CvmPassContext;
 
 typedef struct CvmPass {
     const char *name;
     const char *doc;
-    bool enabled;                                         /* in the default pipeline */
-    int (*run)(CvmPassContext *context, CvmGraph *graph); /* number of applications; -1 on error */
+    bool enabled;                                          /* in the default pipeline */
+    bool (*run)(CvmPassContext *context, CvmGraph *graph); /* false on error (reported) */
 } CvmPass;
 
 /* In pipeline order. */
 const CvmPass *cvm_passes(int *count);
 
-/* Which passes run: a flag per row of the table. */
+/* The row of the pass called name; -1 when there is none. */
+int cvm_pass_find(const char *name);
+
+/* Which passes run, in which order, and how often each may apply. */
 typedef struct CvmPassChoice {
-    bool enabled[32];
+    int order[CVM_MAX_PASSES]; /* rows of the table */
+    int count;
+    int limits[CVM_MAX_PASSES]; /* by row; INT_MAX: as often as it can */
 } CvmPassChoice;
 
 /* Reads a comma-separated choice, from left to right, starting with the default passes:
  *   "default", "none"            as they say
- *   "-fuse-pointwise,+cse"       the default without one and with another
+ *   "-fuse-pointwise,+cse"       the default without one and with another, in table order
  *   "none,+dead-code"            that one alone
- *   "dead-code,cse"              a list that starts with a bare name: those alone
+ *   "dead-code,cse,dead-code"    a list that starts with a bare name: those alone, in this order
  * NULL and "" are the default. An unknown name is reported with the nearest one (code 1170). */
 bool cvm_pass_choice(const char *text, CvmPassChoice *choice, CvmDiag *diag);
 
-/* Runs the chosen passes in table order, sorting and (debug builds: verifying) after each; then, in
+/* Reads limits, "fuse-epilogue=3,cse=0", into a choice: of a pass only the first 3 applications are
+ * done (none for 0). NULL sets none. What cannot be read is reported (1170, 1171). */
+bool cvm_pass_limits(const char *text, CvmPassChoice *choice, CvmDiag *diag);
+
+/* The choice as a list of names that cvm_pass_choice reads to the same, "none" when it is empty;
+ * and its limits as cvm_pass_limits reads them, NULL when there are none. In the arena. */
+const char *cvm_pass_choice_text(const CvmPassChoice *choice, CvmArena *arena);
+const char *cvm_pass_limits_text(const CvmPassChoice *choice, CvmArena *arena);
+
+/* Runs the chosen passes in their order, sorting and (debug builds: verifying) after each; then, in
  * any case, settles the results (settle.c), without which no kernel could store them. False on
  * errors (reported; 1600: groups that wait for each other). */
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph);

@@ -10,7 +10,6 @@
 typedef struct Settling {
     CvmPassContext *context;
     CvmGraph *graph;
-    int applied;
     bool failed;
 } Settling;
 
@@ -19,8 +18,7 @@ static CvmNode *copy(Settling *settling, CvmNode *value, const char *why) {
     CvmNode *node = cvm_graph_add(settling->graph, CVM_OP_SCALE, &value, 1, &factor, value->origin,
                                   settling->context->diag);
     settling->failed |= !node;
-    settling->applied++;
-    cvm_remark(settling->context, "settle: copied %s, %s", cvm_node_label(value).text, why);
+    cvm_remark(settling->context, (CvmRemark){.action = "copied", .node = value, .reason = why});
     return node;
 }
 
@@ -59,7 +57,7 @@ static void settle_update(Settling *settling, CvmNamedValue *update) {
         update->value = copy(settling, value, "an update");
 }
 
-int cvm_settle_results(CvmPassContext *context, CvmGraph *graph) {
+bool cvm_settle_results(CvmPassContext *context, CvmGraph *graph) {
     Settling settling = {.context = context, .graph = graph};
     cvm_drop_unread(context, graph);
     int count = graph->node_count;
@@ -70,5 +68,5 @@ int cvm_settle_results(CvmPassContext *context, CvmGraph *graph) {
     for (int i = 0; i < count && !settling.failed; i++)
         for (int k = 0; k < graph->nodes[i]->input_count && !settling.failed; k++)
             settle_operand(&settling, graph->nodes[i], k);
-    return settling.failed ? -1 : settling.applied;
+    return !settling.failed;
 }

@@ -28,7 +28,7 @@ static int tear_down(void **state) {
 }
 
 static const char *const commands[] = {"check",   "run",     "train", "eval", "predict",
-                                       "samples", "explain", "bench", "dump"};
+                                       "samples", "explain", "bench", "dump", "passes"};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static void help_lists_every_command_and_exits_with_0(void **state) {
@@ -105,6 +105,40 @@ static void a_train_or_model_is_chosen_by_name(void **state) {
                     NULL);
 }
 
+static void passes_are_listed_and_shown_at_work(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "fuse-epilogue   on", NULL, "passes", NULL);
+    cvm_test_expect(&place, 0, "kernels that write", NULL, "passes", "small.cvm", NULL);
+    cvm_test_expect(&place, 0, NULL, "fuse-epilogue: fused", "passes", "small.cvm", "-v", NULL);
+}
+
+static void pass_limits_are_checked(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 2, NULL, "CVM1171", "passes", "small.cvm", "--pass-limit", "cse", NULL);
+    cvm_test_expect(&place, 2, NULL, "did you mean 'cse'?", "passes", "small.cvm", "--pass-limit",
+                    "csee=1", NULL);
+    cvm_test_expect(&place, 0, "0 fused", NULL, "explain", "small.cvm", "--fusion",
+                    "--pass-limit=fuse-epilogue=0,fuse-pointwise=0,fuse-loss=0", NULL);
+}
+
+static void explain_fusion_speaks_of_source_lines(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "small.cvm:", NULL, "explain", "small.cvm", "--fusion", NULL);
+    cvm_test_expect(&place, 0, "second use at small.cvm:", NULL, "explain", "small.cvm", "--fusion",
+                    NULL);
+    cvm_test_expect(&place, 2, NULL, "go with explain --fusion", "explain", "small.cvm",
+                    "--forward", NULL);
+    CvmTestResult result =
+        cvm_test_cvmc(&place, "explain", "small.cvm", "--fusion", "--json", NULL);
+    cJSON *remarks = cJSON_Parse(result.out);
+    assert_true(cJSON_GetArraySize(remarks) > 0);
+    const cJSON *first = cJSON_GetArrayItem(remarks, 0);
+    assert_non_null(cJSON_GetObjectItem(cJSON_GetObjectItem(first, "node"), "place"));
+    assert_non_null(cJSON_GetObjectItem(first, "outcome"));
+    cJSON_Delete(remarks);
+    cvm_test_result_free(&result);
+}
+
 static void check_is_short_when_all_is_well(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, "small.cvm: no mistakes\n", "", "check", "small.cvm", NULL);
@@ -150,6 +184,9 @@ int main(void) {
         cmocka_unit_test(option_values_are_checked),
         cmocka_unit_test(commands_say_what_they_lack),
         cmocka_unit_test(a_train_or_model_is_chosen_by_name),
+        cmocka_unit_test(passes_are_listed_and_shown_at_work),
+        cmocka_unit_test(pass_limits_are_checked),
+        cmocka_unit_test(explain_fusion_speaks_of_source_lines),
         cmocka_unit_test(check_is_short_when_all_is_well),
         cmocka_unit_test(check_goes_through_all_files_and_its_json_parses),
         cmocka_unit_test(check_answers_at_once),

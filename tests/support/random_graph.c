@@ -4,6 +4,7 @@
 #include "compiler/graph/autodiff.h"
 #include "compiler/graph/op.h"
 
+#include <limits.h>
 #include <string.h>
 
 int64_t cvm_test_pick(CvmTestRandom *random, int64_t low, int64_t high) {
@@ -223,11 +224,21 @@ CvmGraph *cvm_test_random_graph(CvmTestRandom *random, CvmArena *arena, CvmDiag 
 }
 
 CvmPassChoice cvm_test_random_passes(CvmTestRandom *random) {
-    CvmPassChoice choice = {0};
+    CvmPassChoice choice = {.count = 0};
     int count;
     cvm_passes(&count);
     int64_t kind = cvm_test_pick(random, 0, 7);
-    for (int i = 0; i < count; i++)
-        choice.enabled[i] = kind == 0 || (kind > 1 && cvm_test_pick(random, 0, 3) > 0);
+    for (int i = 0; i < count; i++) {
+        if (kind == 0 || (kind > 1 && cvm_test_pick(random, 0, 3) > 0))
+            choice.order[choice.count++] = i;
+        choice.limits[i] =
+            kind > 5 && cvm_test_pick(random, 0, 1) ? (int)cvm_test_pick(random, 0, 6) : INT_MAX;
+    }
+    if (kind > 4) /* any order */
+        for (int i = choice.count - 1; i > 0; i--) {
+            int other = (int)cvm_test_pick(random, 0, i), row = choice.order[i];
+            choice.order[i] = choice.order[other];
+            choice.order[other] = row;
+        }
     return choice;
 }

@@ -19,7 +19,8 @@ int64_t cvm_test_pick(CvmTestRandom *random, int64_t low, int64_t high);
 /* A graph with output "loss" (and sometimes others) and an update for most parameters. */
 CvmGraph *cvm_test_random_graph(CvmTestRandom *random, CvmArena *arena, CvmDiag *diag);
 
-/* Each pass with a probability of three in four; once in a while all or none. */
+/* Each pass with a probability of three in four; once in a while all or none, in any order, or with
+ * limits. */
 CvmPassChoice cvm_test_random_passes(CvmTestRandom *random);
 
 #endif

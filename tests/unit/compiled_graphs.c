@@ -62,16 +62,6 @@ static void assert_near(const CvmType *type, const float *expected, const float 
                      (int)i, (double)expected[i], (double)actual[i]);
 }
 
-static const char *choice_text(const CvmPassChoice *choice, CvmArena *arena) {
-    int count;
-    const CvmPass *passes = cvm_passes(&count);
-    const char *text = "none";
-    for (int i = 0; i < count; i++)
-        if (choice->enabled[i])
-            text = cvm_arena_format(arena, "%s,+%s", text, passes[i].name);
-    return text;
-}
-
 static void compare(const CvmGraph *graph, const char *passes, const char *cpu, Sources *sources) {
     CvmValues values = cvm_evaluate(graph, sources->arena, source_elements, sources);
     Compiled compiled = compiled_open(cvm_graph_copy(graph, sources->arena), passes, cpu, 2);
@@ -106,7 +96,7 @@ static void compiled_steps_give_what_the_references_give(void **state) {
         assert_non_null(graph);
         CvmPassChoice choice = cvm_test_random_passes(&random);
         Sources sources = {arena, seed};
-        compare(graph, choice_text(&choice, arena), cpus[(int)seed % cpu_count], &sources);
+        compare(graph, cvm_pass_choice_text(&choice, arena), cpus[(int)seed % cpu_count], &sources);
         cvm_arena_free(arena);
     }
 }

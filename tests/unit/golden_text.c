@@ -78,9 +78,14 @@ static bool run_passes(Run *run, CvmGraph *graph, const char *passes) {
     CvmPassChoice choice;
     CvmPassContext context = {
         .diag = &run->diag, .vector_lanes = atoi(option(run, "lanes", "16")), .verify = true};
+    CvmPassLog log = cvm_pass_log(run->arena);
+    context.log = &log;
+    bool done = cvm_pass_choice(passes, &choice, &run->diag) &&
+                cvm_pass_limits(option(run, "limit", NULL), &choice, &run->diag) &&
+                cvm_run_passes(&choice, &context, graph);
     if (!strcmp(option(run, "remarks", "no"), "yes"))
-        context.remarks = run->out;
-    return cvm_pass_choice(passes, &choice, &run->diag) && cvm_run_passes(&choice, &context, graph);
+        cvm_pass_log_print(&log, run->out);
+    return done;
 }
 
 static bool print_graph(Run *run, CvmGraph *graph, const char *passes) {

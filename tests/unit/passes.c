@@ -22,21 +22,12 @@ enum { GRAPHS = 300 };
 /* --- the choice of passes --- */
 
 static bool enabled(const CvmPassChoice *choice, const char *name) {
-    int count;
-    const CvmPass *passes = cvm_passes(&count);
-    for (int i = 0; i < count; i++)
-        if (!strcmp(passes[i].name, name))
-            return choice->enabled[i];
-    fail_msg("there is no pass %s", name);
+    int row = cvm_pass_find(name);
+    assert_true(row >= 0);
+    for (int i = 0; i < choice->count; i++)
+        if (choice->order[i] == row)
+            return true;
     return false;
-}
-
-static int count_enabled(const CvmPassChoice *choice) {
-    int count, enabled = 0;
-    cvm_passes(&count);
-    for (int i = 0; i < count; i++)
-        enabled += choice->enabled[i];
-    return enabled;
 }
 
 static CvmPassChoice choose(const char *text) {
@@ -59,14 +50,14 @@ static void default_is_what_the_table_says(void **state) {
     const char *const texts[] = {NULL, "", "default", "none,default"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         CvmPassChoice choice = choose(texts[i]);
-        assert_int_equal(count_enabled(&choice), expected);
+        assert_int_equal(choice.count, expected);
     }
 }
 
 static void none_leaves_no_pass(void **state) {
     (void)state;
     CvmPassChoice choice = choose("none");
-    assert_int_equal(count_enabled(&choice), 0);
+    assert_int_equal(choice.count, 0);
 }
 
 static void signs_add_and_remove(void **state) {
@@ -74,10 +65,10 @@ static void signs_add_and_remove(void **state) {
     CvmPassChoice all = choose("default"), choice = choose("-cse, -layout");
     assert_false(enabled(&choice, "cse"));
     assert_false(enabled(&choice, "layout"));
-    assert_int_equal(count_enabled(&choice), count_enabled(&all) - 2);
+    assert_int_equal(choice.count, all.count - 2);
     choice = choose("none,+cse");
     assert_true(enabled(&choice, "cse"));
-    assert_int_equal(count_enabled(&choice), 1);
+    assert_int_equal(choice.count, 1);
 }
 
 static void a_list_of_names_stands_for_itself(void **state) {
@@ -85,7 +76,32 @@ static void a_list_of_names_stands_for_itself(void **state) {
     CvmPassChoice choice = choose("dead-code,fuse-loss");
     assert_true(enabled(&choice, "dead-code"));
     assert_true(enabled(&choice, "fuse-loss"));
-    assert_int_equal(count_enabled(&choice), 2);
+    assert_int_equal(choice.count, 2);
+    choice = choose("dead-code,cse,dead-code");
+    CvmArena *arena = cvm_arena_create();
+    assert_string_equal(cvm_pass_choice_text(&choice, arena), "dead-code,cse,dead-code");
+    choice = choose("none,+dead-code,+cse"); /* signs keep the table's order */
+    assert_string_equal(cvm_pass_choice_text(&choice, arena), "cse,dead-code");
+    choice = choose("none");
+    assert_string_equal(cvm_pass_choice_text(&choice, arena), "none");
+    cvm_arena_free(arena);
+}
+
+static void limits_are_read_and_written(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"cse", "cse=",   "cse=-1", "cse=1x",
+                                        "=1",  "csee=1", ",cse=1", "cse=99999999999999999999"};
+    CvmArena *arena = cvm_arena_create();
+    CvmDiag diag;
+    cvm_diag_init(&diag, arena);
+    CvmPassChoice choice = choose("default");
+    assert_null(cvm_pass_limits_text(&choice, arena));
+    assert_true(cvm_pass_limits("fuse-loss=0, cse=3", &choice, &diag));
+    assert_string_equal(cvm_pass_limits_text(&choice, arena), "cse=3,fuse-loss=0");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(cvm_pass_limits(wrong[i], &choice, &diag));
+    assert_int_equal(diag.error_count, sizeof wrong / sizeof *wrong);
+    cvm_arena_free(arena);
 }
 
 static void unknown_passes_are_reported(void **state) {
@@ -168,6 +184,38 @@ static void assert_same_results(const CvmGraph *before, const CvmGraph *after, S
         const char *name = before->updates[i].name;
         const CvmNode *was = before->updates[i].value, *is = find_update(after, name);
         assert_same_elements(&was->type, expected.data[was->id], actual.data[is->id], name);
+    }
+}
+
+/* With every limit lower than what a pass does, it does just that much, and the graph is whole. */
+static void limits_cut_passes_off_anywhere(void **state) {
+    (void)state;
+    int pass_count;
+    cvm_passes(&pass_count);
+    for (uint64_t seed = 1; seed <= GRAPHS / 20; seed++) {
+        CvmArena *arena = cvm_arena_create();
+        CvmDiag diag;
+        cvm_diag_init(&diag, arena);
+        CvmTestRandom random = {seed * 104729};
+        CvmGraph *before = cvm_test_random_graph(&random, arena, &diag);
+        assert_non_null(before);
+        Sources sources = {arena, seed};
+        CvmPassLog whole = cvm_pass_log(arena);
+        CvmPassChoice choice = choose("default");
+        CvmPassContext context = {.diag = &diag, .vector_lanes = 2, .log = &whole, .verify = true};
+        assert_true(cvm_run_passes(&choice, &context, cvm_graph_copy(before, arena)));
+        for (int pass = 0; pass < pass_count; pass++) {
+            int most = whole.reports[pass].applications;
+            CvmPassLog log = cvm_pass_log(arena);
+            CvmGraph *after = cvm_graph_copy(before, arena);
+            choice = choose("default");
+            choice.limits[pass] = most ? (int)cvm_test_pick(&random, 0, most - 1) : 0;
+            context.log = &log;
+            assert_true(cvm_run_passes(&choice, &context, after));
+            assert_int_equal(log.reports[pass].applications, choice.limits[pass]);
+            assert_same_results(before, after, &sources);
+        }
+        cvm_arena_free(arena);
     }
 }
 
@@ -255,6 +303,8 @@ int main(void) {
         cmocka_unit_test(none_leaves_no_pass),
         cmocka_unit_test(signs_add_and_remove),
         cmocka_unit_test(a_list_of_names_stands_for_itself),
+        cmocka_unit_test(limits_are_read_and_written),
+        cmocka_unit_test(limits_cut_passes_off_anywhere),
         cmocka_unit_test(unknown_passes_are_reported),
         cmocka_unit_test(random_graphs_keep_their_results),
         cmocka_unit_test(every_group_becomes_a_kernel),
