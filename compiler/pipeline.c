@@ -64,6 +64,8 @@ CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, Cv
     executable->stats = (CvmCompileStats){.kernels = cvm_code_kernels(executable->code),
                                           .cached = cvm_code_cached(executable->code),
                                           .seconds = now() - start};
+    for (int i = 0; i < stages.kernels.count; i++)
+        executable->stats.bytes += stages.kernels.kernels[i]->bytes;
     return executable;
 }
 

@@ -28,6 +28,7 @@ const CvmPlan *cvm_executable_plan(const CvmExecutable *executable);
 typedef struct CvmCompileStats {
     int kernels, cached;
     double seconds;
+    double bytes; /* memory traffic of a run, estimated: what kernels read and write, each once */
 } CvmCompileStats;
 CvmCompileStats cvm_executable_stats(const CvmExecutable *executable);
 

@@ -43,6 +43,11 @@ typedef uint64_t CvmOptionSet;
 
 #define CVM_OPTION_PASS_LIMIT (UINT64_C(1) << 40)
 #define CVM_OPTION_FUSION (UINT64_C(1) << 41)
+#define CVM_OPTION_A (UINT64_C(1) << 42)
+#define CVM_OPTION_B (UINT64_C(1) << 43)
+#define CVM_OPTION_EACH (UINT64_C(1) << 44)
+#define CVM_OPTION_PRECISION (UINT64_C(1) << 45)
+#define CVM_OPTION_TIME (UINT64_C(1) << 46)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
@@ -55,10 +60,11 @@ typedef struct CvmOptions {
     const char *const *arguments; /* what is not an option, in order */
     int argument_count;
 
-    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training, fusion;
+    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training, fusion, each;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx, *trace, *pass_limit;
-    int64_t epochs, stop_after, threads, batch, count, repeat, seconds; /* 0: not given */
+        *names, *onnx, *trace, *pass_limit, *a, *b;
+    int64_t epochs, stop_after, threads, batch, count, repeat, seconds, precision,
+        time;      /* 0: not given */
     uint64_t seed; /* where given & CVM_OPTION_SEED */
 } CvmOptions;
 

@@ -27,8 +27,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static const char *const commands[] = {"check",   "run",     "train", "eval", "predict",
-                                       "samples", "explain", "bench", "dump", "passes"};
+static const char *const commands[] = {"check",   "run",   "train", "eval",   "predict", "samples",
+                                       "explain", "bench", "dump",  "passes", "ab"};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static void help_lists_every_command_and_exits_with_0(void **state) {
