@@ -102,13 +102,29 @@ static cJSON *guesses_json(const CvmSession *session, const CvmGuesses *guesses)
     return array;
 }
 
-static void print_guesses(const CvmSession *session, const char *path, const CvmGuesses *guesses) {
+static const float *logits_of(const CvmClassifier *classifier) {
+    return cvm_instance_output(classifier->instance, "logits");
+}
+
+/* Of every class. */
+static cJSON *logits_json(const CvmClassifier *classifier) {
+    cJSON *array = cJSON_CreateArray();
+    for (int label = 0; label < classifier->classes; label++)
+        cJSON_AddItemToArray(array, cJSON_CreateNumber(logits_of(classifier)[label]));
+    return array;
+}
+
+static void print_guesses(const CvmClassifier *classifier, const char *path,
+                          const CvmGuesses *guesses) {
+    const CvmSession *session = classifier->session;
     printf("%s\n", path);
     for (int i = 0; i < guesses->count; i++) {
         char name[32];
         const CvmGuess *guess = &guesses->best[i];
-        printf("  %5.1f%%  %s\n", guess->probability * 100,
-               cvm_session_class_name(session, guess->label, name, sizeof name));
+        printf("  %5.1f%%", guess->probability * 100);
+        if (session->options->logits)
+            printf("  %9.4f", logits_of(classifier)[guess->label]);
+        printf("  %s\n", cvm_session_class_name(session, guess->label, name, sizeof name));
     }
 }
 
@@ -133,7 +149,9 @@ static bool classify_file(const CvmClassifier *classifier, const char *path, cJS
     if (result)
         cJSON_AddItemToObject(result, "classes", guesses_json(session, &guesses));
     else
-        print_guesses(session, path, &guesses);
+        print_guesses(classifier, path, &guesses);
+    if (result && session->options->logits)
+        cJSON_AddItemToObject(result, "logits", logits_json(classifier));
     return true;
 }
 

@@ -59,8 +59,12 @@ bool cvm_session_read_labels(CvmSession *session, int classes) {
     const CvmData *data = session->train ? session->train->data : NULL;
     if (!wanted || (data && data->class_names))
         return true;
-    if (!cvm_session_find_file(session, "labels", wanted, path))
-        return false;
+    if (!cvm_session_has_file(session, wanted, path)) {
+        cvm_report_note("classes are told by number: the labels file %s is neither beside %s nor "
+                        "in the current folder",
+                        wanted, session->file);
+        return true;
+    }
     char *text = read_text(session, path);
     if (!text)
         return false;

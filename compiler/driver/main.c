@@ -35,7 +35,8 @@ static const Command commands[] = {
      "parse and check files: every mistake, with its place and mend",
      "  cvmc check models/lenet5.cvm\n"
      "  cvmc check --json *.cvm\n"},
-    {"run", cvm_command_run, "FILE [IMAGE...]", 1, -1, TRAINING | CVM_OPTION_MODEL,
+    {"run", cvm_command_run, "FILE [IMAGE...]", 1, -1,
+     TRAINING | CVM_OPTION_MODEL | CVM_OPTION_LOGITS,
      "do what the file says: train, evaluate, classify the images",
      "  cvmc run models/lenet5.cvm\n"
      "  cvmc run models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png\n"
@@ -50,7 +51,7 @@ static const Command commands[] = {
      "accuracy and loss on the test set, and accuracy per class",
      "  cvmc eval models/lenet5.cvm --checkpoint lenet5.safetensors\n"},
     {"predict", cvm_command_predict, "FILE {--checkpoint|--weights} PATH IMAGE...", 2, -1,
-     USING | CVM_OPTION_MODEL | CVM_OPTION_JSON,
+     USING | CVM_OPTION_MODEL | CVM_OPTION_JSON | CVM_OPTION_LOGITS,
      "classify pictures: the five likeliest classes of each",
      "  cvmc predict models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png bag.png\n"
      "  cvmc predict models/vgg16.cvm --weights vgg16.safetensors cat.jpg\n"},

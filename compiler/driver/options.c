@@ -80,6 +80,8 @@ static const Option table[] = {
      "measure so many runs instead, however long they take"},
     {CVM_OPTION_TRACE, "trace", 0, TEXT, "PATH", MEMBER(trace),
      "write one run as a trace, for ui.perfetto.dev or chrome://tracing"},
+    {CVM_OPTION_LOGITS, "logits", 0, FLAG, NULL, MEMBER(logits),
+     "the logits beside the probabilities; with --json those of every class"},
     {CVM_OPTION_PASSES, "passes", 0, TEXT, "LIST", MEMBER(passes),
      "default, none, or changes to it: -fuse-pointwise,+cse"},
     {CVM_OPTION_PASS_LIMIT, "pass-limit", 0, TEXT, "NAME=N", MEMBER(pass_limit),

@@ -40,6 +40,7 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_REPEAT (UINT64_C(1) << 28)
 #define CVM_OPTION_SECONDS (UINT64_C(1) << 29)
 #define CVM_OPTION_TRACE (UINT64_C(1) << 30)
+#define CVM_OPTION_LOGITS (UINT64_C(1) << 31)
 
 #define CVM_OPTION_PASS_LIMIT (UINT64_C(1) << 40)
 #define CVM_OPTION_FUSION (UINT64_C(1) << 41)
@@ -60,7 +61,8 @@ typedef struct CvmOptions {
     const char *const *arguments; /* what is not an option, in order */
     int argument_count;
 
-    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training, fusion, each;
+    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training, fusion, each,
+        logits;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *a, *b;
     int64_t epochs, stop_after, threads, batch, count, repeat, seconds, precision,

@@ -322,8 +322,7 @@ void cvm_session_folder(const CvmSession *session, char path[CVM_PATH_SIZE]) {
                  slash == session->file ? 1 : (int)(slash - session->file), session->file);
 }
 
-bool cvm_session_find_file(CvmSession *session, const char *what, const char *name,
-                           char path[CVM_PATH_SIZE]) {
+bool cvm_session_has_file(const CvmSession *session, const char *name, char path[CVM_PATH_SIZE]) {
     char folder[CVM_PATH_SIZE];
     cvm_session_folder(session, folder);
     int length = name[0] == '/' ? snprintf(path, CVM_PATH_SIZE, "%s", name)
@@ -334,6 +333,15 @@ bool cvm_session_find_file(CvmSession *session, const char *what, const char *na
         snprintf(path, CVM_PATH_SIZE, "%s", name);
         return true;
     }
+    return false;
+}
+
+bool cvm_session_find_file(CvmSession *session, const char *what, const char *name,
+                           char path[CVM_PATH_SIZE]) {
+    char folder[CVM_PATH_SIZE];
+    if (cvm_session_has_file(session, name, path))
+        return true;
+    cvm_session_folder(session, folder);
     return cvm_session_refuse(session, CVM_EXIT_MACHINE,
                               "the %s file %s is neither in %s nor in the current folder", what,
                               name, name[0] == '/' ? "its place" : folder);

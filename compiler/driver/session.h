@@ -93,8 +93,10 @@ void cvm_session_stem(const CvmSession *session, const char *ending, char path[C
 /* Folder of the .cvm file: "models", or ".". */
 void cvm_session_folder(const CvmSession *session, char path[CVM_PATH_SIZE]);
 
-/* Finds a file that the .cvm file names: beside it, or in the current folder. `what` names it in
- * the message when it is in neither. */
+/* Finds a file that the .cvm file names: beside it, or in the current folder. false: in neither. */
+bool cvm_session_has_file(const CvmSession *session, const char *name, char path[CVM_PATH_SIZE]);
+
+/* The same; a file that is missing is refused, as the file of `what`. */
 bool cvm_session_find_file(CvmSession *session, const char *what, const char *name,
                            char path[CVM_PATH_SIZE]);
 

@@ -6,6 +6,7 @@
 #include "tests/support/programs.h"
 #include "tests/support/weights_file.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
 #include <cmocka.h>
 
 static CvmTestPlace place;
@@ -208,10 +210,43 @@ static void a_labels_file_that_does_not_fit_is_refused(void **state) {
     cvm_test_write(&place, "wrong.txt", "a\nb\0\nc\nd\n", 9);
     cvm_test_expect(&place, 1, NULL, "zero byte", "predict", "block.cvm", "--weights",
                     "plain.safetensors", "ring.png", NULL);
+}
+
+static void without_the_labels_file_classes_have_numbers(void **state) {
+    (void)state;
     write_block("labels \"none.txt\"");
     cvm_test_expect(&place, 0, NULL, NULL, "check", "block.cvm", NULL);
-    cvm_test_expect(&place, 3, NULL, "the labels file none.txt", "predict", "block.cvm",
-                    "--weights", "plain.safetensors", "ring.png", NULL);
+    cvm_test_expect(&place, 0, "class 3", "the labels file none.txt is neither beside", "predict",
+                    "block.cvm", "--weights", "plain.safetensors", "ring.png", NULL);
+}
+
+/* The probabilities are the softmax of the logits. */
+static void logits_are_told_on_request(void **state) {
+    (void)state;
+    write_block("normalize unit");
+    CvmTestResult result =
+        cvm_test_cvmc(&place, "predict", "block.cvm", "--weights", "plain.safetensors", "--logits",
+                      "--json", "ring.png", NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *json = cJSON_Parse(result.out);
+    const cJSON *picture = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "pictures"), 0);
+    const cJSON *logits = cJSON_GetObjectItem(picture, "logits");
+    assert_int_equal(cJSON_GetArraySize(logits), 4);
+    double sum = 0, logit[4];
+    for (int i = 0; i < 4; i++) {
+        logit[i] = cJSON_GetArrayItem(logits, i)->valuedouble;
+        sum += exp(logit[i]);
+    }
+    const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItem(picture, "classes"), 0);
+    int label = (int)cJSON_GetObjectItem(first, "label")->valuedouble;
+    double probability = cJSON_GetObjectItem(first, "probability")->valuedouble;
+    assert_true(fabs(exp(logit[label]) / sum - probability) < 1e-5);
+    char text[64];
+    snprintf(text, sizeof text, "%9.4f  class %d\n", logit[label], label);
+    cvm_test_expect(&place, 0, text, NULL, "run", "block.cvm", "--weights", "plain.safetensors",
+                    "--logits", "ring.png", NULL);
+    cJSON_Delete(json);
+    cvm_test_result_free(&result);
 }
 
 static bool number_layers(CvmFileTensor *tensor, void *context) {
@@ -256,6 +291,8 @@ int main(void) {
         cmocka_unit_test(pixels_are_normalized_as_stated),
         cmocka_unit_test(classes_have_the_names_of_the_labels_file),
         cmocka_unit_test(a_labels_file_that_does_not_fit_is_refused),
+        cmocka_unit_test(without_the_labels_file_classes_have_numbers),
+        cmocka_unit_test(logits_are_told_on_request),
         cmocka_unit_test(the_block_names_the_map_of_the_weights),
         cmocka_unit_test(the_model_that_predict_is_about_is_chosen),
     };
