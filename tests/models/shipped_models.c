@@ -78,6 +78,7 @@ static const struct {
     {"vgg16.cvm", 138357544},
     {"vgg19.cvm", 143667240},
     {"alexnet_single_tower.cvm", 61100840},
+    {"alexnet.cvm", 60965224},
 };
 
 static void every_model_has_as_many_parameters_as_published(void **state) {
