@@ -41,6 +41,33 @@ static Field merge(Field a, Field b) {
     return a;
 }
 
+/* Of the pools that have no kernel of their own: the largest of the windows that divide the input,
+ * from floor(i * size / count) to ceil((i + 1) * size / count). */
+static int64_t adaptive_window(int64_t size, int64_t count) {
+    int64_t largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t window = ((i + 1) * size + count - 1) / count - i * size / count;
+        largest = window > largest ? window : largest;
+    }
+    return largest;
+}
+
+static void widen_by_pool(Field *field, const CvmNode *node) {
+    if (node->op != CVM_OP_ADAPTIVE_AVGPOOL && node->op != CVM_OP_GLOBAL_AVGPOOL) {
+        widen(field, cvm_node_attribute(node, "kernel")->integers,
+              cvm_node_attribute(node, "stride")->integers);
+        return;
+    }
+    int64_t window[2], stride[2];
+    for (int axis = 0; axis < 2; axis++) {
+        int64_t size = node->inputs[0]->type.shape.sizes[2 + axis];
+        int64_t count = node->type.shape.sizes[2 + axis];
+        window[axis] = adaptive_window(size, count);
+        stride[axis] = size > count ? size / count : 1;
+    }
+    widen(field, window, stride);
+}
+
 static Field field_of(const Builder *builder, const CvmNode *node) {
     Field field = {.size = {1, 1}, .jump = {1, 1}};
     for (int i = 0; i < node->input_count; i++)
@@ -55,8 +82,7 @@ static Field field_of(const Builder *builder, const CvmNode *node) {
     } else if (node->op == CVM_OP_LINEAR) {
         field.whole = true;
     } else if (cvm_op_info(node->op)->class == CVM_CLASS_WINDOW) {
-        widen(&field, cvm_node_attribute(node, "kernel")->integers,
-              cvm_node_attribute(node, "stride")->integers);
+        widen_by_pool(&field, node);
     }
     return field;
 }
@@ -91,8 +117,10 @@ static CvmLayerRow *row_of(Builder *builder, const CvmNode *node) {
     return row;
 }
 
+/* Only what can learn counts, as in publications: running statistics do not. */
 static void count_parameter(Builder *builder, CvmLayerRow *row, const CvmNode *parameter) {
-    if (builder->counted[parameter->id])
+    bool learns = !strcmp(cvm_node_attribute(parameter, "kind")->text, "weight");
+    if (!learns || builder->counted[parameter->id])
         return;
     builder->counted[parameter->id] = true;
     int64_t count = 0;

@@ -116,6 +116,21 @@ static void vgg16_sees_what_its_stages_see(void **state) {
     cJSON_Delete(table);
 }
 
+/* Pools without a kernel: of 27 pixels, 6 windows of 5 that begin 4 or 5 apart; then all of it. */
+static void pools_without_a_kernel_see_their_windows(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "pools.cvm",
+                        "model Pools {\n    input image: [3, 27, 27]\n    adaptive_avgpool(6) "
+                        "global_avgpool flatten linear(2)\n}\n");
+    CvmTestResult result = cvm_test_cvmc(&place, "explain", "pools.cvm", "--json", NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *table = cJSON_Parse(result.out);
+    sees(layer(table, "adaptive_avgpool1"), 5);
+    sees(layer(table, "global_avgpool1"), 5 + 5 * 4);
+    cJSON_Delete(table);
+    cvm_test_result_free(&result);
+}
+
 static int lines_of_model(const char *text) {
     const char *begin = strstr(text, "model "), *end = strstr(begin, "\n}");
     int lines = 1;
@@ -185,6 +200,7 @@ int main(void) {
         cmocka_unit_test(lenet5_counts_flops_and_receptive_fields),
         cmocka_unit_test(every_model_has_as_many_parameters_as_published),
         cmocka_unit_test(vgg16_sees_what_its_stages_see),
+        cmocka_unit_test(pools_without_a_kernel_see_their_windows),
         cmocka_unit_test(vgg16_is_short),
         cmocka_unit_test(lenet5_learns_fashion_mnist_in_ten_epochs),
     };
