@@ -218,6 +218,34 @@ static void combine(Reduce *reduce, int sum, LLVMValueRef a, LLVMValueRef b) {
     LLVMBuildStore(emitter->builder, new, slot);
 }
 
+typedef struct Term {
+    Reduce *reduce;
+    TilePoint point;
+    CvmLanes lanes;
+} Term;
+
+static LLVMValueRef term_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
+    (void)emitter;
+    Term *term = state;
+    return load_once(term->reduce, expr->index,
+                     point_offset(term->reduce, expr->index, &term->point), &term->lanes, 0);
+}
+
+/* Adds the kernel's term to every sum. Such kernels have no windows. */
+static void emit_terms(Reduce *reduce) {
+    CvmEmitter *emitter = reduce->emitter;
+    Term term = {.reduce = reduce};
+    for (int sum = 0; sum < reduce->sum_count; sum++, next_point(reduce, &term.point)) {
+        term.lanes = lanes_of_step(reduce, &term.point);
+        CvmExprContext context = {NULL, term.lanes.lanes, term_leaf, &term};
+        LLVMValueRef value = cvm_emit_expr(emitter, reduce->kernel->term, &context);
+        if (!cvm_lanes_all(&term.lanes)) /* a term need not be 0 where its operands are */
+            value = LLVMBuildSelect(emitter->builder, cvm_lanes_mask(emitter, &term.lanes), value,
+                                    cvm_float(emitter, term.lanes.lanes, 0), "");
+        combine(reduce, sum, value, NULL);
+    }
+}
+
 /* Adds one (position, tap) of the slide, or the plain product without one, to every sum. */
 static void emit_step(Reduce *reduce, Step step) {
     const CvmKernel *kernel = reduce->kernel;
@@ -309,6 +337,10 @@ static void emit_innermost(Reduce *reduce) {
         return;
     }
     forget(reduce);
+    if (kernel->term) {
+        emit_terms(reduce);
+        return;
+    }
     if (!window || !kernel->axes[window->tap].reduce) {
         emit_step(reduce, (Step){0});
         return;

@@ -159,7 +159,7 @@ LLVMValueRef cvm_intrinsic(CvmEmitter *emitter, const char *name, LLVMTypeRef ov
 
 /* --- memory --- */
 
-static LLVMValueRef mask_constant(const CvmEmitter *emitter, const CvmLanes *lanes) {
+LLVMValueRef cvm_lanes_mask(const CvmEmitter *emitter, const CvmLanes *lanes) {
     LLVMValueRef bits[64];
     for (int i = 0; i < lanes->lanes; i++)
         bits[i] = LLVMConstInt(emitter->i1, lanes->on[i], false);
@@ -208,7 +208,7 @@ LLVMValueRef cvm_load(CvmEmitter *emitter, LLVMValueRef pointer, int64_t stride,
         return value;
     }
     LLVMValueRef arguments[] = {pointer, LLVMConstInt(emitter->i32, 4, false),
-                                mask_constant(emitter, lanes),
+                                cvm_lanes_mask(emitter, lanes),
                                 cvm_float(emitter, lanes->lanes, otherwise)};
     return masked_call(emitter, "llvm.masked.load", type, arguments);
 }
@@ -222,7 +222,7 @@ void cvm_store(CvmEmitter *emitter, LLVMValueRef value, LLVMValueRef pointer, in
     }
     if (stride == 1) {
         LLVMValueRef arguments[] = {value, pointer, LLVMConstInt(emitter->i32, 4, false),
-                                    mask_constant(emitter, lanes)};
+                                    cvm_lanes_mask(emitter, lanes)};
         masked_call(emitter, "llvm.masked.store", LLVMTypeOf(value), arguments);
         return;
     }

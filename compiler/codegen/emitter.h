@@ -33,6 +33,8 @@ typedef struct CvmLanes {
 CvmLanes cvm_lanes_first(int lanes, int64_t count); /* the first `count` of them */
 bool cvm_lanes_all(const CvmLanes *lanes);
 bool cvm_lanes_none(const CvmLanes *lanes);
+/* They as a vector of i1. */
+LLVMValueRef cvm_lanes_mask(const CvmEmitter *emitter, const CvmLanes *lanes);
 
 /* A counted loop. Between begin and end the builder stands in the body; `index` is i64. */
 typedef struct CvmLoop {

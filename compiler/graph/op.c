@@ -40,6 +40,13 @@ bool cvm_op_is_gradient(CvmOp op) {
     return strstr(table[op].name, "_grad") != NULL;
 }
 
+bool cvm_reads_channels(const CvmNode *node) {
+    for (int i = 0; i < node->input_count; i++)
+        if (node->inputs[i]->type.shape.rank == 1 && node->type.shape.rank >= 2)
+            return true;
+    return false;
+}
+
 CvmOp cvm_op_find(const char *name) {
     int op = 0;
     while (op < CVM_OP_COUNT && strcmp(table[op].name, name))

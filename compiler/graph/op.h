@@ -75,6 +75,9 @@ const CvmOpInfo *cvm_op_info(CvmOp op);
 /* Whether it computes a gradient: its name says so (conv_grad_weight, relu_grad). */
 bool cvm_op_is_gradient(CvmOp op);
 
+/* Whether a node on [n, c, …] has an operand [c]: it has to know the channel of each element. */
+bool cvm_reads_channels(const CvmNode *node);
+
 /* The op of that name; CVM_OP_COUNT when there is none. */
 CvmOp cvm_op_find(const char *name);
 

@@ -176,7 +176,9 @@ typedef struct CvmKernel {
     CvmWindow windows[CVM_MAX_WINDOWS];
     int window_count;
     CvmCombine combine;
-    int a, b; /* buffers combined; -1: absent */
+    int a, b;            /* buffers combined; -1: absent */
+    const CvmExpr *term; /* SUM: what is summed, in terms of loads of a, b and of buffers that stand
+                            still along the reduce axes; NULL: a itself */
     CvmSchedule schedule;
     /* what a step along each axis adds to the element's place in the plain order; only where random
      * numbers are drawn for elements */

@@ -221,10 +221,13 @@ static void lower_map_axes(CvmLowering *lowering) {
     const CvmShape *shape = &type->shape;
     int64_t lanes = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
     bool by_lane = lanes > 1 && has_op(lowering, CVM_OP_DROPOUT);
+    bool by_channel = false;
+    for (int i = 0; i < lowering->node_count; i++)
+        by_channel |= cvm_reads_channels(lowering->nodes[i]);
     lowering->kernel->combine = CVM_COMBINE_NONE;
     int64_t count;
     cvm_shape_count(shape, &count);
-    if (!has_op(lowering, CVM_OP_BIAS) && !by_lane) {
+    if (!by_channel && !by_lane) {
         lower_map_axis(lowering, "i", count, 1, 0, 1);
         return;
     }

@@ -92,7 +92,12 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
             fprintf(stream, " slide %" PRId64, schedule->slide_step);
         fputc('\n', stream);
     }
-    fprintf(stream, "  combine %s %d %d\n", combines[kernel->combine], kernel->a, kernel->b);
+    fprintf(stream, "  combine %s %d %d", combines[kernel->combine], kernel->a, kernel->b);
+    if (kernel->term) {
+        fputs(" of ", stream);
+        print_expr(kernel->term, stream);
+    }
+    fputc('\n', stream);
 }
 
 static void print_tables(const CvmKernel *kernel, FILE *stream) {

@@ -184,7 +184,8 @@ static TileAxis tile_of_a(const CvmKernel *kernel) {
     if (kernel->combine == CVM_COMBINE_NONE)
         return kernel->schedule.vector_axis >= 0 ? tile_axis(kernel, kernel->schedule.vector_axis)
                                                  : (TileAxis){-1, 1, 1, 1};
-    return longest_axis(kernel, kernel->a, kernel->b);
+    return longest_axis(kernel, kernel->a,
+                        kernel->combine == CVM_COMBINE_PRODUCTS ? kernel->b : -1);
 }
 
 /* Share of a tiled axis's work that is useful when its last block is cut short. */

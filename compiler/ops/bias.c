@@ -1,14 +1,15 @@
-/* One number per channel (axis 1) added to every element: y[n, c, …] = x[n, c, …] + b[c]. */
+/* One number per channel (axis 1), added to every element (y[n, c, …] = x[n, c, …] + b[c]),
+ * multiplied with it, or repeated. */
 #include "compiler/ops/common.h"
 
 bool bias_infer(CvmNode *node, CvmDiag *diag) {
     const CvmType *x = &node->inputs[0]->type;
-    if (!cvm_check_operand(node, 0, x->shape.rank == 4 ? 4 : 2, diag) ||
-        !cvm_check_operand(node, 1, 1, diag) || !cvm_check_plain(node, 1, diag))
-        return false;
-    if (node->inputs[1]->type.shape.sizes[0] != x->shape.sizes[1])
-        return cvm_refuse_operands(node, diag, "needs one number for each channel");
-    return cvm_set_type(node, x->shape, x, diag);
+    return cvm_check_channels(node, 0, 1, diag) && cvm_set_type(node, x->shape, x, diag);
+}
+
+bool channel_expand_infer(CvmNode *node, CvmDiag *diag) {
+    const CvmType *like = &node->inputs[1]->type;
+    return cvm_check_channels(node, 1, 0, diag) && cvm_set_type(node, like->shape, like, diag);
 }
 
 void bias_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
@@ -19,17 +20,41 @@ void bias_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
 }
 
 void bias_reference(const CvmNode *node, const void *const *operands, void *output) {
-    const CvmShape *shape = &node->type.shape;
-    int64_t channels = shape->sizes[1],
-            inner = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
+    int64_t channels = node->type.shape.sizes[1], inner = cvm_pixels(&node->type.shape);
     const float *x = operands[0], *bias = operands[1];
     float *y = output;
     for (int64_t i = 0; i < cvm_count(node); i++)
         y[i] = x[i] + bias[i / inner % channels];
 }
 
+void channel_scale_reference(const CvmNode *node, const void *const *operands, void *output) {
+    int64_t channels = node->type.shape.sizes[1], inner = cvm_pixels(&node->type.shape);
+    const float *x = operands[0], *factor = operands[1];
+    float *y = output;
+    for (int64_t i = 0; i < cvm_count(node); i++)
+        y[i] = x[i] * factor[i / inner % channels];
+}
+
+void channel_expand_reference(const CvmNode *node, const void *const *operands, void *output) {
+    int64_t channels = node->type.shape.sizes[1], inner = cvm_pixels(&node->type.shape);
+    const float *value = operands[0];
+    float *y = output;
+    for (int64_t i = 0; i < cvm_count(node); i++)
+        y[i] = value[i / inner % channels];
+}
+
 void bias_lower(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_value(lowering, node,
                     cvm_expr(lowering, CVM_EXPR_ADD, cvm_lower_operand(lowering, node, 0),
                              cvm_lower_operand(lowering, node, 1), NULL));
+}
+
+void channel_scale_lower(CvmLowering *lowering, const CvmNode *node) {
+    cvm_lower_value(lowering, node,
+                    cvm_expr(lowering, CVM_EXPR_MULTIPLY, cvm_lower_operand(lowering, node, 0),
+                             cvm_lower_operand(lowering, node, 1), NULL));
+}
+
+void channel_expand_lower(CvmLowering *lowering, const CvmNode *node) {
+    cvm_lower_value(lowering, node, cvm_lower_operand(lowering, node, 0));
 }

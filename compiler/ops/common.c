@@ -40,6 +40,16 @@ bool cvm_check_plain(const CvmNode *node, int operand, CvmDiag *diag) {
                           cvm_op_info(node->op)->name);
 }
 
+bool cvm_check_channels(const CvmNode *node, int x, int channels, CvmDiag *diag) {
+    const CvmShape *shape = &node->inputs[x]->type.shape;
+    if (!cvm_check_operand(node, x, shape->rank == 4 ? 4 : 2, diag) ||
+        !cvm_check_operand(node, channels, 1, diag) || !cvm_check_plain(node, channels, diag))
+        return false;
+    if (node->inputs[channels]->type.shape.sizes[0] != shape->sizes[1])
+        return cvm_refuse_operands(node, diag, "needs one number for each channel");
+    return true;
+}
+
 bool cvm_set_type(CvmNode *node, CvmShape shape, const CvmType *like, CvmDiag *diag) {
     int64_t count;
     bool sized = cvm_shape_count(&shape, &count) && count >= 1 && count <= LARGEST;
@@ -88,6 +98,10 @@ void cvm_next_row(CvmRow *row) {
     if (row->first % row->size >= row->step) /* the next picture */
         row->first += row->size - row->step;
     row->end = row->first + row->size;
+}
+
+int64_t cvm_pixels(const CvmShape *shape) {
+    return shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
 }
 
 double cvm_traffic(const CvmNode *node) {

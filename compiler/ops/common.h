@@ -14,6 +14,10 @@ bool cvm_check_layouts(const CvmNode *node, int a, int b, CvmDiag *diag);
 /* Whether an operand is plain; reports 1432 otherwise. */
 bool cvm_check_plain(const CvmNode *node, int operand, CvmDiag *diag);
 
+/* Whether operand x is [n, c, h, w] or [n, c] and `channels` a plain [c]; reports 1430, 1432 or
+ * 1433 otherwise. */
+bool cvm_check_channels(const CvmNode *node, int x, int channels, CvmDiag *diag);
+
 /* Reports `rule` at the node (code 1433) and returns false. */
 bool cvm_refuse_operands(const CvmNode *node, CvmDiag *diag, const char *rule);
 
@@ -28,6 +32,8 @@ int64_t cvm_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t p
 
 /* Elements of a value (its shape was checked), and bytes of operands and result together. */
 int64_t cvm_count(const CvmNode *node);
+/* Of one channel: h w, and 1 for vectors. */
+int64_t cvm_pixels(const CvmShape *shape);
 double cvm_traffic(const CvmNode *node);
 
 /* For references that run along channels: the channels of one pixel (or of one vector [n, c]) are
@@ -65,5 +71,16 @@ void cvm_layer_pads(const CvmLayer *layer, const int64_t kernel[2], const int64_
 
 /* Adds the parameter "bias" of the layer and the node that adds it to `value`. */
 CvmNode *cvm_layer_bias(CvmLayer *layer, CvmNode *value, int64_t channels, double bound);
+
+/* The loops of a kernel that sums over every axis but the channels (reduce.c): adds the axes for
+ * operands of type x, and the result per channel. Then each operand, of x's type or [c], gets its
+ * buffer. */
+typedef struct CvmChannelSum {
+    CvmType x;
+    int n, c, pixel, lane; /* axes; -1: none */
+} CvmChannelSum;
+CvmChannelSum cvm_lower_channel_sum(CvmLowering *lowering, const CvmType *x);
+int cvm_lower_channel_operand(CvmLowering *lowering, const CvmChannelSum *sum,
+                              const CvmNode *value);
 
 #endif

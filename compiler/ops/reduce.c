@@ -56,26 +56,39 @@ void mean_reference(const CvmNode *node, const void *const *operands, void *outp
 
 /* --- kernels --- */
 
-void bias_grad_lower(CvmLowering *lowering, const CvmNode *node) {
-    CvmKernel *kernel = lowering->kernel;
-    const CvmType *type = &node->inputs[0]->type;
-    const CvmShape *shape = &type->shape;
-    bool blocked = type->layout == CVM_LAYOUT_BATCH;
-    int64_t lanes = blocked ? type->lanes : 1;
-    CvmStrides strides = cvm_value_strides(type);
-    kernel->combine = CVM_COMBINE_SUM;
-    kernel->a = cvm_lower_buffer(lowering, node->inputs[0], false);
-    int c = cvm_lower_axis(lowering, "c", shape->sizes[1], false);
-    int n = cvm_lower_axis(lowering, "n", shape->sizes[0] / lanes, true);
-    cvm_lower_stride(lowering, kernel->a, c, strides.dims[1]);
-    cvm_lower_stride(lowering, kernel->a, n, strides.dims[0]);
-    if (shape->rank == 4) { /* a plane's pixels lie in one run */
-        int pixel = cvm_lower_axis(lowering, "pixel", shape->sizes[2] * shape->sizes[3], true);
-        cvm_lower_stride(lowering, kernel->a, pixel, strides.dims[3]);
-    }
+CvmChannelSum cvm_lower_channel_sum(CvmLowering *lowering, const CvmType *x) {
+    bool blocked = x->layout == CVM_LAYOUT_BATCH;
+    int64_t lanes = blocked ? x->lanes : 1;
+    CvmChannelSum sum = {.x = *x, .pixel = -1, .lane = -1};
+    lowering->kernel->combine = CVM_COMBINE_SUM;
+    sum.c = cvm_lower_axis(lowering, "c", x->shape.sizes[1], false);
+    sum.n = cvm_lower_axis(lowering, "n", x->shape.sizes[0] / lanes, true);
+    if (x->shape.rank == 4) /* a plane's pixels lie in one run */
+        sum.pixel = cvm_lower_axis(lowering, "pixel", cvm_pixels(&x->shape), true);
     if (blocked)
-        cvm_lower_stride(lowering, kernel->a, cvm_lower_axis(lowering, "lane", lanes, true), 1);
-    cvm_lower_output(lowering, c, 1, 1);
+        sum.lane = cvm_lower_axis(lowering, "lane", lanes, true);
+    cvm_lower_output(lowering, sum.c, 1, 1);
+    return sum;
+}
+
+int cvm_lower_channel_operand(CvmLowering *lowering, const CvmChannelSum *sum,
+                              const CvmNode *value) {
+    int buffer = cvm_lower_buffer(lowering, value, false);
+    if (value->type.shape.rank == 1) {
+        cvm_lower_stride(lowering, buffer, sum->c, 1);
+        return buffer;
+    }
+    CvmStrides strides = cvm_value_strides(&sum->x);
+    cvm_lower_stride(lowering, buffer, sum->c, strides.dims[1]);
+    cvm_lower_stride(lowering, buffer, sum->n, strides.dims[0]);
+    cvm_lower_stride(lowering, buffer, sum->pixel, strides.dims[3]);
+    cvm_lower_stride(lowering, buffer, sum->lane, 1);
+    return buffer;
+}
+
+void bias_grad_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmChannelSum sum = cvm_lower_channel_sum(lowering, &node->inputs[0]->type);
+    lowering->kernel->a = cvm_lower_channel_operand(lowering, &sum, node->inputs[0]);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 

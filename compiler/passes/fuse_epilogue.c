@@ -13,10 +13,10 @@ typedef struct Anchor {
 
 static const Anchor anchors[] = {
     {CVM_OP_CONV, true, false},
-    {CVM_OP_CONV_GRAD_INPUT, false, false},
+    {CVM_OP_CONV_GRAD_INPUT, true, false},
     {CVM_OP_CONV_GRAD_WEIGHT, false, false},
     {CVM_OP_LINEAR, true, false},
-    {CVM_OP_LINEAR_GRAD_INPUT, false, false},
+    {CVM_OP_LINEAR_GRAD_INPUT, true, false},
     {CVM_OP_LINEAR_GRAD_WEIGHT, false, false},
     {CVM_OP_MAXPOOL, true, false},
     {CVM_OP_AVGPOOL, true, false},
@@ -52,6 +52,7 @@ static bool keeps_zero(const CvmNode *node, const CvmNode *value) {
     case CVM_OP_LEAKY_RELU:
     case CVM_OP_GELU:
         return true;
+    case CVM_OP_CHANNEL_SCALE:
     case CVM_OP_LEAKY_RELU_GRAD:
     case CVM_OP_GELU_GRAD:
     case CVM_OP_RELU_GRAD:
@@ -68,7 +69,7 @@ static const char *refuse_operand(const Anchor *anchor, const CvmNode *node, int
     const CvmType *type = &node->inputs[operand]->type;
     if (type->shape.rank == 0 || cvm_type_equal(type, &node->type))
         return NULL;
-    if (node->op != CVM_OP_BIAS || operand != 1)
+    if (type->shape.rank != 1 || node->type.shape.rank < 2)
         return "an operand has another shape or layout";
     return anchor->channels ? NULL : "the kernel does not know its results' channels";
 }

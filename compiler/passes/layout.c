@@ -103,8 +103,13 @@ static bool wants_blocked(const Assignment *assignment, const CvmNode *node, int
     case CVM_OP_CONV_GRAD_WEIGHT: /* x and dy; the sum over the pictures is plain */
         return is_picture(assignment, value) && (assignment->blocked[node->inputs[0]->id] ||
                                                  assignment->blocked[node->inputs[1]->id]);
-    case CVM_OP_BIAS_GRAD:
-        return assignment->blocked[value->id]; /* takes what comes */
+    case CVM_OP_BIAS_GRAD: /* these take what comes */
+    case CVM_OP_BATCH_MEAN:
+    case CVM_OP_BATCH_VARIANCE:
+        return assignment->blocked[value->id];
+    case CVM_OP_CENTERED_PRODUCT: /* dy and x */
+        return value->type.shape.rank == 4 && (assignment->blocked[node->inputs[0]->id] ||
+                                               assignment->blocked[node->inputs[1]->id]);
     default:
         return assignment->blocked[node->id] && value->type.shape.rank == 4;
     }

@@ -7,6 +7,8 @@
 static const CvmPass table[] = {
     {"fold-constants", "computes what depends on constants alone, removes what changes nothing",
      true, cvm_fold_constants},
+    {"split-batchnorm", "computes what batch norm needs of each channel once", true,
+     cvm_split_batchnorm},
     {"cse", "computes equal things once", true, cvm_common_subexpressions},
     {"dead-code", "removes what no output and no update needs", true, cvm_dead_code},
     {"layout", "lays pictures side by side in vectors where convolutions have few channels", true,

@@ -3,6 +3,7 @@
 #include "tests/support/golden.h"
 
 #include "compiler/graph/autodiff.h"
+#include "compiler/graph/op.h"
 #include "tests/support/golden_layers.h"
 #include "tests/support/golden_reader.h"
 
@@ -28,6 +29,7 @@ typedef struct Builder {
     /* of the run being built */
     CvmGraph *graph;
     CvmNode **sources; /* the node of each run source */
+    bool training;     /* batch norm takes the batch's statistics */
     CvmGoldenTensor *bound, *expected;
     int bound_count, expected_count;
 } Builder;
@@ -208,6 +210,7 @@ static void read_attributes(Builder *builder, const CvmOpInfo *info, CvmAttribut
             row++;
         bool known = row->kind == CVM_ATTRIBUTE_END
                          ? !strcmp(text->key, "op") || !strcmp(text->key, "note") ||
+                               (!strcmp(text->key, "mode") && !strcmp(text->value, "train")) ||
                                is_kernel_of_weight(builder, text->key, text->value)
                          : set_attribute(row, text->value, &attributes[row - info->attributes]);
         if (!known)
@@ -216,14 +219,38 @@ static void read_attributes(Builder *builder, const CvmOpInfo *info, CvmAttribut
     }
 }
 
+/* Torch's names of the operands, where they are not the table's. */
+static const char *operand_name(const char *name) {
+    static const char *const names[][2] = {{"scale", "weight"}, {"shift", "bias"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i][0], name))
+            return names[i][1];
+    return name;
+}
+
+/* A statistic of the batch x, computed in the graph as training does it; NULL: it is no such. */
+static CvmNode *add_statistic(Builder *builder, const char *name, CvmNode **before, int count) {
+    CvmNode *operands[] = {before[0], count ? before[count - 1] : NULL};
+    if (!strcmp(name, "mean"))
+        return add(builder, CVM_OP_BATCH_MEAN, operands, 1, NULL, name);
+    if (!strcmp(name, "variance"))
+        return add(builder, CVM_OP_BATCH_VARIANCE, operands, 2, NULL, name);
+    return NULL;
+}
+
 /* A source for each operand that the table names. */
 static int bind_operands(Builder *builder, const CvmOpInfo *info, CvmNode **operands) {
     int count = 0;
     char *rest = NULL, *names = cvm_arena_format(builder->arena, "%s", info->operands);
     for (char *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
-        const CvmGoldenTensor *tensor = need_tensor(builder, name);
+        CvmNode *statistic = add_statistic(builder, name, operands, count);
+        if (statistic) {
+            operands[count++] = statistic;
+            continue;
+        }
+        const CvmGoldenTensor *tensor = need_tensor(builder, operand_name(name));
         bool parameter = count > 0 && tensor->dtype == CVM_F32;
-        operands[count++] = bind(builder, name, tensor, parameter);
+        operands[count++] = bind(builder, operand_name(name), tensor, parameter);
     }
     return count;
 }
@@ -243,7 +270,7 @@ static void build_op(Builder *builder) {
     int count = bind_operands(builder, cvm_op_info(op), operands);
     CvmNode *value = add(builder, op, operands, count, attributes, name);
     const CvmGoldenTensor *bias = cvm_golden_tensor(&builder->input, "bias");
-    if (bias && !strstr(cvm_op_info(op)->operands, "bias")) {
+    if (bias && !strstr(cvm_op_info(op)->operands, "bias") && op != CVM_OP_BATCHNORM) {
         CvmNode *both[] = {value, bind(builder, "bias", bias, true)};
         value = add(builder, CVM_OP_BIAS, both, 2, NULL, name);
     }
@@ -340,6 +367,12 @@ static CvmNode *bind_parameter(Builder *builder, const char *place, const char *
     return bind(builder, name, need_tensor(builder, tensor), true);
 }
 
+static CvmNode *bind_statistic(Builder *builder, const char *place, const char *what) {
+    CvmNode *node = bind_parameter(builder, place, what);
+    node->attributes[0].text = "statistic";
+    return node;
+}
+
 static void fill_attributes(const CvmGoldenLayer *layer, CvmAttribute *attributes) {
     CvmAttribute stride = {.integers = {layer->stride, layer->stride}};
     CvmAttribute pad = {.integers = {layer->pad, layer->pad, layer->pad, layer->pad}};
@@ -371,14 +404,47 @@ static CvmNode *add_contraction(Builder *builder, const CvmGoldenLayer *layer, C
     return add(builder, CVM_OP_BIAS, with_bias, 2, NULL, place);
 }
 
+/* The running statistic follows the batch's by torch's rule, with its default momentum 0.1. */
+static void follow(Builder *builder, CvmNode *running, CvmNode *value, double factor) {
+    CvmAttribute kept = {.real = 0.9}, taken = {.real = 0.1 * factor};
+    CvmNode *parts[] = {add(builder, CVM_OP_SCALE, &running, 1, &kept, "running"),
+                        add(builder, CVM_OP_SCALE, &value, 1, &taken, "running")};
+    cvm_graph_update(builder->graph, running->origin.name,
+                     add(builder, CVM_OP_ADD, parts, 2, NULL, "running"));
+}
+
+static CvmNode *add_batchnorm(Builder *builder, CvmNode *x, const char *place) {
+    CvmNode *operands[] = {x, bind_parameter(builder, place, "weight"),
+                           bind_parameter(builder, place, "bias"),
+                           bind_statistic(builder, place, "running_mean"),
+                           bind_statistic(builder, place, "running_var")};
+    CvmAttribute epsilon = {.real = 1e-5};
+    if (builder->training) {
+        const int64_t *sizes = x->type.shape.sizes;
+        double count = (double)(sizes[0] * sizes[2] * sizes[3]);
+        CvmNode *mean = add_statistic(builder, "mean", operands, 1);
+        CvmNode *both[] = {x, mean};
+        CvmNode *variance = add_statistic(builder, "variance", both, 2);
+        follow(builder, operands[3], mean, 1);
+        follow(builder, operands[4], variance, count / (count - 1));
+        operands[3] = mean;
+        operands[4] = variance;
+    }
+    return add(builder, CVM_OP_BATCHNORM, operands, 5, &epsilon, place);
+}
+
 static CvmNode *add_layer(Builder *builder, const CvmGoldenLayer *layer, CvmNode *x,
                           const Model *model, int *place) {
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{{0}}};
+    bool has_weights =
+        layer->op == CVM_OP_CONV || layer->op == CVM_OP_LINEAR || layer->op == CVM_OP_BATCHNORM;
+    if (has_weights && *place == model->place_count)
+        fail_msg("%s: it has fewer weights than layers", builder->input.name);
     switch (layer->op) {
+    case CVM_OP_BATCHNORM:
+        return add_batchnorm(builder, x, model->places[(*place)++]);
     case CVM_OP_CONV:
     case CVM_OP_LINEAR:
-        if (*place == model->place_count)
-            fail_msg("%s: it has fewer weights than layers", builder->input.name);
         fill_attributes(layer, attributes);
         return add_contraction(builder, layer, x, model->places[(*place)++], attributes);
     case CVM_OP_MAXPOOL:
@@ -404,9 +470,10 @@ static CvmNode *add_layer(Builder *builder, const CvmGoldenLayer *layer, CvmNode
 }
 
 /* A graph with the image, the parameters and the layers; returns the logits. */
-static CvmNode *begin_model(Builder *builder, const Model *model) {
+static CvmNode *begin_model(Builder *builder, const Model *model, bool training) {
     int place = 0;
     begin_run(builder);
+    builder->training = training;
     CvmNode *value = bind(builder, "x", need_tensor(builder, "x"), false);
     for (int i = 0; i < model->layer_count; i++)
         value = add_layer(builder, &model->layers[i], value, model, &place);
@@ -425,12 +492,13 @@ static void build_steps(Builder *builder, const Model *model) {
     double numbers[3];
     for (int i = 0; i < 3; i++)
         numbers[i] = cvm_golden_number(&builder->input, keys[i]);
-    CvmNode *loss = add_target_and_loss(builder, begin_model(builder, model));
+    CvmNode *loss = add_target_and_loss(builder, begin_model(builder, model, true));
     int learning = 0, count = builder->bound_count;
     CvmNode **parameters = cvm_arena_array(builder->arena, (size_t)count, sizeof(CvmNode *));
     CvmNode **gradients = cvm_arena_array(builder->arena, (size_t)count, sizeof(CvmNode *));
     for (int i = 0; i < count; i++)
-        if (builder->sources[i]->op == CVM_OP_PARAMETER)
+        if (builder->sources[i]->op == CVM_OP_PARAMETER &&
+            strcmp(cvm_node_attribute(builder->sources[i], "kind")->text, "statistic"))
             parameters[learning++] = builder->sources[i];
     float *rate = CVM_NEW(builder->arena, float);
     *rate = (float)numbers[0];
@@ -473,11 +541,11 @@ static void build_model(Builder *builder) {
     if (builder->missing)
         return;
     find_places(builder, model);
-    CvmNode *logits = begin_model(builder, model);
+    CvmNode *logits = begin_model(builder, model, false);
     expect(builder, "logits_eval", logits, need_tensor(builder, "logits_eval"));
     end_run(builder, "evaluation", model_tolerance);
 
-    logits = begin_model(builder, model);
+    logits = begin_model(builder, model, true);
     expect(builder, "logits_train", logits, need_tensor(builder, "logits_train"));
     expect_gradients(builder, add_target_and_loss(builder, logits), NULL);
     refuse_unused(builder, (const char *const[]){"logits_eval", "sgd_losses", NULL});

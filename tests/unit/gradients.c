@@ -14,12 +14,13 @@
 
 #include <cmocka.h>
 
-enum { MAX_OPERANDS = 3 };
+enum { MAX_OPERANDS = 5 };
 static const double step = 0.01, distance = 0.03;
 
 typedef struct Operand {
     CvmDtype dtype;
     CvmShape shape;
+    CvmOp computed; /* a statistic of the first operand (and the one before), not a free one */
 } Operand;
 
 typedef struct Case {
@@ -31,20 +32,13 @@ typedef struct Case {
 
 #define F32(...)                                                                                   \
     {                                                                                              \
-        CVM_F32, {                                                                                 \
-            sizeof((int[]){__VA_ARGS__}) / sizeof(int), {                                          \
-                __VA_ARGS__                                                                        \
-            }                                                                                      \
-        }                                                                                          \
+        .dtype = CVM_F32, .shape = { sizeof((int[]){__VA_ARGS__}) / sizeof(int), {__VA_ARGS__} }   \
     }
 #define I32(...)                                                                                   \
     {                                                                                              \
-        CVM_I32, {                                                                                 \
-            sizeof((int[]){__VA_ARGS__}) / sizeof(int), {                                          \
-                __VA_ARGS__                                                                        \
-            }                                                                                      \
-        }                                                                                          \
+        .dtype = CVM_I32, .shape = { sizeof((int[]){__VA_ARGS__}) / sizeof(int), {__VA_ARGS__} }   \
     }
+#define STATISTIC(op) {.computed = op}
 #define CONV(stride_h, stride_w, top, left, bottom, right, dilation_h, dilation_w, groups)         \
     {                                                                                              \
         {{stride_h, stride_w}}, {{top, left, bottom, right}}, {{dilation_h, dilation_w}}, {        \
@@ -103,6 +97,28 @@ static const Case cases[] = {
     {"linear, one", CVM_OP_LINEAR, {F32(1, 1), F32(1, 1)}, {{{0}}}},
     {"bias of pictures", CVM_OP_BIAS, {F32(2, 3, 2, 4), F32(3)}, {{{0}}}},
     {"bias of vectors", CVM_OP_BIAS, {F32(3, 4), F32(4)}, {{{0}}}},
+    {"batchnorm of pictures",
+     CVM_OP_BATCHNORM,
+     {F32(2, 3, 2, 4), F32(3), F32(3), F32(3), F32(3)},
+     {{.real = 0.5}}},
+    {"batchnorm of vectors",
+     CVM_OP_BATCHNORM,
+     {F32(4, 3), F32(3), F32(3), F32(3), F32(3)},
+     {{.real = 0.5}}},
+    {"batch_mean", CVM_OP_BATCH_MEAN, {F32(2, 3, 2, 4)}, {{{0}}}},
+    {"batch_variance",
+     CVM_OP_BATCH_VARIANCE,
+     {F32(2, 3, 2, 4), STATISTIC(CVM_OP_BATCH_MEAN)},
+     {{{0}}}},
+    {"batchnorm by the batch",
+     CVM_OP_BATCHNORM,
+     {F32(2, 3, 2, 4), F32(3), F32(3), STATISTIC(CVM_OP_BATCH_MEAN),
+      STATISTIC(CVM_OP_BATCH_VARIANCE)},
+     {{.real = 0.5}}},
+    {"batchnorm of vectors by the batch",
+     CVM_OP_BATCHNORM,
+     {F32(5, 3), F32(3), F32(3), STATISTIC(CVM_OP_BATCH_MEAN), STATISTIC(CVM_OP_BATCH_VARIANCE)},
+     {{.real = 0.5}}},
     {"relu", CVM_OP_RELU, {F32(2, 3, 4, 5)}, {{{0}}}},
     {"tanh", CVM_OP_TANH, {F32(3, 7)}, {{{0}}}},
     {"sigmoid", CVM_OP_SIGMOID, {F32(3, 7)}, {{{0}}}},
@@ -220,13 +236,25 @@ static void check_operand(const Case *c, const CvmGraph *graph, const CvmNode *o
     }
 }
 
+static CvmNode *add_operand(const Operand *operand, CvmGraph *graph, const char *name,
+                            CvmNode *const *before, int count, CvmDiag *diag) {
+    CvmOrigin origin = {.name = name};
+    if (operand->computed == CVM_OP_INPUT)
+        return cvm_graph_input(graph, name, operand->dtype, operand->shape, origin);
+    CvmNode *inputs[] = {before[0], before[count - 1]};
+    CvmNode *node =
+        cvm_graph_add(graph, operand->computed, inputs,
+                      cvm_op_info(operand->computed)->operand_count, NULL, origin, diag);
+    assert_non_null(node);
+    return node;
+}
+
 static CvmNode *add_case(const Case *c, CvmGraph *graph, CvmNode **operands, CvmDiag *diag) {
-    static const char *const names[MAX_OPERANDS] = {"a", "b", "c"};
+    static const char *const names[MAX_OPERANDS] = {"a", "b", "c", "d", "e"};
     int count = cvm_op_info(c->op)->operand_count;
     CvmOrigin origin = {.name = c->name};
     for (int i = 0; i < count; i++)
-        operands[i] =
-            cvm_graph_input(graph, names[i], c->operands[i].dtype, c->operands[i].shape, origin);
+        operands[i] = add_operand(&c->operands[i], graph, names[i], operands, i, diag);
     CvmNode *out = cvm_graph_add(graph, c->op, operands, count, c->attributes, origin, diag);
     if (!out) {
         cvm_diag_print(diag, stderr);
@@ -244,7 +272,7 @@ static void check_case(const Case *c) {
     CvmNode *out = add_case(c, graph, operands, &diag);
     int count = out->input_count, learning = 0;
     for (int i = 0; i < count; i++)
-        if (operands[i]->type.dtype == CVM_F32)
+        if (operands[i]->type.dtype == CVM_F32 && operands[i]->op == CVM_OP_INPUT)
             wanted[learning++] = operands[i];
     CvmGraph *forward = cvm_graph_copy(graph, arena);
     CvmNode *cotangent = cvm_graph_input(graph, "dy", CVM_F32, out->type.shape, out->origin);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { MAX_OPERANDS = 3 };
+enum { MAX_OPERANDS = 5 };
 #define HUGE_SIZE ((int64_t)1 << 48)
 
 /* A node made by hand, as the parser would hand it to its rule. */
