@@ -42,7 +42,8 @@ bool cvm_op_is_gradient(CvmOp op) {
 
 bool cvm_reads_channels(const CvmNode *node) {
     for (int i = 0; i < node->input_count; i++)
-        if (node->inputs[i]->type.shape.rank == 1 && node->type.shape.rank >= 2)
+        if (node->inputs[i]->type.shape.rank == 1 && node->type.shape.rank >= 2 &&
+            node->inputs[i]->type.dtype == node->type.dtype)
             return true;
     return false;
 }

@@ -69,6 +69,8 @@ static const char *refuse_operand(const Anchor *anchor, const CvmNode *node, int
     const CvmType *type = &node->inputs[operand]->type;
     if (type->shape.rank == 0 || cvm_type_equal(type, &node->type))
         return NULL;
+    if (type->dtype != node->type.dtype)
+        return "random numbers are drawn in kernels of their own";
     if (type->shape.rank != 1 || node->type.shape.rank < 2)
         return "an operand has another shape or layout";
     return anchor->channels ? NULL : "the kernel does not know its results' channels";
