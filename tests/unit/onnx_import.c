@@ -234,6 +234,44 @@ static void normalization_across_channels_is_a_layer(void **state) {
                        "    }\n");
 }
 
+static void batch_norm_keeps_its_statistics(void **state) {
+    (void)state;
+    begin(15, 1, 4, 4);
+    conv("x", "a", 2, 1, 1);
+    const char *const names[] = {"n.scale", "n.bias", "n.mean", "n.var"};
+    for (int i = 0; i < 4; i++) {
+        Onnx__TensorProto *tensor = onnx_test_weights(&test, names[i], (CvmShape){1, {2}});
+        ((float *)tensor->raw_data.data)[1] = (float)(i + 1);
+    }
+    node("BatchNormalization", "a n.scale n.bias n.mean n.var", "n");
+    onnx_test_float(&test, last(), "epsilon", 0.001F);
+    node("Relu", "n", "r");
+    classify("r", 32);
+    expect_layers("y",
+                  "    body { conv(2, kernel=1, bias=false) batchnorm(epsilon=0.001) relu flatten "
+                  "}\n    head { linear(classes) }\n");
+    assert_true(element("body.batchnorm1.scale", 1) == 1);
+    assert_true(element("body.batchnorm1.shift", 1) == 2);
+    assert_true(element("body.batchnorm1.running_mean", 1) == 3);
+    assert_true(element("body.batchnorm1.running_variance", 1) == 4);
+}
+
+static void dropout_stays_for_trainings(void **state) {
+    (void)state;
+    begin(11, 1, 4, 4);
+    onnx_test_float(&test, node("Dropout", "x", "a"), "ratio", 0.3F);
+    classify("a", 16);
+    expect_layers(
+        "y", "    head {\n        dropout(rate=0.3) flatten\n        linear(classes)\n    }\n");
+    tear_down(NULL);
+    set_up(NULL);
+    begin(13, 1, 4, 4);
+    onnx_test_number(&test, "half", 0.5F);
+    node("Dropout", "x half", "a");
+    classify("a", 16);
+    expect_layers("y", "    head {\n        dropout flatten\n        linear(classes)\n    }\n");
+}
+
 static void gelus_formula_is_gelu(void **state) {
     (void)state;
     begin(13, 1, 4, 4);
@@ -603,6 +641,8 @@ int main(void) {
         TEST(windows_keep_their_sizes_pads_and_modes),
         TEST(activations_are_layers),
         TEST(normalization_across_channels_is_a_layer),
+        TEST(batch_norm_keeps_its_statistics),
+        TEST(dropout_stays_for_trainings),
         TEST(gelus_formula_is_gelu),
         TEST(a_part_of_a_formula_alone_is_refused),
         TEST(products_and_sums_become_linear_with_bias),
