@@ -59,6 +59,8 @@ static const Option table[] = {
     {CVM_OPTION_A, "a", 0, TEXT, "SETTINGS", MEMBER(a),
      "one side: passes=LIST limit=NAME=N threads=N cpu=NAME batch=N mode=forward|train"},
     {CVM_OPTION_B, "b", 0, TEXT, "SETTINGS", MEMBER(b), "the other"},
+    {CVM_OPTION_BAD, "bad", 0, TEXT, "COMMAND", MEMBER(bad),
+     "fails when the model is compiled badly; {} stands for the options to try"},
     {CVM_OPTION_EACH, "each", 0, FLAG, NULL, MEMBER(each),
      "all passes against all but one, for each of them"},
     {CVM_OPTION_PRECISION, "precision", 0, COUNT, "N", MEMBER(precision),

@@ -49,6 +49,7 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_EACH (UINT64_C(1) << 44)
 #define CVM_OPTION_PRECISION (UINT64_C(1) << 45)
 #define CVM_OPTION_TIME (UINT64_C(1) << 46)
+#define CVM_OPTION_BAD (UINT64_C(1) << 47)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
@@ -64,7 +65,7 @@ typedef struct CvmOptions {
     bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training, fusion, each,
         logits;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx, *trace, *pass_limit, *a, *b;
+        *names, *onnx, *trace, *pass_limit, *a, *b, *bad;
     int64_t epochs, stop_after, threads, batch, count, repeat, seconds, precision,
         time;      /* 0: not given */
     uint64_t seed; /* where given & CVM_OPTION_SEED */

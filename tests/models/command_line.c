@@ -28,7 +28,7 @@ static int tear_down(void **state) {
 }
 
 static const char *const commands[] = {"check",   "run",   "train", "eval",   "predict", "samples",
-                                       "explain", "bench", "dump",  "passes", "ab"};
+                                       "explain", "bench", "dump",  "passes", "ab",      "bisect"};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static void help_lists_every_command_and_exits_with_0(void **state) {

@@ -1,0 +1,66 @@
+/* cvmc bisect, end to end, with commands that fail from some pass or application on. */
+#include "tests/support/command.h"
+#include "tests/support/programs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static CvmTestPlace place;
+
+static int set_up(void **state) {
+    (void)state;
+    cvm_test_place_create(&place);
+    cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    cvm_test_place_remove(&place);
+    return 0;
+}
+
+/* It counts the fused nodes of the forward graph: from the third on, all is bad. */
+static void an_application_is_found(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "check.sh",
+                        "fused=$($CVMC explain small.cvm --fusion --forward | grep -c ' fused ')\n"
+                        "echo $fused\n"
+                        "test $fused -lt 3\n");
+    cvm_test_expect(&place, 0, "the first bad pass is fuse-epilogue, in its application 3 of", NULL,
+                    "bisect", "small.cvm", "--bad", "sh check.sh", NULL);
+    assert_true(cvm_test_exists(&place, "small-bisect/01.out"));
+    cvm_test_expect(&place, 3, NULL, "cannot make the folder small-bisect", "bisect", "small.cvm",
+                    "--bad", "sh check.sh", NULL);
+}
+
+static void options_are_put_into_the_text(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "CVM_PASS_LIMIT=cse=0", NULL, "bisect", "small.cvm", "-o", "texts",
+                    "--passes", "dead-code,cse,fuse-epilogue", "--bad",
+                    "echo {} | grep -v -q fuse-epilogue", "--pass-limit", "cse=0", NULL);
+}
+
+static void commands_that_tell_nothing_end_the_search(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 1, NULL, "fails without any pass", "bisect", "small.cvm", "-o", "one",
+                    "--bad", "false", NULL);
+    cvm_test_expect(&place, 1, NULL, "does not fail", "bisect", "small.cvm", "-o", "two", "--bad",
+                    "true", NULL);
+    cvm_test_expect(&place, 1, NULL, "neither good nor bad", "bisect", "small.cvm", "-o", "three",
+                    "--bad", "exit 125", NULL);
+    cvm_test_expect(&place, 2, NULL, "--bad COMMAND", "bisect", "small.cvm", NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_application_is_found),
+        cmocka_unit_test(options_are_put_into_the_text),
+        cmocka_unit_test(commands_that_tell_nothing_end_the_search),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
