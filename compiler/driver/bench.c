@@ -229,6 +229,10 @@ static void print_json(const Bench *bench) {
 }
 
 int cvm_command_bench(const CvmOptions *options) {
+    if (options->repeat > CVM_MOST_RUNS) {
+        cvm_report_error("--repeat is at most %d; --seconds says how long instead", CVM_MOST_RUNS);
+        return CVM_EXIT_USAGE;
+    }
     CvmSession session;
     Bench bench = {.session = &session};
     if (cvm_session_open(&session, options) && measure(&bench)) {

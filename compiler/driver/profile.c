@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_RUNS = 3, MOST_RUNS = 10000, WARM_UPS = 2 };
+enum { LEAST_RUNS = 3, WARM_UPS = 2 };
 
 typedef struct Profiler {
     CvmInstance *instance;
@@ -96,7 +96,7 @@ CvmProfile cvm_profile(CvmInstance *instance, CvmPool *pool, int64_t runs, doubl
         .plan = plan,
         .pool = pool,
         .threads = (int)threads,
-        .most = (int)(runs > 0 && runs < MOST_RUNS ? runs : MOST_RUNS),
+        .most = (int)(runs > 0 && runs < CVM_MOST_RUNS ? runs : CVM_MOST_RUNS),
         .rows = cvm_arena_array(arena, calls + 1, sizeof(int)),
         .now = cvm_arena_array(arena, calls * threads + 1, sizeof(CvmCallTime)),
         .profile.rows = cvm_arena_array(arena, calls + 1, sizeof(CvmProfileRow)),

@@ -17,6 +17,8 @@ typedef struct CvmProfileRow {
     double median, least;
 } CvmProfileRow;
 
+enum { CVM_MOST_RUNS = 10000 }; /* that a profile keeps apart */
+
 typedef struct CvmProfile {
     CvmProfileRow *rows; /* in the order of their first calls */
     int count;
@@ -25,7 +27,8 @@ typedef struct CvmProfile {
     const CvmCallTime *last; /* [call][thread] of one run */
 } CvmProfile;
 
-/* Runs the instance, whose inputs are filled, `runs` times, or for so many seconds when runs is 0;
+/* Runs the instance, whose inputs are filled, `runs` times (CVM_MOST_RUNS at most), or for so many
+ * seconds when runs is 0;
  * each time once with clocks at every call, and once without. In the arena. */
 CvmProfile cvm_profile(CvmInstance *instance, CvmPool *pool, int64_t runs, double seconds,
                        CvmArena *arena);

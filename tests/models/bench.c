@@ -138,6 +138,8 @@ static void what_cannot_be_measured_is_refused(void **state) {
     (void)state;
     cvm_test_expect(&place, 1, NULL, "no train", "bench", "model.cvm", "--training", NULL);
     cvm_test_expect(&place, 2, NULL, "'0' is none", "bench", "model.cvm", "--seconds", "0", NULL);
+    cvm_test_expect(&place, 2, NULL, "at most 10000", "bench", "model.cvm", "--repeat", "10001",
+                    NULL);
     cvm_test_expect(&place, 3, NULL, "nowhere", "bench", "model.cvm", "--repeat", "1", "--trace",
                     "nowhere/trace.json", NULL);
 }
