@@ -122,6 +122,7 @@ void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_rows(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_copy(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_probe(CvmEmitter *emitter, LLVMValueRef item);
 
 #endif

@@ -191,6 +191,21 @@ static bool eval_tensor(const CvmEval *eval, const CvmAstExpr *expr, CvmArgument
     return wrong_kind(eval, expr, argument->name, "a tensor: 'it', or a name bound by let");
 }
 
+/* This argument and those behind it. */
+static bool eval_tensors(const CvmEval *eval, const CvmAstArgument *written,
+                         CvmArgument *argument) {
+    size_t count = 0;
+    for (const CvmAstArgument *one = written; one; one = one->next)
+        count++;
+    argument->tensors = cvm_arena_array(eval->diag->arena, count, sizeof(CvmNode *));
+    for (const CvmAstArgument *one = written; one; one = one->next) {
+        if (!eval_tensor(eval, one->value, argument))
+            return false;
+        argument->tensors[argument->tensor_count++] = argument->tensor;
+    }
+    return true;
+}
+
 bool cvm_eval_argument(const CvmEval *eval, const CvmParameterInfo *parameter,
                        const CvmAstArgument *written, CvmArgument *argument) {
     argument->name = parameter->name;
@@ -214,7 +229,8 @@ bool cvm_eval_argument(const CvmEval *eval, const CvmParameterInfo *parameter,
     case CVM_PARAMETER_PAD:
         return eval_pad(eval, expr, argument);
     case CVM_PARAMETER_TENSOR:
-        return eval_tensor(eval, expr, argument);
+        return parameter->repeats ? eval_tensors(eval, written, argument)
+                                  : eval_tensor(eval, expr, argument);
     default:
         return cvm_eval_in_range(eval, expr, parameter->name, 0, LARGEST, &argument->integers[0]);
     }

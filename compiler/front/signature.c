@@ -18,12 +18,14 @@ static CvmParameterInfo parse_parameter(const char *text, size_t length, CvmAren
     char *kind = strchr(copy, ':');
     *kind++ = 0;
     CvmParameterInfo info = {.name = copy};
-    char *mark = kind + strcspn(kind, "=?");
+    char *mark = kind + strcspn(kind, "=?*");
     if (*mark == '=') {
         info.optional = true;
         info.otherwise = !strcmp(mark + 1, "true") ? 1 : strtod(mark + 1, NULL);
     } else if (*mark == '?') {
         info.optional = true;
+    } else if (*mark == '*') {
+        info.repeats = true;
     }
     *mark = 0;
     info.kind = kind_of(kind);
@@ -86,6 +88,8 @@ bool cvm_match_arguments(const CvmSignature *signature, const char *callee,
         int at = argument->name.text ? find_parameter(signature, argument->name.text) : next++;
         if (at < 0) {
             fits = unknown_argument(signature, callee, argument, uses, diag);
+        } else if (at >= signature->count && signature->parameters[0].repeats) {
+            continue; /* one more of them */
         } else if (at >= signature->count) {
             return cvm_diag_error(diag, 1206, argument->span, uses, NULL,
                                   "%s takes %d argument%s, and this is one more", callee,

@@ -19,6 +19,7 @@ typedef struct CvmParameterInfo {
     const char *name;
     CvmParameterKind kind;
     bool optional;    /* has a default, or may be left out */
+    bool repeats;     /* tensor*: one or more of them, the only parameter */
     double otherwise; /* the default; 0 when left out */
 } CvmParameterInfo;
 
@@ -34,7 +35,8 @@ CvmSignature cvm_signature(CvmOp op, CvmArena *arena);
 CvmSignature cvm_signature_of_parameters(const CvmAstParameter *parameters);
 
 /* Which written argument each parameter gets: matched[i] for parameter i, NULL where none was
- * given. Reports 1203 unknown, 1204 given twice, 1205 missing, 1206 too many, at `span`; false
+ * given; where a parameter repeats, that is the first of its arguments, and the rest follow it.
+ * Reports 1203 unknown, 1204 given twice, 1205 missing, 1206 too many, at `span`; false
  * then. */
 bool cvm_match_arguments(const CvmSignature *signature, const char *callee,
                          const CvmAstArgument *arguments, CvmSpan span, const CvmUse *uses,

@@ -7,6 +7,7 @@
  *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
  *   RELAYOUT  plain to batch-blocked memory and back
+ *   COPY      runs of memory from one tensor into another
  *   PROBE     what the machine can do at best: `cvmc bench` measures against it
  *
  * A kernel's text (cvm_kernel_print) says everything that code generation looks at, so equal texts
@@ -21,6 +22,7 @@ enum {
     CVM_MAX_BUFFERS = 16,
     CVM_MAX_RESULTS = 8,
     CVM_MAX_WINDOWS = 2,
+    CVM_COPY_PIECE = 8192, /* elements that a COPY's work item has at most */
     CVM_MAX_STATEMENTS = 16,
     CVM_MAX_ROW_ELEMENTS = 65536, /* of a ROWS kernel: row values are kept on the stack */
 };
@@ -139,6 +141,7 @@ typedef enum CvmKernelForm {
     CVM_KERNEL_ROWS,
     CVM_KERNEL_SCATTER,
     CVM_KERNEL_RELAYOUT,
+    CVM_KERNEL_COPY,
     CVM_KERNEL_PROBE,
 } CvmKernelForm;
 
@@ -161,6 +164,13 @@ typedef struct CvmProbe {
                        adds in registers */
     int64_t length; /* rounds of the item's loop, or floats that it reads */
 } CvmProbe;
+/* COPY: a run of `length` elements for each row, between buffers whose rows lie so far apart and
+ * whose runs begin so far in. */
+typedef struct CvmCopy {
+    int from, to; /* buffers */
+    int64_t rows, length;
+    int64_t from_step, from_offset, to_step, to_offset;
+} CvmCopy;
 
 typedef struct CvmKernel {
     CvmKernelForm form;
@@ -200,6 +210,9 @@ typedef struct CvmKernel {
     CvmScatter scatter;
     CvmProbe probe;
 
+    CvmCopy copies[CVM_MAX_BUFFERS];
+    int copy_count;
+
     /* RELAYOUT: [batch][inner] to [batch/lanes][inner][lanes], or back */
     int64_t relayout_batch, relayout_inner, relayout_lanes;
     bool relayout_to_plain;
@@ -207,6 +220,9 @@ typedef struct CvmKernel {
     int64_t extent;      /* work items of the compiled function */
     double flops, bytes; /* of the whole call */
 } CvmKernel;
+
+/* Work items that a row of the copy is cut into. */
+int64_t cvm_copy_pieces(const CvmCopy *copy);
 
 /* Whether windows share elements or reach into the padding: then elements are added to in turn and
  * no epilogue can be applied on the way. */

@@ -190,6 +190,18 @@ int cvm_lower_window_sum(CvmLowering *lowering, const CvmExpr *row_value, int64_
     return statement;
 }
 
+int64_t cvm_copy_pieces(const CvmCopy *copy) {
+    return (copy->length + CVM_COPY_PIECE - 1) / CVM_COPY_PIECE;
+}
+
+void cvm_lower_copy(CvmLowering *lowering, CvmCopy copy) {
+    CvmKernel *kernel = lowering->kernel;
+    if (lowering->failed)
+        return;
+    kernel->copies[kernel->copy_count++] = copy;
+    kernel->extent += copy.rows * cvm_copy_pieces(&copy);
+}
+
 void cvm_lower_refuse(CvmLowering *lowering, const CvmNode *node, const char *why) {
     if (!lowering->failed)
         cvm_diag_error(lowering->diag, 1602, node->origin.span, node->origin.uses, NULL,
@@ -249,7 +261,7 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
     case CVM_CLASS_ROWS:
         return CVM_KERNEL_ROWS;
     case CVM_CLASS_MOVE:
-        return CVM_KERNEL_RELAYOUT;
+        return anchor->op == CVM_OP_RELAYOUT ? CVM_KERNEL_RELAYOUT : CVM_KERNEL_COPY;
     case CVM_CLASS_WINDOW:
         return anchor->op == CVM_OP_MAXPOOL_GRAD || anchor->op == CVM_OP_AVGPOOL_GRAD ||
                        anchor->op == CVM_OP_ADAPTIVE_AVGPOOL_GRAD
@@ -268,8 +280,8 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
         if (!read_outside[node->id])
             continue;
         const CvmExpr *value = lowering->values[i];
-        if (kernel->form == CVM_KERNEL_RELAYOUT)
-            continue; /* its lower function named both buffers */
+        if (kernel->form == CVM_KERNEL_RELAYOUT || kernel->form == CVM_KERNEL_COPY)
+            continue; /* its lower function named all buffers */
         int buffer = result_buffer(lowering, node, true);
         if (in_rows(lowering)) {
             bool per_column = node->type.shape.rank >= 2;

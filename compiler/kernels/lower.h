@@ -64,6 +64,9 @@ const CvmExpr *cvm_expr_row(CvmLowering *lowering, CvmExprKind kind, int index);
 /* An expression that is 1 at the column given by i32 [n] operand `operand` of node, else 0. */
 const CvmExpr *cvm_expr_is_target(CvmLowering *lowering, const CvmNode *node, int operand);
 
+/* Adds a run to a COPY kernel, and its work items. */
+void cvm_lower_copy(CvmLowering *lowering, CvmCopy copy);
+
 /* Reports that this op with this layout or shape has no kernel (code 1602). */
 void cvm_lower_refuse(CvmLowering *lowering, const CvmNode *node, const char *why);
 

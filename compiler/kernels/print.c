@@ -142,7 +142,7 @@ static void print_scatter(const CvmScatter *scatter, FILE *stream) {
 }
 
 void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
-    static const char *const forms[] = {"reduce", "rows", "scatter", "relayout", "probe"};
+    static const char *const forms[] = {"reduce", "rows", "scatter", "relayout", "copy", "probe"};
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
     print_buffers(kernel, stream);
@@ -164,6 +164,16 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
     case CVM_KERNEL_PROBE:
         fprintf(stream, "  %s %" PRId64 "\n", kernel->probe.reads ? "reads" : "multiplies",
                 kernel->probe.length);
+        break;
+    case CVM_KERNEL_COPY:
+        for (int i = 0; i < kernel->copy_count; i++) {
+            const CvmCopy *copy = &kernel->copies[i];
+            fprintf(stream,
+                    "  copy %" PRId64 " x %" PRId64 " from %d step %" PRId64 " offset %" PRId64
+                    " to %d step %" PRId64 " offset %" PRId64 "\n",
+                    copy->rows, copy->length, copy->from, copy->from_step, copy->from_offset,
+                    copy->to, copy->to_step, copy->to_offset);
+        }
         break;
     }
     print_tables(kernel, stream);

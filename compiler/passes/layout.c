@@ -73,6 +73,13 @@ static bool follows_blocked(const Assignment *assignment, const CvmNode *node) {
     return false;
 }
 
+static bool has_blocked_operand(const Assignment *assignment, const CvmNode *node) {
+    for (int i = 0; i < node->input_count; i++)
+        if (assignment->blocked[node->inputs[i]->id])
+            return true;
+    return false;
+}
+
 static bool is_blocked(const Assignment *assignment, const CvmNode *node) {
     if (!is_picture(assignment, node))
         return false;
@@ -87,6 +94,9 @@ static bool is_blocked(const Assignment *assignment, const CvmNode *node) {
     case CVM_OP_ADAPTIVE_AVGPOOL_GRAD:
     case CVM_OP_GLOBAL_AVGPOOL:
         return true;
+    case CVM_OP_CONCAT:
+    case CVM_OP_SLICE:
+        return has_blocked_operand(assignment, node);
     default:
         return cvm_op_info(node->op)->class == CVM_CLASS_ROWS ||
                (cvm_is_pointwise(node) && follows_blocked(assignment, node));

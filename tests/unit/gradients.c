@@ -165,6 +165,11 @@ static const Case cases[] = {
     {"lrn of one channel", CVM_OP_LRN, {F32(1, 3, 2, 2)}, LRN(1, 1, 1.25, 1)},
     {"nll", CVM_OP_NLL, {F32(4, 3), I32(4)}, {{{0}}}},
     {"mean", CVM_OP_MEAN, {F32(7)}, {{{0}}}},
+    {"concat of pictures",
+     CVM_OP_CONCAT,
+     {F32(2, 3, 2, 4), F32(2, 1, 2, 4), F32(2, 2, 2, 4)},
+     {{{0}}}},
+    {"concat of vectors", CVM_OP_CONCAT, {F32(3, 4), F32(3, 2)}, {{{0}}}},
     {"flatten", CVM_OP_FLATTEN, {F32(2, 3, 2, 2)}, {{{0}}}},
 };
 enum { CASE_COUNT = sizeof cases / sizeof cases[0] };
@@ -252,6 +257,9 @@ static CvmNode *add_operand(const Operand *operand, CvmGraph *graph, const char 
 static CvmNode *add_case(const Case *c, CvmGraph *graph, CvmNode **operands, CvmDiag *diag) {
     static const char *const names[MAX_OPERANDS] = {"a", "b", "c", "d", "e"};
     int count = cvm_op_info(c->op)->operand_count;
+    while (count < MAX_OPERANDS && (count < 0 || (cvm_op_info(c->op)->operand_count < 0 &&
+                                                  c->operands[count].shape.rank > 0)))
+        count++; /* any number: those that the case has */
     CvmOrigin origin = {.name = c->name};
     for (int i = 0; i < count; i++)
         operands[i] = add_operand(&c->operands[i], graph, names[i], operands, i, diag);

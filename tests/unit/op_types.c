@@ -29,7 +29,9 @@ static void subject_open(Subject *subject, CvmOp op) {
     subject->node = (CvmNode){.op = op,
                               .group = CVM_NO_GROUP,
                               .inputs = subject->inputs,
-                              .input_count = cvm_op_info(op)->operand_count,
+                              .input_count = cvm_op_info(op)->operand_count < 0
+                                                 ? MAX_OPERANDS
+                                                 : cvm_op_info(op)->operand_count,
                               .attributes = subject->attributes,
                               .origin = {.name = "subject"}};
     for (int i = 0; i < MAX_OPERANDS; i++) {
