@@ -176,6 +176,7 @@ CvmOnnxLayer *cvm_onnx_begin_layer(CvmOnnxImport *import, const char *name, cons
     layer->node = import->node;
     layer->argument_count = signature.count;
     int places = 0;
+    bool repeats = false;
     for (int i = 0; i < signature.count; i++) {
         const CvmParameterInfo *parameter = &signature.parameters[i];
         CvmArgument *argument = &layer->arguments[i];
@@ -184,13 +185,15 @@ CvmOnnxLayer *cvm_onnx_begin_layer(CvmOnnxImport *import, const char *name, cons
         for (int k = 0; k < 4; k++)
             argument->integers[k] = (int64_t)parameter->otherwise;
         places += parameter->kind == CVM_PARAMETER_TENSOR;
+        repeats |= parameter->repeats;
     }
     layer->takes_tensors = places > 0;
-    if (count > (places ? places : 1)) {
+    if (count > (places ? places : 1) && !repeats) {
         cvm_onnx_refuse(import, 1703, NULL, "has %d operands, and %s takes at most %d", count, name,
                         places ? places : 1);
         return NULL;
     }
+    layer->inputs = cvm_arena_array(import->arena, (size_t)count + 1, sizeof *layer->inputs);
     memcpy(layer->inputs, tensors, (size_t)count * sizeof *tensors);
     layer->input_count = count;
     return layer;
@@ -252,6 +255,28 @@ static bool check_parameters(CvmOnnxImport *import, const CvmOnnxLayer *layer, i
     return true;
 }
 
+static CvmNode *node_of(const CvmOnnxImport *import, int tensor) {
+    return tensor ? import->net->layers[tensor - 1].output : import->picture;
+}
+
+/* Hands the operands to the layer: the one that flows, or those of its tensor arguments, of which
+ * the last may take several. */
+static void set_tensors(CvmOnnxImport *import, const CvmOnnxLayer *layer, CvmLayer *built) {
+    CvmNode **tensors =
+        cvm_arena_array(import->arena, (size_t)layer->input_count + 1, sizeof *tensors);
+    for (int i = 0; i < layer->input_count; i++)
+        tensors[i] = node_of(import, layer->inputs[i]);
+    built->input = tensors[0];
+    for (int i = 0; layer->takes_tensors && i < layer->argument_count; i++) {
+        if (i >= layer->input_count)
+            break;
+        built->arguments[i].given = true;
+        built->arguments[i].tensor = tensors[i];
+        built->arguments[i].tensors = tensors + i;
+        built->arguments[i].tensor_count = layer->input_count - i;
+    }
+}
+
 bool cvm_onnx_build_layer(CvmOnnxImport *import, CvmOnnxLayer *layer) {
     CvmLayer built = {.graph = import->graph,
                       .diag = import->diag,
@@ -259,19 +284,11 @@ bool cvm_onnx_build_layer(CvmOnnxImport *import, CvmOnnxLayer *layer) {
                       .origin = {.name = cvm_arena_format(import->arena, "layer%d", import->node),
                                  .span = cvm_onnx_node_span(import->model, import->node)},
                       .argument_count = layer->argument_count};
-    CvmNode *tensors[CVM_MAX_ARGUMENTS];
-    for (int i = 0; i < layer->input_count; i++)
-        tensors[i] =
-            layer->inputs[i] ? import->net->layers[layer->inputs[i] - 1].output : import->picture;
     for (int i = 0; i < layer->argument_count; i++) {
         built.arguments[i] = layer->arguments[i];
         built.arguments[i].span = built.origin.span;
-        if (layer->takes_tensors && i < layer->input_count) {
-            built.arguments[i].tensor = tensors[i];
-            built.arguments[i].given = true;
-        }
     }
-    built.input = tensors[0];
+    set_tensors(import, layer, &built);
     int first_node = import->graph->node_count;
     layer->output = cvm_op_info(layer->op)->build(&built);
     return layer->output && check_parameters(import, layer, first_node);

@@ -137,11 +137,9 @@ static bool concat_numbers(CvmOnnxImport *import) {
 }
 
 bool cvm_onnx_read_concat(CvmOnnxImport *import) {
-    int tensors[CVM_MAX_ARGUMENTS];
     if (is_numbers(import, 0))
         return concat_numbers(import);
-    if (import->input_count > CVM_MAX_ARGUMENTS)
-        return cvm_onnx_refuse(import, 1703, NULL, "has more than %d operands", CVM_MAX_ARGUMENTS);
+    int *tensors = cvm_arena_array(import->arena, (size_t)import->input_count + 1, sizeof *tensors);
     for (int i = 0; i < import->input_count; i++)
         if (!cvm_onnx_take_tensor(import, i, &tensors[i]))
             return false;

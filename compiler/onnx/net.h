@@ -14,7 +14,7 @@ typedef struct CvmOnnxLayer {
     CvmOp op;
     CvmArgument arguments[CVM_MAX_ARGUMENTS]; /* all of the op's, as CvmLayer has them */
     int argument_count;
-    int inputs[CVM_MAX_ARGUMENTS]; /* values: one that flows in, or one for each tensor argument */
+    int *inputs; /* values: one that flows in, or one for each tensor argument */
     int input_count;
     bool takes_tensors;                                /* as add(a, b) does */
     CvmFileTensor parameters[CVM_ONNX_MAX_PARAMETERS]; /* f32; named "weight", "bias", … */

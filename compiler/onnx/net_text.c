@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 100, INDENT = 4, LONGEST_RUN = 64, LAYER_TEXT = 512 };
+enum { WIDTH = 100, INDENT = 4, LONGEST_RUN = 64 };
 
 typedef struct Writer {
     const CvmOnnxNet *net;
@@ -19,7 +19,7 @@ typedef struct Writer {
     int classes_layer;          /* whose channels are the model's parameter; -1: none */
     char **lines;
     int line_count, line_capacity;
-    char line[2 * LAYER_TEXT]; /* the one that is being put together */
+    const char *line; /* the one that is being put together; "" */
     int depth;
 } Writer;
 
@@ -95,8 +95,9 @@ static bool is_default(const CvmParameterInfo *parameter, const CvmArgument *arg
 static char *layer_text(const Writer *writer, int index) {
     const CvmOnnxLayer *layer = &writer->net->layers[index];
     CvmSignature signature = cvm_signature(layer->op, writer->arena);
-    char *text = cvm_arena_alloc(writer->arena, LAYER_TEXT);
-    FILE *stream = fmemopen(text, LAYER_TEXT, "w");
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
     if (!stream)
         abort();
     int written = 0;
@@ -120,8 +121,9 @@ static char *layer_text(const Writer *writer, int index) {
     }
     fputs(written ? ")" : "", stream);
     fclose(stream);
-    text[LAYER_TEXT - 1] = 0;
-    return text;
+    char *kept = cvm_arena_copy(writer->arena, text, size);
+    free(text);
+    return kept;
 }
 
 /* --- lines --- */
@@ -142,18 +144,16 @@ static void add_line(Writer *writer, const char *text) {
 static void end_line(Writer *writer) {
     if (writer->line[0])
         add_line(writer, writer->line);
-    writer->line[0] = 0;
+    writer->line = "";
 }
 
 /* Puts a word at the line's end, or on the next one. */
 static void put(Writer *writer, const char *text, bool on_new_line) {
-    size_t used = strlen(writer->line);
-    size_t width = (size_t)(writer->depth * INDENT) + used + strlen(text) + 1;
-    if (on_new_line || width > WIDTH || used + strlen(text) + 2 > sizeof writer->line) {
+    size_t width = (size_t)(writer->depth * INDENT) + strlen(writer->line) + strlen(text) + 1;
+    if (on_new_line || width > WIDTH)
         end_line(writer);
-        used = 0;
-    }
-    snprintf(writer->line + used, sizeof writer->line - used, "%s%s", used ? " " : "", text);
+    writer->line =
+        cvm_arena_format(writer->arena, "%s%s%s", writer->line, *writer->line ? " " : "", text);
 }
 
 /* Begins "name {"; returns its line. */
@@ -471,6 +471,7 @@ char *cvm_onnx_net_text(const CvmOnnxNet *net, const CvmOnnxNames *names, CvmAre
                      .statements = cvm_onnx_arrange(net, arena),
                      .names = cvm_arena_array(arena, (size_t)net->count + 1, sizeof(char *)),
                      .classes_layer = -1,
+                     .line = "",
                      .depth = 1};
     writer.last_use = cvm_arena_array(arena, (size_t)writer.statements.count + 1, sizeof(int));
     find_last_uses(&writer);

@@ -412,6 +412,25 @@ static void branches_become_lets_and_equal_units_a_repeat(void **state) {
     assert_int_equal(converted.tensor_count, 9);
 }
 
+static void parts_are_joined_along_the_channels(void **state) {
+    (void)state;
+    begin(13, 2, 4, 4);
+    conv("x", "a", 4, 2, 1);
+    node("Relu", "a", "b");
+    conv("x", "c", 6, 2, 1);
+    node("Relu", "c", "d");
+    onnx_test_int(&test, node("Concat", "b d x", "e"), "axis", 1);
+    classify("e", 192);
+    expect_layers("y", "    body {\n"
+                       "        let skip = it\n"
+                       "        let branch = it conv(4, kernel=1, bias=false) relu\n"
+                       "        conv(6, kernel=1, bias=false) relu\n"
+                       "        concat(branch, it, skip) flatten\n"
+                       "    }\n"
+                       "    head { linear(classes) }\n");
+    assert_int_equal(tensor("body.conv1.weight")->shape.sizes[0], 4);
+}
+
 /* Branches that branch again cannot stand in a let: the flow comes back to the name of their start.
  */
 static void nested_branches_come_back(void **state) {
@@ -650,6 +669,7 @@ int main(void) {
         TEST(a_computed_flat_shape_is_flatten),
         TEST(another_shape_is_refused),
         TEST(branches_become_lets_and_equal_units_a_repeat),
+        TEST(parts_are_joined_along_the_channels),
         TEST(nested_branches_come_back),
         TEST(every_unknown_operator_is_named),
         TEST(unknown_attributes_are_named),
