@@ -79,6 +79,13 @@ static const struct {
     {"vgg19.cvm", 143667240},
     {"alexnet_single_tower.cvm", 61100840},
     {"alexnet.cvm", 60965224},
+    {"vgg11_bn.cvm", 132868840},
+    {"vgg13_bn.cvm", 133053736},
+    {"vgg16_bn.cvm", 138365992},
+    {"vgg19_bn.cvm", 143678248},
+    {"vgg16_cifar.cvm", 14990922},
+    {"resnet18.cvm", 11689512},
+    {"squeezenet.cvm", 1235496},
 };
 
 static void every_model_has_as_many_parameters_as_published(void **state) {
