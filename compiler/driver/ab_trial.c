@@ -101,7 +101,7 @@ void cvm_ab_side_close(CvmAbSide *side) {
 /* Pictures in [-1, 1), labels in turn. */
 static void fill_inputs(const CvmSession *session, CvmInstance *instance, float rate) {
     const CvmPlan *plan = cvm_instance_plan(instance);
-    int classes = session->train ? session->train->data->classes : 1;
+    int classes = session->train ? session->train->classes : 1;
     for (int i = 0; i < plan->input_count; i++) {
         const CvmPort *port = &plan->inputs[i];
         void *to = cvm_instance_input(instance, port->name);

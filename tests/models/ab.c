@@ -61,6 +61,20 @@ static void other_batches_and_modes_race_without_a_comparison(void **state) {
                     "--time", "2", NULL);
 }
 
+/* A folder of pictures tells its classes only when it is read, and a trial reads no data. */
+static void data_need_not_be_there(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "folder.cvm",
+                        "data patterns {\n"
+                        "    folder \"nowhere\"\n"
+                        "    image [1, 28, 28]\n"
+                        "    train folder(\"train\")\n"
+                        "    test  folder(\"test\")\n"
+                        "}\n" CVM_TEST_MODEL CVM_TEST_TRAIN(""));
+    cvm_test_expect(&place, 0, "results agree", NULL, "ab", "folder.cvm", "--a", "default", "--b",
+                    "default", "--precision", "1000", "--time", "5", NULL);
+}
+
 static void each_pass_is_left_out_in_turn(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, "fuse-epilogue", NULL, "ab", "small.cvm", "--each", "--precision",
@@ -85,6 +99,7 @@ int main(void) {
         cmocka_unit_test(two_pass_lists_are_compared),
         cmocka_unit_test(json_tells_of_both_sides_and_every_tensor),
         cmocka_unit_test(other_batches_and_modes_race_without_a_comparison),
+        cmocka_unit_test(data_need_not_be_there),
         cmocka_unit_test(each_pass_is_left_out_in_turn),
         cmocka_unit_test(settings_are_checked),
     };
