@@ -39,8 +39,8 @@ static bool add_loss(Training *training, int64_t batch) {
     CvmNode *logits = cvm_graph_find_output(graph, "logits");
     CvmNode *target = cvm_graph_input(graph, input_names[0], CVM_I32, labels, origin);
     training->rate = cvm_graph_input(graph, input_names[1], CVM_F32, scalar, origin);
-    training->loss =
-        cvm_loss_build(graph, training->train->loss, logits, target, origin, training->diag);
+    const CvmLoss loss = {training->train->loss, training->train->smoothing};
+    training->loss = cvm_loss_build(graph, &loss, logits, target, origin, training->diag);
     if (!training->loss)
         return false;
     graph->output_count = 0; /* a step's only output is its loss */

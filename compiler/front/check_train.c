@@ -60,15 +60,7 @@ static void read_normalize(TrainChecker *checker, const CvmAstSetting *setting) 
                            true, &checker->train->normalize);
 }
 
-static void read_loss(TrainChecker *checker, const CvmAstSetting *setting) {
-    int count;
-    const char *const *names = cvm_loss_names(&count);
-    int chosen = choose(checker, setting->value, names, count, "loss");
-    if (chosen >= 0 && takes_nothing(checker, setting->value))
-        checker->train->loss = names[chosen];
-}
-
-/* A named number of sgd(…) or step(…), within [least, most]. */
+/* A named number of cross_entropy(…), sgd(…) or step(…), within [least, most]. */
 typedef struct NamedNumber {
     const char *name;
     double *value;
@@ -107,6 +99,17 @@ static void read_numbers(TrainChecker *checker, const CvmAstExpr *call, const Na
     for (int i = 0; i < count; i++)
         if (matched[i])
             read_number(checker, &numbers[i], matched[i]);
+}
+
+static void read_loss(TrainChecker *checker, const CvmAstSetting *setting) {
+    int count;
+    const char *const *names = cvm_loss_names(&count);
+    const NamedNumber smoothing = {"smoothing", &checker->train->smoothing, 0, 1, false, false};
+    int chosen = choose(checker, setting->value, names, count, "loss");
+    if (chosen < 0)
+        return;
+    checker->train->loss = names[chosen];
+    read_numbers(checker, setting->value, &smoothing, 1);
 }
 
 static void read_optimizer(TrainChecker *checker, const CvmAstSetting *setting) {
@@ -285,14 +288,19 @@ static void check_fit(TrainChecker *checker) {
     const CvmAstItem *item = checker->item;
     CvmArena *arena = checker->program->arena;
     CvmShape picture = cvm_model_input(checker->train->model);
-    const CvmShape *out = &cvm_graph_find_output(checker->graph, "logits")->type.shape;
+    const CvmNode *last = cvm_graph_find_output(checker->graph, "logits");
+    const CvmShape *out = &last->type.shape;
     char have[128], want[128];
     if (!cvm_shape_equal(&picture, &data->image))
         breach(checker, 1302, item->data.span, "change the model's input, or train on other data",
                cvm_arena_format(arena, "%s takes pictures %s, and those of %s are %s",
                                 item->model.text, cvm_shape_text(&picture, want, sizeof want),
                                 data->name, cvm_shape_text(&data->image, have, sizeof have)));
-    if (out->rank != 2)
+    if (last->op == CVM_OP_SOFTMAX || last->op == CVM_OP_LOG_SOFTMAX)
+        breach(checker, 1306, item->model.span, "leave the last layer out",
+               cvm_arena_format(arena, "%s ends with %s, and the loss has a softmax of its own",
+                                item->model.text, cvm_op_info(last->op)->name));
+    else if (out->rank != 2)
         breach(checker, 1303, item->model.span, "end the model with flatten and linear(classes)",
                cvm_arena_format(arena,
                                 "%s ends with %s, and a classifier ends with one number "

@@ -115,6 +115,7 @@ struct CvmTrain {
     const CvmData *data;
     CvmNormalize normalize;
     const char *loss;      /* "cross_entropy" */
+    double smoothing;      /* of the loss's targets; 0: none */
     const char *optimizer; /* "sgd" */
     double rate, momentum, decay;
     CvmScheduleKind schedule;

@@ -17,9 +17,15 @@ bool cvm_autodiff(CvmGraph *graph, CvmNode *loss, CvmNode *const *wanted, int wa
 bool cvm_autodiff_from(CvmGraph *graph, CvmNode *output, CvmNode *cotangent, CvmNode *const *wanted,
                        int wanted_count, CvmNode **gradients, CvmDiag *diag);
 
-/* Losses the language knows: "cross_entropy" takes logits [n, classes] and i32 targets [n] and
- * appends nodes for the mean over the batch. NULL on error; cvm_loss_names lists them for hints. */
-CvmNode *cvm_loss_build(CvmGraph *graph, const char *loss, CvmNode *logits, CvmNode *target,
+/* A loss as the language names it. */
+typedef struct CvmLoss {
+    const char *name; /* "cross_entropy" */
+    double smoothing; /* share of the target, 0 to 1, that goes to all classes alike */
+} CvmLoss;
+
+/* "cross_entropy" takes logits [n, classes] and i32 targets [n] and appends nodes for the mean over
+ * the batch. NULL on error; cvm_loss_names lists the names for hints. */
+CvmNode *cvm_loss_build(CvmGraph *graph, const CvmLoss *loss, CvmNode *logits, CvmNode *target,
                         CvmOrigin origin, CvmDiag *diag);
 const char *const *cvm_loss_names(int *count);
 

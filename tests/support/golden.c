@@ -292,8 +292,9 @@ static bool is_known_loss(const char *name) {
     return false;
 }
 
-static CvmNode *add_loss(Builder *builder, const char *name, CvmNode *logits, CvmNode *target) {
-    CvmNode *loss = cvm_loss_build(builder->graph, name, logits, target,
+static CvmNode *add_loss(Builder *builder, const CvmLoss *chosen, CvmNode *logits,
+                         CvmNode *target) {
+    CvmNode *loss = cvm_loss_build(builder->graph, chosen, logits, target,
                                    (CvmOrigin){.name = "loss"}, &builder->diag);
     if (!loss)
         fail_with_diag(builder);
@@ -306,7 +307,8 @@ static void build_loss(Builder *builder) {
         builder->missing = name;
     for (int i = 0; i < builder->input.metadata_count && !builder->missing; i++) {
         const CvmFileText *text = &builder->input.metadata[i];
-        bool known = !strcmp(text->key, "loss") || !strcmp(text->key, "note") ||
+        bool known = !strcmp(text->key, "loss") || !strcmp(text->key, "smoothing") ||
+                     !strcmp(text->key, "note") ||
                      (!strcmp(text->key, "reduction") && !strcmp(text->value, "mean"));
         if (!known)
             builder->missing =
@@ -317,7 +319,10 @@ static void build_loss(Builder *builder) {
     begin_run(builder);
     CvmNode *x = bind(builder, "x", need_tensor(builder, "x"), false);
     CvmNode *target = bind(builder, "target", need_tensor(builder, "target"), false);
-    CvmNode *loss = add_loss(builder, name, x, target);
+    CvmLoss chosen = {.name = name};
+    if (cvm_golden_text(&builder->input, "smoothing"))
+        chosen.smoothing = cvm_golden_number(&builder->input, "smoothing");
+    CvmNode *loss = add_loss(builder, &chosen, x, target);
     expect(builder, "loss", loss, need_tensor(builder, "loss"));
     expect_gradients(builder, loss, NULL);
     refuse_unused(builder, (const char *const[]){NULL});
@@ -484,7 +489,7 @@ static CvmNode *begin_model(Builder *builder, const Model *model, bool training)
 
 static CvmNode *add_target_and_loss(Builder *builder, CvmNode *logits) {
     CvmNode *target = bind(builder, "target", need_tensor(builder, "target"), false);
-    return add_loss(builder, "cross_entropy", logits, target);
+    return add_loss(builder, &(CvmLoss){"cross_entropy", 0}, logits, target);
 }
 
 static void build_steps(Builder *builder, const Model *model) {

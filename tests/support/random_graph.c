@@ -169,8 +169,9 @@ static bool add_loss(Builder *builder, CvmNode **loss) {
     CvmShape labels = {.rank = 1, .sizes = {builder->value->type.shape.sizes[0]}};
     CvmNode *target =
         cvm_graph_input(graph, "target", CVM_I32, labels, (CvmOrigin){.name = "target"});
-    *loss = cvm_loss_build(graph, "cross_entropy", builder->value, target,
-                           (CvmOrigin){.name = "loss"}, builder->diag);
+    const CvmLoss chosen = {"cross_entropy", pick(builder, 0, 1) ? 0.1 : 0};
+    *loss = cvm_loss_build(graph, &chosen, builder->value, target, (CvmOrigin){.name = "loss"},
+                           builder->diag);
     if (!*loss)
         return false;
     cvm_graph_output(graph, "loss", *loss);

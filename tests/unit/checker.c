@@ -108,11 +108,20 @@ static const Mistake mistakes[] = {
     {"model M { input image: [1, 8, 8] relu }\n" DATA
      "train M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 batch 1 }\n",
      1303, 3, 7, NULL},
+    {"model M { input image: [1, 8, 8] flatten linear(2) softmax }\n" DATA
+     "train M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 batch 1 }\n",
+     1306, 3, 7, "leave the last layer out"},
     {"model M { input image: [1, 8, 8] flatten linear(3) }\n" DATA
      "train M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 batch 1 }\n",
      1304, 3, 7, "linear(2)"},
     {TRAIN "}\ntrain M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 batch 1 }\n", 1305,
      4, 7, "as NAME"},
+    {DATA MODEL "train M on d { loss cross_entropy(smoothing=2) optimizer sgd(rate=1) epochs 1 "
+                "batch 1 }\n",
+     1322, 3, 35, NULL},
+    {DATA MODEL "train M on d { loss cross_entropy(smooth=0.1) optimizer sgd(rate=1) epochs 1 "
+                "batch 1 }\n",
+     1203, 3, 35, "smoothing"},
     {TRAIN "schedule cosin }\n", 1320, 3, 85, "'cosine'"},
     {TRAIN "schedule cosine(3) }\n", 1321, 3, 85, NULL},
     {TRAIN "schedule step(epochs=0, factor=0.5) }\n", 1322, 3, 90, NULL},

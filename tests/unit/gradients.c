@@ -164,6 +164,7 @@ static const Case cases[] = {
     {"lrn over every channel", CVM_OP_LRN, {F32(2, 4, 1, 2)}, LRN(9, 3, 0.5, 1)},
     {"lrn of one channel", CVM_OP_LRN, {F32(1, 3, 2, 2)}, LRN(1, 1, 1.25, 1)},
     {"nll", CVM_OP_NLL, {F32(4, 3), I32(4)}, {{{0}}}},
+    {"nll, smoothed", CVM_OP_NLL, {F32(4, 3), I32(4)}, {{.real = 0.3}}},
     {"mean", CVM_OP_MEAN, {F32(7)}, {{{0}}}},
     {"concat of pictures",
      CVM_OP_CONCAT,
@@ -382,7 +383,8 @@ static void two_layers(Scene *scene, CvmNode **weights, CvmNode **loss) {
     weights[1] = source(scene, "head", (CvmShape){2, {5, 4}});
     CvmNode *hidden = add(scene, CVM_OP_RELU, add(scene, CVM_OP_LINEAR, x, weights[0]), NULL);
     CvmNode *logits = add(scene, CVM_OP_LINEAR, hidden, weights[1]);
-    *loss = cvm_loss_build(scene->graph, "cross_entropy", logits, target, origin, &scene->diag);
+    *loss = cvm_loss_build(scene->graph, &(CvmLoss){"cross_entropy", 0}, logits, target, origin,
+                           &scene->diag);
     assert_non_null(*loss);
 }
 
@@ -444,7 +446,7 @@ static void test_an_unknown_loss_is_an_error(void **state) {
     Scene scene = scene_of();
     cvm_diag_init(&scene.diag, scene.arena);
     CvmNode *x = source(&scene, "x", (CvmShape){2, {4, 2}});
-    assert_null(cvm_loss_build(scene.graph, "hinge", x, x, x->origin, &scene.diag));
+    assert_null(cvm_loss_build(scene.graph, &(CvmLoss){"hinge", 0}, x, x, x->origin, &scene.diag));
     assert_int_equal(scene.diag.first->code, 1502);
     cvm_arena_free(scene.arena);
 }
