@@ -131,17 +131,25 @@ static bool list_entries(const char *folder, mode_t type, CvmNames *names, Skipp
     return sound;
 }
 
-bool cvm_picture_classes(const char *path, CvmNames *classes, CvmError *error) {
+static bool list_only(const char *path, mode_t type, const char *none, CvmNames *names,
+                      CvmError *error) {
     Skipped skipped = {0};
-    *classes = (CvmNames){0};
-    bool done = list_entries(path, S_IFDIR, classes, &skipped, error);
+    *names = (CvmNames){0};
+    bool done = list_entries(path, type, names, &skipped, error);
     free(skipped.first);
-    if (done && classes->count == 0)
-        done = cvm_error_set(error, CVM_ERROR_INPUT,
-                             "%.800s has no sub-folders, each of which would be a class", path);
+    if (done && names->count == 0)
+        done = cvm_error_set(error, CVM_ERROR_INPUT, "%.800s has no %s", path, none);
     if (!done)
-        cvm_names_free(classes);
+        cvm_names_free(names);
     return done;
+}
+
+bool cvm_picture_classes(const char *path, CvmNames *classes, CvmError *error) {
+    return list_only(path, S_IFDIR, "sub-folders, each of which would be a class", classes, error);
+}
+
+bool cvm_picture_names(const char *path, CvmNames *names, CvmError *error) {
+    return list_only(path, S_IFREG, "PNG or JPEG files", names, error);
 }
 
 /* --- the pictures --- */

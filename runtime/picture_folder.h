@@ -19,6 +19,10 @@ void cvm_names_free(CvmNames *names);
  * (machine), or has none (input). */
 bool cvm_picture_classes(const char *path, CvmNames *classes, CvmError *error);
 
+/* The names of the PNG and JPEG files in a folder, sorted; its sub-folders are not entered. Errors:
+ * the folder cannot be read (machine), or has none (input). */
+bool cvm_picture_names(const char *path, CvmNames *names, CvmError *error);
+
 typedef struct CvmPictureFolder {
     char *path;
     CvmNames files;      /* "class/name.png", by class and then by name */

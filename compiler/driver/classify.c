@@ -6,6 +6,9 @@
 #include "compiler/driver/report.h"
 #include "compiler/driver/weights.h"
 
+#include <string.h>
+#include <sys/stat.h>
+
 static bool stated_normalization(CvmSession *session, CvmNormalization *normalization) {
     if (session->predict && session->predict->normalizes) {
         *normalization = session->predict->normalize.stated;
@@ -48,6 +51,8 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
     for (int i = 0; i < plan->output_count; i++)
         if (plan->outputs[i].shape.rank == 2)
             classifier->classes = (int)plan->outputs[i].shape.sizes[1];
+    int64_t top = session->options->top ? session->options->top : CVM_GUESSES;
+    classifier->top = top < classifier->classes ? (int)top : classifier->classes;
     if (!cvm_session_read_labels(session, classifier->classes))
         return false;
     if (trained) {
@@ -59,13 +64,13 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
 }
 
 /* Puts the class among the guesses if it is likelier than one of them. */
-static void consider(CvmGuesses *guesses, int label, float probability) {
+static void consider(CvmGuesses *guesses, int top, int label, float probability) {
     int place = guesses->count;
     while (place > 0 && probability > guesses->best[place - 1].probability)
         place--;
-    if (place == CVM_GUESSES)
+    if (place == top)
         return;
-    if (guesses->count < CVM_GUESSES)
+    if (guesses->count < top)
         guesses->count++;
     for (int i = guesses->count - 1; i > place; i--)
         guesses->best[i] = guesses->best[i - 1];
@@ -81,7 +86,7 @@ CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels) 
     const float *probabilities = cvm_instance_output(classifier->instance, "probabilities");
     CvmGuesses guesses = {.count = 0};
     for (int label = 0; label < classifier->classes; label++)
-        consider(&guesses, label, probabilities[label]);
+        consider(&guesses, classifier->top, label, probabilities[label]);
     return guesses;
 }
 
@@ -128,6 +133,40 @@ static void print_guesses(const CvmClassifier *classifier, const char *path,
     }
 }
 
+/* A field of a CSV line (RFC 4180): in quotes where it needs them. */
+static void print_field(const char *text) {
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, stdout);
+        return;
+    }
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '"')
+            putchar('"');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+static void print_csv_header(const CvmClassifier *classifier) {
+    fputs("file", stdout);
+    for (int i = 1; i <= classifier->top; i++)
+        printf(",class%d,probability%d", i, i);
+    putchar('\n');
+}
+
+static void print_csv(const CvmSession *session, const char *path, const CvmGuesses *guesses) {
+    print_field(path);
+    for (int i = 0; i < guesses->count; i++) {
+        char name[32];
+        const CvmGuess *guess = &guesses->best[i];
+        putchar(',');
+        print_field(cvm_session_class_name(session, guess->label, name, sizeof name));
+        printf(",%.6g", guess->probability);
+    }
+    putchar('\n');
+}
+
 static bool classify_file(const CvmClassifier *classifier, const char *path, cJSON *results) {
     CvmSession *session = classifier->session;
     CvmImage image;
@@ -148,11 +187,41 @@ static bool classify_file(const CvmClassifier *classifier, const char *path, cJS
     cvm_image_free(&image);
     if (result)
         cJSON_AddItemToObject(result, "classes", guesses_json(session, &guesses));
+    else if (session->options->csv)
+        print_csv(session, path, &guesses);
     else
         print_guesses(classifier, path, &guesses);
     if (result && session->options->logits)
         cJSON_AddItemToObject(result, "logits", logits_json(classifier));
     return true;
+}
+
+static bool classify_folder(const CvmClassifier *classifier, const char *folder, cJSON *results) {
+    CvmError error;
+    CvmNames names;
+    if (!cvm_picture_names(folder, &names, &error)) {
+        cvm_report_error("%s", error.message);
+        return false;
+    }
+    bool all = true;
+    size_t length = strlen(folder);
+    for (int64_t i = 0; i < names.count; i++) {
+        char path[CVM_PATH_SIZE];
+        const char *slash = length && folder[length - 1] == '/' ? "" : "/";
+        int size = snprintf(path, sizeof path, "%s%s%s", folder, slash, names.list[i]);
+        if (size < CVM_PATH_SIZE)
+            all &= classify_file(classifier, path, results);
+        else
+            all = cvm_session_refuse(classifier->session, CVM_EXIT_INPUT, "%s is too long a path",
+                                     names.list[i]);
+    }
+    cvm_names_free(&names);
+    return all;
+}
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 bool cvm_classify_files(const CvmClassifier *classifier, const char *const *paths, int count) {
@@ -163,9 +232,12 @@ bool cvm_classify_files(const CvmClassifier *classifier, const char *const *path
         cJSON_AddStringToObject(object, "event", "pictures");
         results = cJSON_AddArrayToObject(object, "pictures");
     }
+    if (session->options->csv)
+        print_csv_header(classifier);
     bool all = true;
     for (int i = 0; i < count; i++)
-        all &= classify_file(classifier, paths[i], results);
+        all &= is_folder(paths[i]) ? classify_folder(classifier, paths[i], results)
+                                   : classify_file(classifier, paths[i], results);
     if (object)
         cvm_report_json(object);
     if (!all)

@@ -5,7 +5,7 @@
 #include "compiler/driver/session.h"
 #include "runtime/preparation.h"
 
-enum { CVM_GUESSES = 5 };
+enum { CVM_MAX_GUESSES = 100, CVM_GUESSES = 5 /* unless --top says otherwise */ };
 
 typedef struct CvmClassifier {
     CvmSession *session;
@@ -14,6 +14,7 @@ typedef struct CvmClassifier {
     CvmNormalization normalization;
     CvmPreparation preparation;
     int classes;
+    int top; /* how many classes to tell, at most `classes` */
 } CvmClassifier;
 
 typedef struct CvmGuess {
@@ -23,8 +24,8 @@ typedef struct CvmGuess {
 
 /* The likeliest classes, likeliest first; equal ones in the order of the labels. */
 typedef struct CvmGuesses {
-    CvmGuess best[CVM_GUESSES];
-    int count; /* fewer than CVM_GUESSES where the model has fewer classes */
+    CvmGuess best[CVM_MAX_GUESSES];
+    int count;
 } CvmGuesses;
 
 /* With the weights of options->checkpoint and its normalization, or with those of options->weights
@@ -36,8 +37,9 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
 /* pixels: [c, h, w] of the model's input. */
 CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels);
 
-/* Reads, classifies and prints each picture. One that can't be read or has the wrong size is
- * reported, and the others go on: false then, and exit code 1. */
+/* Reads, classifies and prints each picture, and those in each folder among the paths. One that
+ * can't be read or has the wrong size is reported, and the others go on: false then, and exit code
+ * 1. */
 bool cvm_classify_files(const CvmClassifier *classifier, const char *const *paths, int count);
 
 #endif

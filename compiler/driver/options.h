@@ -41,6 +41,8 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_SECONDS (UINT64_C(1) << 29)
 #define CVM_OPTION_TRACE (UINT64_C(1) << 30)
 #define CVM_OPTION_LOGITS (UINT64_C(1) << 31)
+#define CVM_OPTION_TOP (UINT64_C(1) << 32)
+#define CVM_OPTION_CSV (UINT64_C(1) << 33)
 
 #define CVM_OPTION_PASS_LIMIT (UINT64_C(1) << 40)
 #define CVM_OPTION_FUSION (UINT64_C(1) << 41)
@@ -62,11 +64,11 @@ typedef struct CvmOptions {
     const char *const *arguments; /* what is not an option, in order */
     int argument_count;
 
-    bool help, verbose, json, resume, no_cache, forward, dot, wrong, ascii, training, fusion, each,
-        logits;
+    bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
+        each, logits;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *a, *b, *bad;
-    int64_t epochs, stop_after, threads, batch, count, repeat, seconds, precision,
+    int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, precision,
         time;      /* 0: not given */
     uint64_t seed; /* where given & CVM_OPTION_SEED */
 } CvmOptions;

@@ -7,6 +7,11 @@
 int cvm_command_predict(const CvmOptions *options) {
     if (!cvm_weights_are_named("predict", options))
         return CVM_EXIT_USAGE;
+    if (options->top > CVM_MAX_GUESSES || (options->csv && options->json)) {
+        cvm_report_error(options->csv && options->json ? "choose --csv or --json, not both"
+                                                       : "--top goes up to 100");
+        return CVM_EXIT_USAGE;
+    }
     CvmSession session;
     CvmClassifier classifier;
     if (cvm_session_open(&session, options) && cvm_session_need_model(&session) &&

@@ -28,7 +28,7 @@ static CvmTestPlace place;
     "}\n"
 #define TRAIN                                                                                      \
     "train Tiny on shapes {\n"                                                                     \
-    "    normalize mean_of_train loss cross_entropy optimizer sgd(rate=0.02, momentum=0.9)\n"       \
+    "    normalize mean_of_train loss cross_entropy optimizer sgd(rate=0.02, momentum=0.9)\n"      \
     "    schedule cosine epochs 12 batch 15 seed 1\n"                                              \
     "}\n"
 #define SPLIT "data shapes { folder \"shapes\" image [3, 32, 32] split 0.25 seed 3 }\n"
@@ -74,6 +74,35 @@ static void a_small_vgg_learns_shapes_from_files(void **state) {
                     "shapes.safetensors", NULL);
     cvm_test_expect(&place, 0, NULL, NULL, "samples", "shapes.cvm", "--checkpoint",
                     "shapes.safetensors", NULL);
+}
+
+static void a_folder_is_classified_as_csv(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "shapes/blue bars/a,b\"c.png", "no picture");
+    CvmTestResult result =
+        cvm_test_cvmc(&place, "predict", "shapes.cvm", "--checkpoint", "shapes.safetensors",
+                      "--csv", "--top", "1", "shapes/green bars", NULL);
+    assert_int_equal(result.code, 0);
+    assert_int_equal(
+        strncmp(result.out, "file,class1,probability1\nshapes/green bars/000.png,", 50), 0);
+    int lines = 0;
+    for (const char *c = result.out; *c; c++)
+        lines += *c == '\n';
+    assert_int_equal(lines, 61);
+    cvm_test_result_free(&result);
+    cvm_test_expect(&place, 1, "shapes/blue bars/059.png", "neither a PNG nor a JPEG", "predict",
+                    "shapes.cvm", "--checkpoint", "shapes.safetensors", "shapes/blue bars", NULL);
+    size_t size;
+    char *picture = cvm_test_read(&place, "shapes/blue bars/000.png", &size);
+    cvm_test_write(&place, "shapes/blue bars/a,b\"c.png", picture, size);
+    free(picture);
+    cvm_test_expect(&place, 0, "\"shapes/blue bars/a,b\"\"c.png\",", NULL, "predict", "shapes.cvm",
+                    "--checkpoint", "shapes.safetensors", "--csv", "shapes/blue bars", NULL);
+    cvm_test_remove(&place, "shapes/blue bars/a,b\"c.png");
+    cvm_test_expect(&place, 1, NULL, "has no PNG or JPEG files", "predict", "shapes.cvm",
+                    "--checkpoint", "shapes.safetensors", "shapes", NULL);
+    cvm_test_expect(&place, 2, NULL, "not both", "predict", "shapes.cvm", "--checkpoint",
+                    "shapes.safetensors", "--csv", "--json", "shapes", NULL);
 }
 
 static void what_is_no_picture_is_passed_over_and_told(void **state) {
@@ -138,6 +167,7 @@ static void classes_and_model_must_agree(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_vgg_learns_shapes_from_files),
+        cmocka_unit_test(a_folder_is_classified_as_csv),
         cmocka_unit_test(what_is_no_picture_is_passed_over_and_told),
         cmocka_unit_test(train_and_test_may_have_folders_of_their_own),
         cmocka_unit_test(classes_and_model_must_agree),
