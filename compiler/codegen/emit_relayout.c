@@ -1,4 +1,4 @@
-/* The generator of RELAYOUT kernels: [batch][inner] to [batch/lanes][inner][lanes] and back, by
+/* The generator of RELAYOUT kernels: [rows][inner] to [rows/lanes][inner][lanes] and back, by
  * transposing lanes x lanes blocks in registers. A work item is one such block.
  *
  * The transpose exchanges off-diagonal halves at every power of two (J. O. Eklundh, "A fast
@@ -27,35 +27,51 @@ static void transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes) {
                 exchange(emitter, &rows[i], &rows[i + half], lanes, half);
 }
 
+/* Where inner element number `element` stands among the vectors of blocked memory. */
+static LLVMValueRef place_of(CvmEmitter *emitter, LLVMValueRef element) {
+    const CvmRelayout *relayout = &emitter->kernel->relayout;
+    if (relayout->taps == 1 || relayout->run == 1)
+        return element;
+    LLVMBuilderRef builder = emitter->builder;
+    LLVMValueRef taps = cvm_i64(emitter, relayout->taps), run = cvm_i64(emitter, relayout->run);
+    LLVMValueRef channel = LLVMBuildUDiv(builder, element, taps, "");
+    LLVMValueRef tap = LLVMBuildURem(builder, element, taps, "");
+    LLVMValueRef first =
+        cvm_scale(emitter, LLVMBuildUDiv(builder, channel, run, ""), relayout->taps);
+    LLVMValueRef vectors = cvm_scale(emitter, cvm_sum(emitter, first, tap), relayout->run);
+    return cvm_sum(emitter, vectors, LLVMBuildURem(builder, channel, run, ""));
+}
+
 /* One block: `count` of its inner elements exist. */
 static void emit_block(CvmEmitter *emitter, LLVMValueRef block, LLVMValueRef first, int64_t count) {
-    const CvmKernel *kernel = emitter->kernel;
-    int lanes = (int)kernel->relayout_lanes;
-    int64_t inner = kernel->relayout_inner;
-    LLVMValueRef start = cvm_scale(emitter, block, inner * lanes);
-    LLVMValueRef plain = cvm_sum(emitter, start, first);
-    LLVMValueRef blocked = cvm_sum(emitter, start, cvm_scale(emitter, first, lanes));
-    bool back = kernel->relayout_to_plain;
-    LLVMValueRef from = cvm_advance(emitter, emitter->buffers[0], back ? blocked : plain);
-    LLVMValueRef to = cvm_advance(emitter, emitter->buffers[1], back ? plain : blocked);
-    int64_t from_step = back ? lanes : inner, to_step = back ? inner : lanes;
+    const CvmRelayout *relayout = &emitter->kernel->relayout;
+    int lanes = (int)relayout->lanes;
+    bool back = relayout->to_plain;
+    LLVMValueRef start = cvm_scale(emitter, block, relayout->inner * lanes);
+    LLVMValueRef plain =
+        cvm_advance(emitter, emitter->buffers[back], cvm_sum(emitter, start, first));
+    LLVMValueRef blocked = cvm_advance(emitter, emitter->buffers[!back], start);
+    LLVMValueRef in_plain[64], in_blocked[64]; /* where row i, and where element i of all rows is */
+    for (int i = 0; i < lanes; i++) {
+        in_plain[i] = cvm_advance(emitter, plain, cvm_i64(emitter, i * relayout->inner));
+        LLVMValueRef element = cvm_sum(emitter, first, cvm_i64(emitter, i));
+        in_blocked[i] =
+            cvm_advance(emitter, blocked, cvm_scale(emitter, place_of(emitter, element), lanes));
+    }
     CvmLanes all = cvm_lanes_first(lanes, lanes), some = cvm_lanes_first(lanes, count);
     LLVMValueRef rows[64];
-    for (int i = 0; i < lanes; i++) {
-        LLVMValueRef at = cvm_advance(emitter, from, cvm_i64(emitter, i * from_step));
+    for (int i = 0; i < lanes; i++)
         rows[i] = back && i >= count ? cvm_float(emitter, lanes, 0)
-                                     : cvm_load(emitter, at, 1, back ? &all : &some, 0);
-    }
+                                     : cvm_load(emitter, back ? in_blocked[i] : in_plain[i], 1,
+                                                back ? &all : &some, 0);
     transpose(emitter, rows, lanes);
     for (int i = 0; i < lanes; i++)
         if (back || i < count)
-            cvm_store(emitter, rows[i], cvm_advance(emitter, to, cvm_i64(emitter, i * to_step)), 1,
-                      back ? &some : &all);
+            cvm_store(emitter, rows[i], back ? in_plain[i] : in_blocked[i], 1, back ? &some : &all);
 }
 
 void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item) {
-    const CvmKernel *kernel = emitter->kernel;
-    int64_t lanes = kernel->relayout_lanes, inner = kernel->relayout_inner;
+    int64_t lanes = emitter->kernel->relayout.lanes, inner = emitter->kernel->relayout.inner;
     int64_t blocks = (inner + lanes - 1) / lanes;
     LLVMValueRef divisor = cvm_i64(emitter, blocks);
     LLVMValueRef part = LLVMBuildURem(emitter->builder, item, divisor, "");

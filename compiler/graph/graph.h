@@ -22,11 +22,12 @@
 #include "compiler/front/diag.h"
 #include "runtime/tensor.h"
 
-/* How a value lies in memory. The shape is always the logical [n, c, h, w]. */
+/* How a value lies in memory; see layout.h. The shape is always the logical [n, c, h, w]. */
 typedef enum CvmLayoutKind {
-    CVM_LAYOUT_PLAIN, /* row-major */
-    CVM_LAYOUT_BATCH, /* [n/lanes][c][h][w][lanes of n]: vectors across pictures; n a multiple of
-                         lanes */
+    CVM_LAYOUT_PLAIN,   /* row-major */
+    CVM_LAYOUT_BATCH,   /* vectors across pictures */
+    CVM_LAYOUT_CHANNEL, /* vectors across channels */
+    CVM_LAYOUT_FILTER,  /* a convolution's weights, for results in CHANNEL */
 } CvmLayoutKind;
 
 typedef struct CvmType {

@@ -1,5 +1,6 @@
 /* Reads the graph's text form (print.c writes it). The text may come from anybody: counts and ids
  * are bounded, every type is checked against its op's rule, and the verifier has the last word. */
+#include "compiler/graph/layout.h"
 #include "compiler/graph/op.h"
 
 #include <ctype.h>
@@ -232,6 +233,23 @@ static void parse_attributes(Parser *parser, CvmOp op, CvmAttribute *attributes)
     expect(parser, "}");
 }
 
+/* A word that ends in a digit behind a type is its layout: "channel8". */
+static void parse_layout(Parser *parser, CvmType *type) {
+    skip_space(parser);
+    const char *text = parser->source->text + parser->at;
+    size_t rest = parser->source->length - parser->at, length = 0;
+    while (length < rest && isalpha((unsigned char)text[length]))
+        length++;
+    if (length == 0 || length == rest || !isdigit((unsigned char)text[length]))
+        return;
+    while (length < rest && isdigit((unsigned char)text[length]))
+        length++;
+    if (!cvm_layout_parse(text, length, type))
+        fail(parser, "expected a layout: batch8, channel8 or filter8, of 2 to 64 lanes");
+    for (size_t i = 0; i < length; i++)
+        advance(parser);
+}
+
 static CvmType parse_type(Parser *parser) {
     CvmType type = {0};
     if (!expect(parser, ":"))
@@ -244,15 +262,7 @@ static CvmType parse_type(Parser *parser) {
     int64_t count;
     if (!parser->failed && (!cvm_shape_count(&type.shape, &count) || count > (int64_t)1 << 40))
         fail(parser, "the shape is too large");
-    skip_space(parser);
-    if (parser->source->length - parser->at > 5 &&
-        !memcmp(parser->source->text + parser->at, "batch", 5) &&
-        isdigit((unsigned char)parser->source->text[parser->at + 5])) {
-        for (int i = 0; i < 5; i++)
-            advance(parser);
-        type.layout = CVM_LAYOUT_BATCH;
-        type.lanes = (int)parse_integer(parser, 2, 64);
-    }
+    parse_layout(parser, &type);
     return type;
 }
 
@@ -327,8 +337,7 @@ static CvmNode *make_node(Parser *parser, CvmOp op, CvmOrigin origin, CvmNode **
 }
 
 static bool types_agree(const CvmType *a, const CvmType *b) {
-    return a->dtype == b->dtype && cvm_shape_equal(&a->shape, &b->shape) &&
-           a->layout == b->layout && a->lanes == b->lanes;
+    return a->dtype == b->dtype && cvm_shape_equal(&a->shape, &b->shape) && cvm_layout_equal(a, b);
 }
 
 static bool starts_part(const Parser *parser) {

@@ -1,4 +1,5 @@
 /* The graph's text form; parse.c reads it back, docs/graph.md describes it. */
+#include "compiler/graph/layout.h"
 #include "compiler/graph/op.h"
 
 #include <inttypes.h>
@@ -74,8 +75,10 @@ static void print_attributes(const CvmNode *node, FILE *stream) {
 static void print_type(const CvmType *type, FILE *stream) {
     fprintf(stream, " : %s", cvm_dtype_name(type->dtype));
     print_integers(type->shape.sizes, type->shape.rank, stream);
-    if (type->layout == CVM_LAYOUT_BATCH)
-        fprintf(stream, " batch%d", type->lanes);
+    if (type->layout != CVM_LAYOUT_PLAIN) {
+        char layout[CVM_LAYOUT_TEXT];
+        fprintf(stream, " %s", cvm_layout_text(type, layout));
+    }
 }
 
 static void print_node(const CvmNode *node, bool with_places, const char *indent, FILE *stream) {

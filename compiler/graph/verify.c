@@ -1,5 +1,6 @@
 /* The rules of the IR; see graph.h. Run after every pass in debug builds and in tests, and on every
  * graph read from text, whose author may be anybody. */
+#include "compiler/graph/layout.h"
 #include "compiler/graph/op.h"
 
 #include <string.h>
@@ -34,8 +35,7 @@ static void verify_inputs(Verifier *verifier, const CvmNode *node) {
 }
 
 static bool same_type(const CvmType *a, const CvmType *b) {
-    return a->dtype == b->dtype && cvm_shape_equal(&a->shape, &b->shape) &&
-           a->layout == b->layout && (a->layout == CVM_LAYOUT_PLAIN || a->lanes == b->lanes);
+    return a->dtype == b->dtype && cvm_shape_equal(&a->shape, &b->shape) && cvm_layout_equal(a, b);
 }
 
 /* The type must be what the op's rule infers from the operands. */

@@ -6,7 +6,7 @@
  *             their gradients, pooling, sums; without reduce axes it is a pointwise map
  *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
- *   RELAYOUT  plain to batch-blocked memory and back
+ *   RELAYOUT  plain to blocked memory and back
  *   COPY      runs of memory from one tensor into another
  *   PROBE     what the machine can do at best: `cvmc bench` measures against it
  *
@@ -172,6 +172,14 @@ typedef struct CvmCopy {
     int64_t from_step, from_offset, to_step, to_offset;
 } CvmCopy;
 
+/* RELAYOUT: [rows][inner] to [rows/lanes][inner][lanes], or back. In blocked memory element
+ * (c taps + t) of the inner ones stands at ((c / run) taps + t) run + c % run: channels in runs
+ * behind the taps. With one tap that changes nothing. */
+typedef struct CvmRelayout {
+    int64_t rows, inner, lanes, taps, run;
+    bool to_plain;
+} CvmRelayout;
+
 typedef struct CvmKernel {
     CvmKernelForm form;
     char symbol[64];   /* name of the compiled function: the layer's kind and a hash of the text */
@@ -213,9 +221,7 @@ typedef struct CvmKernel {
     CvmCopy copies[CVM_MAX_BUFFERS];
     int copy_count;
 
-    /* RELAYOUT: [batch][inner] to [batch/lanes][inner][lanes], or back */
-    int64_t relayout_batch, relayout_inner, relayout_lanes;
-    bool relayout_to_plain;
+    CvmRelayout relayout;
 
     int64_t extent;      /* work items of the compiled function */
     double flops, bytes; /* of the whole call */

@@ -3,17 +3,23 @@
  * (schedule.c), code is made from the result alone (compiler/codegen). */
 #include "compiler/kernels/lower.h"
 
+#include "compiler/graph/layout.h"
 #include "compiler/kernels/schedule.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 CvmStrides cvm_value_strides(const CvmType *type) {
-    CvmStrides strides = {.lane = type->layout == CVM_LAYOUT_BATCH ? 1 : 0};
-    int64_t step = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
+    CvmStrides strides = {.block = {0}};
+    int64_t step = 1;
+    for (int i = 0; i < type->shape.rank; i++) { /* blocks lie innermost, the first one most */
+        strides.block[i] = cvm_layout_block(type, i);
+        strides.inside[i] = step;
+        step *= strides.block[i];
+    }
     for (int i = type->shape.rank - 1; i >= 0; i--) {
         strides.dims[i] = step;
-        step *= type->shape.sizes[i];
+        step *= type->shape.sizes[i] / strides.block[i];
     }
     return strides;
 }
@@ -76,6 +82,32 @@ void cvm_lower_output(CvmLowering *lowering, int axis, int64_t stride, int64_t c
         return;
     lowering->output_strides[axis] = stride;
     lowering->channel_strides[axis] = channel_stride;
+}
+
+int cvm_lower_lane(CvmLowering *lowering, const CvmType *type, bool reduce) {
+    if (type->layout == CVM_LAYOUT_PLAIN)
+        return -1;
+    return cvm_lower_axis(lowering, "lane", type->lanes, reduce);
+}
+
+void cvm_lower_picture(CvmLowering *lowering, const CvmType *type, CvmPictureAxes axes) {
+    CvmStrides strides = cvm_value_strides(type);
+    bool by_channel = type->layout == CVM_LAYOUT_CHANNEL;
+    cvm_lower_output(lowering, axes.n, strides.dims[0], 0);
+    cvm_lower_output(lowering, axes.c, strides.dims[1], strides.block[1]);
+    cvm_lower_output(lowering, axes.y, strides.dims[2], 0);
+    cvm_lower_output(lowering, axes.x, strides.dims[3], 0);
+    cvm_lower_output(lowering, axes.lane, 1, by_channel);
+}
+
+void cvm_lower_picture_strides(CvmLowering *lowering, int buffer, const CvmType *type,
+                               CvmPictureAxes axes) {
+    CvmStrides strides = cvm_value_strides(type);
+    cvm_lower_stride(lowering, buffer, axes.n, strides.dims[0]);
+    cvm_lower_stride(lowering, buffer, axes.c, strides.dims[1]);
+    cvm_lower_stride(lowering, buffer, axes.y, strides.dims[2]);
+    cvm_lower_stride(lowering, buffer, axes.x, strides.dims[3]);
+    cvm_lower_stride(lowering, buffer, axes.lane, 1);
 }
 
 static int position_in_group(const CvmLowering *lowering, const CvmNode *node) {
@@ -167,6 +199,8 @@ void cvm_lower_rows(CvmLowering *lowering, const CvmType *type) {
     int64_t lanes = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
     if (shape->sizes[1] > CVM_MAX_ROW_ELEMENTS)
         cvm_lower_refuse(lowering, lowering->nodes[0], "its rows have more than 65536 columns");
+    if (type->layout == CVM_LAYOUT_CHANNEL)
+        cvm_lower_refuse(lowering, lowering->nodes[0], "it works along channels that are blocked");
     kernel->pictures = shape->sizes[0] / lanes;
     kernel->columns = shape->sizes[1];
     kernel->positions = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] * lanes : 1;
@@ -231,7 +265,7 @@ static void lower_map_axis(CvmLowering *lowering, const char *name, int64_t exte
 static void lower_map_axes(CvmLowering *lowering) {
     const CvmType *type = &lowering->nodes[lowering->node_count - 1]->type;
     const CvmShape *shape = &type->shape;
-    int64_t lanes = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
+    int64_t lanes = type->layout == CVM_LAYOUT_PLAIN ? 1 : type->lanes;
     bool by_lane = lanes > 1 && has_op(lowering, CVM_OP_DROPOUT);
     bool by_channel = false;
     for (int i = 0; i < lowering->node_count; i++)
@@ -244,15 +278,20 @@ static void lower_map_axes(CvmLowering *lowering) {
         return;
     }
     CvmStrides strides = cvm_value_strides(type);
-    int64_t batch = shape->sizes[0] / lanes, channels = shape->sizes[1];
-    int64_t pixels = count / (shape->sizes[0] * channels), picture = channels * pixels;
-    int64_t step = by_lane ? lanes : 1;
-    int64_t inner = by_lane ? pixels : pixels * lanes;
-    lower_map_axis(lowering, "n", batch, strides.dims[0], 0, picture * lanes);
-    lower_map_axis(lowering, "c", channels, strides.dims[1], 1, pixels);
+    bool split = by_lane || type->layout == CVM_LAYOUT_CHANNEL;
+    int64_t batch = shape->sizes[0] / strides.block[0];
+    int64_t channels = shape->sizes[1] / strides.block[1];
+    int64_t pixels = count / (shape->sizes[0] * shape->sizes[1]);
+    int64_t picture = shape->sizes[1] * pixels;
+    int64_t inner = split ? pixels : pixels * lanes;
+    lower_map_axis(lowering, "n", batch, strides.dims[0], 0, picture * strides.block[0]);
+    lower_map_axis(lowering, "c", channels, strides.dims[1], strides.block[1],
+                   pixels * strides.block[1]);
     if (inner > 1)
-        lower_map_axis(lowering, "i", inner, step, 0, 1);
-    if (by_lane)
+        lower_map_axis(lowering, "i", inner, split ? lanes : 1, 0, 1);
+    if (split && type->layout == CVM_LAYOUT_CHANNEL)
+        lower_map_axis(lowering, "lane", lanes, 1, 1, pixels);
+    else if (split)
         lower_map_axis(lowering, "lane", lanes, 1, 0, picture);
 }
 

@@ -20,11 +20,13 @@ struct CvmLowering {
     bool failed;
 };
 
-/* The memory distance, in elements, of neighbours along each logical dimension of a value, and
- * between the lanes of a batch-blocked one (0 when plain; sizes[0] then counts blocks). */
+/* Where the elements of a value lie: along each logical dimension, how many neighbours form a block
+ * (1 where the layout does not block it), and the memory distances, in elements, of neighbouring
+ * blocks and of neighbours inside a block. */
 typedef struct CvmStrides {
+    int64_t block[CVM_MAX_RANK];
     int64_t dims[CVM_MAX_RANK];
-    int64_t lane;
+    int64_t inside[CVM_MAX_RANK];
 } CvmStrides;
 CvmStrides cvm_value_strides(const CvmType *type);
 
@@ -48,6 +50,18 @@ int cvm_lower_axis(CvmLowering *lowering, const char *name, int64_t extent, bool
  * channel index; results, same-shaped operands and per-channel operands follow from it. Axis -1
  * does nothing. */
 void cvm_lower_output(CvmLowering *lowering, int axis, int64_t stride, int64_t channel_stride);
+/* How ops on pictures follow both blocked layouts with one set of loops: axes count the blocks of a
+ * dimension, and one more axis counts the lanes, of pictures or of channels; cvm_lower_lane adds it
+ * and returns -1 when the type is plain. cvm_lower_picture says where the loops over the result's
+ * blocks of pictures and channels, rows, columns and lanes lead; -1 for loops that do not exist. */
+int cvm_lower_lane(CvmLowering *lowering, const CvmType *type, bool reduce);
+typedef struct CvmPictureAxes {
+    int n, c, y, x, lane;
+} CvmPictureAxes;
+void cvm_lower_picture(CvmLowering *lowering, const CvmType *type, CvmPictureAxes axes);
+/* The same for a buffer of this type; rows and columns are left to windows where they are -1. */
+void cvm_lower_picture_strides(CvmLowering *lowering, int buffer, const CvmType *type,
+                               CvmPictureAxes axes);
 /* Adds a buffer for a node's value, with no strides yet; returns its index. */
 int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written);
 /* Sets a buffer's stride along an axis; -1 for no such buffer or axis does nothing. */

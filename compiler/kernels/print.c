@@ -157,9 +157,12 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         print_scatter(&kernel->scatter, stream);
         break;
     case CVM_KERNEL_RELAYOUT:
-        fprintf(stream, "  batch %" PRId64 " inner %" PRId64 " lanes %" PRId64 " %s\n",
-                kernel->relayout_batch, kernel->relayout_inner, kernel->relayout_lanes,
-                kernel->relayout_to_plain ? "to plain" : "from plain");
+        fprintf(stream,
+                "  rows %" PRId64 " inner %" PRId64 " lanes %" PRId64 " taps %" PRId64
+                " run %" PRId64 " %s\n",
+                kernel->relayout.rows, kernel->relayout.inner, kernel->relayout.lanes,
+                kernel->relayout.taps, kernel->relayout.run,
+                kernel->relayout.to_plain ? "to plain" : "from plain");
         break;
     case CVM_KERNEL_PROBE:
         fprintf(stream, "  %s %" PRId64 "\n", kernel->probe.reads ? "reads" : "multiplies",

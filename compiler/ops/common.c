@@ -1,6 +1,8 @@
 /* See common.h. */
 #include "compiler/ops/common.h"
 
+#include "compiler/graph/layout.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +27,7 @@ bool cvm_check_operand(const CvmNode *node, int operand, int rank, CvmDiag *diag
 
 bool cvm_check_layouts(const CvmNode *node, int a, int b, CvmDiag *diag) {
     const CvmType *left = &node->inputs[a]->type, *right = &node->inputs[b]->type;
-    if (left->layout == right->layout && left->lanes == right->lanes)
+    if (cvm_layout_equal(left, right))
         return true;
     return cvm_diag_error(diag, 1431, node->origin.span, node->origin.uses, NULL,
                           "the operands of %s lie in different layouts",
@@ -62,7 +64,8 @@ bool cvm_set_type(CvmNode *node, CvmShape shape, const CvmType *like, CvmDiag *d
         node->type.layout = like->layout;
         node->type.lanes = like->lanes;
     }
-    return true;
+    return cvm_layout_fits(&node->type) ||
+           cvm_refuse_operands(node, diag, "cannot have the layout of its operand");
 }
 
 int64_t cvm_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t pad_before,

@@ -4,8 +4,8 @@
  *   y[n, o, i, j] = sum over c, p, q of x[n, c, i s - pad + p d, j s - pad + q d] w[o, c, p, q]
  *
  * with zeros outside the picture; and its gradients with respect to x and w, which read the same
- * products from the other two sides. */
-#include "compiler/ops/common.h"
+ * products from the other two sides. Their kernels are described in conv_lower.c. */
+#include "compiler/ops/conv_layout.h"
 
 #include <math.h>
 #include <string.h>
@@ -81,9 +81,36 @@ static bool conv_groups(const CvmNode *node, int64_t inputs, int64_t group_input
                                "has channels that do not go with its weights and groups");
 }
 
+bool cvm_conv_in_channels(const CvmNode *conv, int lanes, CvmLayoutKind *x) {
+    const int64_t *weight = conv->inputs[1]->type.shape.sizes;
+    int64_t groups = cvm_node_int(conv, "groups"), outputs = weight[0] / groups;
+    bool depthwise = cvm_conv_is_depthwise(conv);
+    *x = depthwise || weight[1] % lanes == 0 ? CVM_LAYOUT_CHANNEL : CVM_LAYOUT_PLAIN;
+    return weight[0] % lanes == 0 && (groups == 1 || depthwise || outputs % lanes == 0);
+}
+
+bool cvm_conv_is_depthwise(const CvmNode *conv) {
+    const int64_t *weight = conv->inputs[1]->type.shape.sizes;
+    return weight[1] == 1 && weight[0] == cvm_node_int(conv, "groups") && weight[0] > 1;
+}
+
+/* The result's layout follows from the weights': pictures in channel blocks where they are filters,
+ * else x's. */
+static bool set_conv_type(CvmNode *node, CvmShape shape, CvmDiag *diag) {
+    const CvmType *x = &node->inputs[0]->type, *weight = &node->inputs[1]->type;
+    if (weight->layout == CVM_LAYOUT_PLAIN && x->layout != CVM_LAYOUT_CHANNEL)
+        return cvm_set_type(node, shape, x, diag);
+    CvmType channels = {.layout = CVM_LAYOUT_CHANNEL, .lanes = weight->lanes};
+    CvmLayoutKind wanted;
+    if (weight->layout != CVM_LAYOUT_FILTER ||
+        !cvm_conv_in_channels(node, weight->lanes, &wanted) || x->layout != wanted ||
+        (wanted == CVM_LAYOUT_CHANNEL && x->lanes != weight->lanes))
+        return cvm_refuse_operands(node, diag, "has pictures and weights whose layouts do not fit");
+    return cvm_set_type(node, shape, &channels, diag);
+}
+
 bool conv_infer(CvmNode *node, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
-        !cvm_check_plain(node, 1, diag))
+    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag))
         return false;
     const int64_t *x = node->inputs[0]->type.shape.sizes;
     const int64_t *weight = node->inputs[1]->type.shape.sizes;
@@ -91,13 +118,20 @@ bool conv_infer(CvmNode *node, CvmDiag *diag) {
     if (!conv_groups(node, x[1], weight[1], weight[0], diag) ||
         !conv_sizes(node, x + 2, weight + 2, out, diag))
         return false;
-    CvmShape shape = {4, {x[0], weight[0], out[0], out[1]}};
-    return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
+    return set_conv_type(node, (CvmShape){4, {x[0], weight[0], out[0], out[1]}}, diag);
+}
+
+/* The gradients' kernels know the plain and the batch-blocked layout. */
+static bool refuse_channels(const CvmNode *node, CvmDiag *diag) {
+    for (int i = 0; i < 2; i++)
+        if (node->inputs[i]->type.layout > CVM_LAYOUT_BATCH)
+            return cvm_refuse_operands(node, diag, "takes no channel-blocked operand");
+    return true;
 }
 
 bool conv_grad_input_infer(CvmNode *node, CvmDiag *diag) {
     if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
-        !cvm_check_plain(node, 1, diag))
+        !cvm_check_plain(node, 1, diag) || !refuse_channels(node, diag))
         return false;
     const int64_t *dy = node->inputs[0]->type.shape.sizes;
     const int64_t *weight = node->inputs[1]->type.shape.sizes;
@@ -116,7 +150,7 @@ bool conv_grad_input_infer(CvmNode *node, CvmDiag *diag) {
 
 bool conv_grad_weight_infer(CvmNode *node, CvmDiag *diag) {
     if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
-        !cvm_check_layouts(node, 0, 1, diag))
+        !cvm_check_layouts(node, 0, 1, diag) || !refuse_channels(node, diag))
         return false;
     const int64_t *x = node->inputs[0]->type.shape.sizes;
     const int64_t *dy = node->inputs[1]->type.shape.sizes;
@@ -262,188 +296,4 @@ void conv_grad_weight_reference(const CvmNode *node, const void *const *operands
     run_reference(node, &node->inputs[0]->type.shape, &node->inputs[1]->type.shape,
                   &node->type.shape, add_to_weight,
                   (ConvReference){.x = operands[0], .y = operands[1]}, output);
-}
-
-/* --- kernels: a convolution and its two gradients are one loop nest read from three sides --- */
-
-/* Sizes and memory steps that the three lowerings share. `weight` is [o, i/groups, kh, kw]. */
-typedef struct ConvLoops {
-    CvmStrides x, y;
-    int64_t lanes, blocks; /* of the batch */
-    int64_t groups, group_inputs, group_outputs;
-    int64_t kernel[2], x_size[2], y_size[2];
-    const int64_t *stride, *pad, *dilation;
-} ConvLoops;
-
-static ConvLoops conv_loops(const CvmNode *node, const CvmType *x, const CvmType *y,
-                            const CvmType *weight) {
-    int64_t lanes = x->layout == CVM_LAYOUT_BATCH ? x->lanes : 1;
-    int64_t groups = cvm_node_int(node, "groups");
-    ConvLoops loops = {
-        .x = cvm_value_strides(x),
-        .y = cvm_value_strides(y),
-        .lanes = lanes,
-        .blocks = x->shape.sizes[0] / lanes,
-        .groups = groups,
-        .group_inputs = weight->shape.sizes[1],
-        .group_outputs = weight->shape.sizes[0] / groups,
-        .kernel = {weight->shape.sizes[2], weight->shape.sizes[3]},
-        .x_size = {x->shape.sizes[2], x->shape.sizes[3]},
-        .y_size = {y->shape.sizes[2], y->shape.sizes[3]},
-        .stride = cvm_node_attribute(node, "stride")->integers,
-        .pad = cvm_node_attribute(node, "pad")->integers,
-        .dilation = cvm_node_attribute(node, "dilation")->integers,
-    };
-    return loops;
-}
-
-typedef struct ConvAxes {
-    int n, group, output, input, y[2], x[2], tap[2], lane; /* -1: this side has no such loop */
-} ConvAxes;
-
-/* Memory steps of x, y and the weights along whichever loops exist. */
-static void conv_strides(CvmLowering *lowering, const ConvLoops *loops, const ConvAxes *axes, int x,
-                         int y, int weight) {
-    int64_t taps = loops->kernel[0] * loops->kernel[1];
-    struct {
-        int buffer, axis;
-        int64_t stride;
-    } steps[] = {
-        {x, axes->n, loops->x.dims[0]},
-        {x, axes->group, loops->group_inputs * loops->x.dims[1]},
-        {x, axes->input, loops->x.dims[1]},
-        {x, axes->x[0], loops->x.dims[2]},
-        {x, axes->x[1], loops->x.dims[3]},
-        {x, axes->lane, 1},
-        {y, axes->n, loops->y.dims[0]},
-        {y, axes->group, loops->group_outputs * loops->y.dims[1]},
-        {y, axes->output, loops->y.dims[1]},
-        {y, axes->y[0], loops->y.dims[2]},
-        {y, axes->y[1], loops->y.dims[3]},
-        {y, axes->lane, 1},
-        {weight, axes->group, loops->group_outputs * loops->group_inputs * taps},
-        {weight, axes->output, loops->group_inputs * taps},
-        {weight, axes->input, taps},
-        {weight, axes->tap[0], loops->kernel[1]},
-        {weight, axes->tap[1], 1},
-    };
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-        if (steps[i].axis >= 0)
-            cvm_lower_stride(lowering, steps[i].buffer, steps[i].axis, steps[i].stride);
-}
-
-static int lane_axis(CvmLowering *lowering, int64_t lanes, bool reduce) {
-    return lanes > 1 ? cvm_lower_axis(lowering, "lane", lanes, reduce) : -1;
-}
-
-/* x is read where taps fall on it: forward and for the weights' gradient. */
-static void add_input_windows(CvmKernel *kernel, const ConvLoops *loops, const int position[2],
-                              const int tap[2]) {
-    for (int i = 0; i < 2; i++)
-        kernel->windows[kernel->window_count++] = (CvmWindow){
-            .position = position[i],
-            .tap = tap[i],
-            .position_scale = loops->stride[i],
-            .tap_scale = loops->dilation[i],
-            .offset = -loops->pad[i],
-            .divisor = 1,
-            .extent = loops->x_size[i],
-            .stride = loops->x.dims[2 + i],
-        };
-}
-
-void conv_lower(CvmLowering *lowering, const CvmNode *node) {
-    CvmKernel *kernel = lowering->kernel;
-    const CvmNode *x = node->inputs[0], *weight = node->inputs[1];
-    ConvLoops loops = conv_loops(node, &x->type, &node->type, &weight->type);
-    ConvAxes axes = {.x = {-1, -1}};
-    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, false);
-    axes.group = cvm_lower_axis(lowering, "group", loops.groups, false);
-    axes.output = cvm_lower_axis(lowering, "output", loops.group_outputs, false);
-    axes.y[0] = cvm_lower_axis(lowering, "y", loops.y_size[0], false);
-    axes.y[1] = cvm_lower_axis(lowering, "x", loops.y_size[1], false);
-    axes.lane = lane_axis(lowering, loops.lanes, false);
-    axes.input = cvm_lower_axis(lowering, "input", loops.group_inputs, true);
-    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], true);
-    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], true);
-    kernel->combine = CVM_COMBINE_PRODUCTS;
-    kernel->a = cvm_lower_buffer(lowering, x, false);
-    kernel->b = cvm_lower_buffer(lowering, weight, false);
-    conv_strides(lowering, &loops, &axes, kernel->a, -1, kernel->b);
-    add_input_windows(kernel, &loops, axes.y, axes.tap);
-    cvm_lower_output(lowering, axes.n, loops.y.dims[0], 0);
-    cvm_lower_output(lowering, axes.group, loops.group_outputs * loops.y.dims[1],
-                     loops.group_outputs);
-    cvm_lower_output(lowering, axes.output, loops.y.dims[1], 1);
-    cvm_lower_output(lowering, axes.y[0], loops.y.dims[2], 0);
-    cvm_lower_output(lowering, axes.y[1], loops.y.dims[3], 0);
-    cvm_lower_output(lowering, axes.lane, 1, 0);
-    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
-}
-
-void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
-    CvmKernel *kernel = lowering->kernel;
-    const CvmNode *dy = node->inputs[0], *weight = node->inputs[1];
-    ConvLoops loops = conv_loops(node, &node->type, &dy->type, &weight->type);
-    ConvAxes axes = {.y = {-1, -1}};
-    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, false);
-    axes.group = cvm_lower_axis(lowering, "group", loops.groups, false);
-    axes.input = cvm_lower_axis(lowering, "input", loops.group_inputs, false);
-    axes.x[0] = cvm_lower_axis(lowering, "y", loops.x_size[0], false);
-    axes.x[1] = cvm_lower_axis(lowering, "x", loops.x_size[1], false);
-    axes.lane = lane_axis(lowering, loops.lanes, false);
-    axes.output = cvm_lower_axis(lowering, "output", loops.group_outputs, true);
-    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], true);
-    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], true);
-    kernel->combine = CVM_COMBINE_PRODUCTS;
-    kernel->a = cvm_lower_buffer(lowering, dy, false);
-    kernel->b = cvm_lower_buffer(lowering, weight, false);
-    conv_strides(lowering, &loops, &axes, -1, kernel->a, kernel->b);
-    for (int i = 0; i < 2; i++) /* y = (x + pad - tap * dilation) / stride, where that is whole */
-        kernel->windows[kernel->window_count++] = (CvmWindow){
-            .position = axes.x[i],
-            .tap = axes.tap[i],
-            .position_scale = 1,
-            .tap_scale = -loops.dilation[i],
-            .offset = loops.pad[i],
-            .divisor = loops.stride[i],
-            .extent = loops.y_size[i],
-            .stride = loops.y.dims[2 + i],
-        };
-    cvm_lower_output(lowering, axes.n, loops.x.dims[0], 0);
-    cvm_lower_output(lowering, axes.group, loops.group_inputs * loops.x.dims[1],
-                     loops.group_inputs);
-    cvm_lower_output(lowering, axes.input, loops.x.dims[1], 1);
-    cvm_lower_output(lowering, axes.x[0], loops.x.dims[2], 0);
-    cvm_lower_output(lowering, axes.x[1], loops.x.dims[3], 0);
-    cvm_lower_output(lowering, axes.lane, 1, 0);
-    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
-}
-
-void conv_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
-    CvmKernel *kernel = lowering->kernel;
-    const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
-    ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
-    int64_t taps = loops.kernel[0] * loops.kernel[1];
-    ConvAxes axes = {.x = {-1, -1}};
-    axes.group = cvm_lower_axis(lowering, "group", loops.groups, false);
-    axes.output = cvm_lower_axis(lowering, "output", loops.group_outputs, false);
-    axes.input = cvm_lower_axis(lowering, "input", loops.group_inputs, false);
-    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], false);
-    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], false);
-    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, true);
-    axes.y[0] = cvm_lower_axis(lowering, "y", loops.y_size[0], true);
-    axes.y[1] = cvm_lower_axis(lowering, "x", loops.y_size[1], true);
-    axes.lane = lane_axis(lowering, loops.lanes, true);
-    kernel->combine = CVM_COMBINE_PRODUCTS;
-    kernel->a = cvm_lower_buffer(lowering, x, false);
-    kernel->b = cvm_lower_buffer(lowering, dy, false);
-    conv_strides(lowering, &loops, &axes, kernel->a, kernel->b, -1);
-    add_input_windows(kernel, &loops, axes.y, axes.tap);
-    cvm_lower_output(lowering, axes.group, loops.group_outputs * loops.group_inputs * taps, 0);
-    cvm_lower_output(lowering, axes.output, loops.group_inputs * taps, 0);
-    cvm_lower_output(lowering, axes.input, taps, 0);
-    cvm_lower_output(lowering, axes.tap[0], loops.kernel[1], 0);
-    cvm_lower_output(lowering, axes.tap[1], 1, 0);
-    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }

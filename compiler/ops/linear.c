@@ -3,6 +3,7 @@
  *   y[n, f] = sum over i of x[n, i] w[f, i]
  *   dx[n, i] = sum over f of dy[n, f] w[f, i]
  *   dw[f, i] = sum over n of dy[n, f] x[n, i] */
+#include "compiler/graph/layout.h"
 #include "compiler/ops/common.h"
 
 #include <math.h>
@@ -131,11 +132,10 @@ typedef struct BatchAxes {
 } BatchAxes;
 
 static BatchAxes batch_axes(CvmLowering *lowering, const CvmType *type, bool reduce) {
-    bool blocked = type->layout == CVM_LAYOUT_BATCH;
-    int64_t lanes = blocked ? type->lanes : 1;
     BatchAxes axes;
-    axes.n = cvm_lower_axis(lowering, "n", type->shape.sizes[0] / lanes, reduce);
-    axes.lane = blocked ? cvm_lower_axis(lowering, "lane", lanes, reduce) : -1;
+    int64_t blocks = type->shape.sizes[0] / cvm_layout_block(type, 0);
+    axes.n = cvm_lower_axis(lowering, "n", blocks, reduce);
+    axes.lane = cvm_lower_lane(lowering, type, reduce);
     return axes;
 }
 

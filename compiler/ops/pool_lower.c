@@ -47,14 +47,12 @@ static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine co
     const CvmNode *x = node->inputs[0];
     const CvmShape *in = &x->type.shape, *out = &node->type.shape;
     const CvmPoolAxis axes[] = {cvm_pool_axis(node, 0, in, out), cvm_pool_axis(node, 1, in, out)};
-    CvmStrides from = cvm_value_strides(&x->type), to = cvm_value_strides(&node->type);
-    bool blocked = x->type.layout == CVM_LAYOUT_BATCH;
-    int64_t lanes = blocked ? x->type.lanes : 1;
-    int n = cvm_lower_axis(lowering, "n", in->sizes[0] / lanes, false);
-    int c = cvm_lower_axis(lowering, "c", in->sizes[1], false);
+    CvmStrides from = cvm_value_strides(&x->type);
+    int n = cvm_lower_axis(lowering, "n", in->sizes[0] / from.block[0], false);
+    int c = cvm_lower_axis(lowering, "c", in->sizes[1] / from.block[1], false);
     int position[] = {cvm_lower_axis(lowering, "y", out->sizes[2], false),
                       cvm_lower_axis(lowering, "x", out->sizes[3], false)};
-    int lane = blocked ? cvm_lower_axis(lowering, "lane", lanes, false) : -1;
+    int lane = cvm_lower_lane(lowering, &x->type, false);
     kernel->combine = combine;
     kernel->a = cvm_lower_buffer(lowering, x, false);
     for (int i = 0; i < 2; i++)
@@ -64,14 +62,9 @@ static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine co
         lower_whole_picture(lowering, axes, from.dims[3]);
     else
         lower_windows(lowering, axes, position, &from);
-    cvm_lower_stride(lowering, kernel->a, n, from.dims[0]);
-    cvm_lower_stride(lowering, kernel->a, c, from.dims[1]);
-    cvm_lower_stride(lowering, kernel->a, lane, 1);
-    cvm_lower_output(lowering, n, to.dims[0], 0);
-    cvm_lower_output(lowering, c, to.dims[1], 1);
-    cvm_lower_output(lowering, lane, 1, 0);
-    for (int i = 0; i < 2; i++)
-        cvm_lower_output(lowering, position[i], to.dims[2 + i], 0);
+    cvm_lower_picture_strides(lowering, kernel->a, &x->type, (CvmPictureAxes){n, c, -1, -1, lane});
+    cvm_lower_picture(lowering, &node->type,
+                      (CvmPictureAxes){n, c, position[0], position[1], lane});
 }
 
 void maxpool_lower(CvmLowering *lowering, const CvmNode *node) {
@@ -101,12 +94,11 @@ void avgpool_lower(CvmLowering *lowering, const CvmNode *node) {
 static void lower_pool_grad(CvmLowering *lowering, const CvmNode *node, bool maximum) {
     CvmKernel *kernel = lowering->kernel;
     const CvmShape *in = &node->type.shape, *out = &node->inputs[0]->type.shape;
-    bool blocked = node->type.layout == CVM_LAYOUT_BATCH;
-    int64_t lanes = blocked ? node->type.lanes : 1;
+    CvmStrides strides = cvm_value_strides(&node->type);
     kernel->scatter = (CvmScatter){
         .maximum = maximum,
-        .planes = in->sizes[0] / lanes * in->sizes[1],
-        .lanes = lanes,
+        .planes = in->sizes[0] / strides.block[0] * (in->sizes[1] / strides.block[1]),
+        .lanes = strides.block[0] * strides.block[1],
         .gradient = cvm_lower_buffer(lowering, node->inputs[0], false),
         .x = maximum ? cvm_lower_buffer(lowering, node->inputs[1], false) : -1,
     };

@@ -57,28 +57,31 @@ void mean_reference(const CvmNode *node, const void *const *operands, void *outp
 /* --- kernels --- */
 
 CvmChannelSum cvm_lower_channel_sum(CvmLowering *lowering, const CvmType *x) {
-    bool blocked = x->layout == CVM_LAYOUT_BATCH;
-    int64_t lanes = blocked ? x->lanes : 1;
+    bool by_channel = x->layout == CVM_LAYOUT_CHANNEL;
+    CvmStrides strides = cvm_value_strides(x);
     CvmChannelSum sum = {.x = *x, .pixel = -1, .lane = -1};
     lowering->kernel->combine = CVM_COMBINE_SUM;
-    sum.c = cvm_lower_axis(lowering, "c", x->shape.sizes[1], false);
-    sum.n = cvm_lower_axis(lowering, "n", x->shape.sizes[0] / lanes, true);
+    sum.c = cvm_lower_axis(lowering, "c", x->shape.sizes[1] / strides.block[1], false);
+    sum.n = cvm_lower_axis(lowering, "n", x->shape.sizes[0] / strides.block[0], true);
     if (x->shape.rank == 4) /* a plane's pixels lie in one run */
         sum.pixel = cvm_lower_axis(lowering, "pixel", cvm_pixels(&x->shape), true);
-    if (blocked)
-        sum.lane = cvm_lower_axis(lowering, "lane", lanes, true);
-    cvm_lower_output(lowering, sum.c, 1, 1);
+    sum.lane = cvm_lower_lane(lowering, x, !by_channel);
+    cvm_lower_output(lowering, sum.c, strides.block[1], strides.block[1]);
+    if (by_channel)
+        cvm_lower_output(lowering, sum.lane, 1, 1);
     return sum;
 }
 
 int cvm_lower_channel_operand(CvmLowering *lowering, const CvmChannelSum *sum,
                               const CvmNode *value) {
     int buffer = cvm_lower_buffer(lowering, value, false);
+    CvmStrides strides = cvm_value_strides(&sum->x);
     if (value->type.shape.rank == 1) {
-        cvm_lower_stride(lowering, buffer, sum->c, 1);
+        cvm_lower_stride(lowering, buffer, sum->c, strides.block[1]);
+        if (sum->x.layout == CVM_LAYOUT_CHANNEL)
+            cvm_lower_stride(lowering, buffer, sum->lane, 1);
         return buffer;
     }
-    CvmStrides strides = cvm_value_strides(&sum->x);
     cvm_lower_stride(lowering, buffer, sum->c, strides.dims[1]);
     cvm_lower_stride(lowering, buffer, sum->n, strides.dims[0]);
     cvm_lower_stride(lowering, buffer, sum->pixel, strides.dims[3]);

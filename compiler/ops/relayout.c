@@ -1,41 +1,52 @@
 /* The same values in another memory layout. References know no layouts, so to them it is a copy. */
+#include "compiler/graph/layout.h"
 #include "compiler/ops/common.h"
+
+#include <string.h>
 
 bool relayout_infer(CvmNode *node, CvmDiag *diag) {
     if (!cvm_check_operand(node, 0, -1, diag))
         return false;
-    const CvmShape *shape = &node->inputs[0]->type.shape;
-    int64_t lanes = cvm_node_int(node, "lanes");
-    if (lanes == 0)
-        return cvm_set_type(node, *shape, NULL, diag);
-    bool power_of_two = lanes >= 2 && lanes <= 64 && (lanes & (lanes - 1)) == 0;
-    if (!power_of_two || shape->rank < 2 || shape->sizes[0] % lanes)
+    const char *to = cvm_node_attribute(node, "to")->text;
+    CvmType type;
+    if (!to || !cvm_layout_parse(to, strlen(to), &type))
         return cvm_refuse_operands(node, diag,
-                                   "needs lanes that are a power of two and divide the batch");
-    CvmType blocked = {.layout = CVM_LAYOUT_BATCH, .lanes = (int)lanes};
-    return cvm_set_type(node, *shape, &blocked, diag);
+                                   "needs a layout of 2 to 64 lanes, a power of two, or plain");
+    return cvm_set_type(node, node->inputs[0]->type.shape, &type, diag);
 }
 
 CvmCost relayout_cost(const CvmNode *node) {
     return (CvmCost){0, cvm_traffic(node)};
 }
 
+/* Every blocked layout is the transpose of rows, each the elements behind one index of the blocked
+ * dimension (and of those before it), cut into blocks of rows; filters have their elements in
+ * another order as well. */
+static CvmRelayout relayout_of(const CvmType *blocked) {
+    CvmRelayout relayout = {.rows = 1, .inner = 1, .lanes = blocked->lanes, .taps = 1, .run = 1};
+    int dimension = blocked->layout == CVM_LAYOUT_CHANNEL ? 1 : 0;
+    const int64_t *sizes = blocked->shape.sizes;
+    for (int i = 0; i < blocked->shape.rank; i++)
+        *(i <= dimension ? &relayout.rows : &relayout.inner) *= sizes[i];
+    if (blocked->layout == CVM_LAYOUT_FILTER) {
+        relayout.taps = sizes[2] * sizes[3];
+        relayout.run = cvm_layout_block(blocked, 1);
+    }
+    return relayout;
+}
+
 void relayout_lower(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
     const CvmType *from = &node->inputs[0]->type, *to = &node->type;
-    if (from->layout == to->layout) {
-        cvm_lower_refuse(lowering, node, "the layout is the same already");
+    bool to_plain = to->layout == CVM_LAYOUT_PLAIN;
+    if (to_plain == (from->layout == CVM_LAYOUT_PLAIN)) {
+        cvm_lower_refuse(lowering, node, "one of the layouts must be plain, the other not");
         return;
     }
-    int64_t count = 1;
-    cvm_shape_count(&to->shape, &count);
-    kernel->relayout_to_plain = to->layout == CVM_LAYOUT_PLAIN;
-    kernel->relayout_lanes = kernel->relayout_to_plain ? from->lanes : to->lanes;
-    kernel->relayout_batch = to->shape.sizes[0];
-    kernel->relayout_inner = count / to->shape.sizes[0];
-    int64_t lanes = kernel->relayout_lanes;
-    kernel->extent =
-        kernel->relayout_batch / lanes * ((kernel->relayout_inner + lanes - 1) / lanes);
+    kernel->relayout = relayout_of(to_plain ? from : to);
+    kernel->relayout.to_plain = to_plain;
+    int64_t lanes = kernel->relayout.lanes;
+    kernel->extent = kernel->relayout.rows / lanes * ((kernel->relayout.inner + lanes - 1) / lanes);
     cvm_lower_buffer(lowering, node->inputs[0], false);
     cvm_lower_buffer(lowering, node, true);
 }

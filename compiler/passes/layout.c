@@ -1,144 +1,222 @@
-/* Layouts: in the batch-blocked layout a vector holds one pixel of `lanes` pictures, so that every
- * operation on pictures fills its vectors whatever the channels, widths and strides are, and
- * nothing is padded. The price is that a kernel walks over `lanes` pictures at once, which many
- * channels make too much for the caches. Hence the rule: the graph's pictures are batch-blocked
- * when there is a convolution, every convolution has at most MAX_CHANNELS input and output channels
- * per group, and the batch is a multiple of the target's lanes.
+/* Layouts: which memory layout each picture has, and where one is changed into another. Two of them
+ * fill vectors whatever widths and strides are:
  *
- * The region is every convolution, pooling, what works along the channels, their gradients with
- * respect to pictures, and the pointwise nodes on such values. At its edges relayout nodes go
- * between: after the image, before flatten, after unflatten. Vectors [n, features], parameters and
- * their gradients stay plain. */
+ *   batch-blocked    A vector holds one pixel of `lanes` pictures. Nothing depends on the number of
+ *                    channels, but a kernel walks over `lanes` pictures at once: too much for the
+ *                    caches where there are many channels. For the whole graph, when there is a
+ *                    convolution, every one has at most MAX_CHANNELS input and output channels per
+ *                    group, and the batch is a multiple of the lanes.
+ *   channel-blocked  A vector holds one pixel of `lanes` channels. Else, for every convolution that
+ *                    can give it (its output channels are a multiple of the lanes), in graphs that
+ *                    have no gradients of convolutions.
+ *
+ * What follows a convolution keeps its layout: the ops of `followers`, and pointwise nodes; what
+ * works along the channels only where they are not blocked. Relayout nodes go to the region's
+ * edges: after the image, unless a convolution reads it as it is; before flatten, after unflatten;
+ * before outputs; and behind weights, whose layout goes with their convolution's. Vectors [n,
+ * features] and gradients of parameters stay plain. */
+#include "compiler/graph/layout.h"
+#include "compiler/ops/conv_layout.h"
 #include "compiler/passes/pass.h"
 
 #include <stdlib.h>
 
-enum { MAX_CHANNELS = 64 };
+enum { MAX_CHANNELS = 64, LAYOUTS = CVM_LAYOUT_FILTER + 1 };
+
+/* Ops, beside convolutions and pointwise ones, that take pictures in either blocked layout and give
+ * their result in the same. */
+static const CvmOp followers[] = {
+    CVM_OP_MAXPOOL,        CVM_OP_MAXPOOL_GRAD,     CVM_OP_AVGPOOL,
+    CVM_OP_AVGPOOL_GRAD,   CVM_OP_ADAPTIVE_AVGPOOL, CVM_OP_ADAPTIVE_AVGPOOL_GRAD,
+    CVM_OP_GLOBAL_AVGPOOL,
+};
 
 typedef struct Assignment {
     CvmPassContext *context;
     CvmGraph *graph;
+    CvmLayoutKind region; /* the blocked layout of this graph's pictures */
     int lanes;
-    bool *blocked;       /* by node id: the node's value is to be batch-blocked */
-    CvmNode **converted; /* by node id: its value in the other layout, where that was needed */
+    CvmLayoutKind *layouts;         /* by node id: the layout its value is to have */
+    CvmNode *(*converted)[LAYOUTS]; /* by node id: its value in other layouts, where needed */
     bool failed;
 } Assignment;
 
-/* --- the rule --- */
+/* --- which blocked layout --- */
 
-static const char *refuse_conv(const CvmNode *conv, int lanes) {
+static const char *refuse_batch(const CvmNode *conv, int lanes) {
     const int64_t *weight = conv->inputs[1]->type.shape.sizes;
     if (weight[1] > MAX_CHANNELS || weight[0] / cvm_node_int(conv, "groups") > MAX_CHANNELS)
         return "it has many channels";
     return conv->type.shape.sizes[0] % lanes ? "the batch is no multiple of the lanes" : NULL;
 }
 
-static bool refuse(const CvmPassContext *context, const CvmNode *node, const char *why) {
-    cvm_remark(context,
-               (CvmRemark){.refused = true, .action = "blocked", .node = node, .reason = why});
-    return false;
+static bool is_conv_gradient(const CvmNode *node) {
+    return node->op == CVM_OP_CONV_GRAD_INPUT || node->op == CVM_OP_CONV_GRAD_WEIGHT;
 }
 
-static bool is_worthwhile(const CvmPassContext *context, const CvmGraph *graph) {
-    bool found = false;
+/* Whether every convolution lets the graph's pictures be batch-blocked. */
+static bool fits_batch(const CvmPassContext *context, const CvmGraph *graph) {
     for (int i = 0; i < graph->node_count; i++) {
         const CvmNode *node = graph->nodes[i];
-        if (node->type.layout != CVM_LAYOUT_PLAIN)
-            return refuse(context, node, "it has a layout already");
-        if (node->group != CVM_NO_GROUP)
-            return refuse(context, node, "it has a kernel already");
-        if (node->op != CVM_OP_CONV)
+        const char *why =
+            node->op == CVM_OP_CONV ? refuse_batch(node, context->vector_lanes) : NULL;
+        if (!why)
             continue;
-        const char *why = refuse_conv(node, context->vector_lanes);
-        if (why)
-            return refuse(context, node, why);
-        found = true;
+        cvm_remark(
+            context,
+            (CvmRemark){.refused = true, .action = "batch-blocked", .node = node, .reason = why});
+        return false;
     }
-    return found && context->vector_lanes > 1;
+    return true;
+}
+
+/* Plain when nothing is to be changed. */
+static CvmLayoutKind choose_region(const CvmPassContext *context, const CvmGraph *graph) {
+    const CvmNode *learns = NULL;
+    bool convolves = false;
+    for (int i = 0; i < graph->node_count; i++) {
+        const CvmNode *node = graph->nodes[i];
+        const char *why = node->type.layout != CVM_LAYOUT_PLAIN ? "it has a layout already"
+                          : node->group != CVM_NO_GROUP         ? "it has a kernel already"
+                                                                : NULL;
+        if (why) {
+            cvm_remark(
+                context,
+                (CvmRemark){.refused = true, .action = "blocked", .node = node, .reason = why});
+            return CVM_LAYOUT_PLAIN;
+        }
+        convolves |= node->op == CVM_OP_CONV;
+        learns = is_conv_gradient(node) ? node : learns;
+    }
+    if (!convolves || context->vector_lanes < 2)
+        return CVM_LAYOUT_PLAIN;
+    if (fits_batch(context, graph))
+        return CVM_LAYOUT_BATCH;
+    if (!learns)
+        return CVM_LAYOUT_CHANNEL;
+    cvm_remark(context, (CvmRemark){.refused = true,
+                                    .action = "channel-blocked",
+                                    .node = learns,
+                                    .reason = "gradients have no such kernel"});
+    return CVM_LAYOUT_PLAIN;
 }
 
 /* --- the region --- */
 
+static CvmType in_region(const Assignment *assignment, const CvmNode *node) {
+    CvmType type = node->type;
+    type.layout = assignment->region;
+    type.lanes = assignment->lanes;
+    return type;
+}
+
+/* Whether the value is a picture that the region's layout fits. */
 static bool is_picture(const Assignment *assignment, const CvmNode *node) {
-    return node->type.shape.rank == 4 && node->type.dtype == CVM_F32 &&
-           node->type.shape.sizes[0] % assignment->lanes == 0;
+    CvmType type = in_region(assignment, node);
+    return type.shape.rank == 4 && type.dtype == CVM_F32 && cvm_layout_fits(&type);
 }
 
-/* A pointwise node follows its operands; those on weights have plain ones only. */
-static bool follows_blocked(const Assignment *assignment, const CvmNode *node) {
-    for (int i = 0; i < node->input_count; i++)
-        if (assignment->blocked[node->inputs[i]->id] &&
-            cvm_shape_equal(&node->inputs[i]->type.shape, &node->type.shape))
+static bool is_follower(const Assignment *assignment, const CvmNode *node) {
+    if (cvm_op_info(node->op)->class == CVM_CLASS_ROWS)
+        return assignment->region == CVM_LAYOUT_BATCH;
+    for (size_t i = 0; i < sizeof followers / sizeof *followers; i++)
+        if (followers[i] == node->op)
             return true;
     return false;
 }
 
-static bool has_blocked_operand(const Assignment *assignment, const CvmNode *node) {
-    for (int i = 0; i < node->input_count; i++)
-        if (assignment->blocked[node->inputs[i]->id])
+/* Whether an operand of the node lies in the region. Pointwise nodes look at those of their own
+ * shape alone: the others are broadcast. */
+static bool follows(const Assignment *assignment, const CvmNode *node) {
+    for (int i = 0; i < node->input_count; i++) {
+        const CvmNode *operand = node->inputs[i];
+        if (assignment->layouts[operand->id] == assignment->region &&
+            (is_follower(assignment, node) ||
+             cvm_shape_equal(&operand->type.shape, &node->type.shape)))
             return true;
-    return false;
-}
-
-static bool is_blocked(const Assignment *assignment, const CvmNode *node) {
-    if (!is_picture(assignment, node))
-        return false;
-    switch (node->op) {
-    case CVM_OP_CONV:
-    case CVM_OP_CONV_GRAD_INPUT:
-    case CVM_OP_MAXPOOL:
-    case CVM_OP_MAXPOOL_GRAD:
-    case CVM_OP_AVGPOOL:
-    case CVM_OP_AVGPOOL_GRAD:
-    case CVM_OP_ADAPTIVE_AVGPOOL:
-    case CVM_OP_ADAPTIVE_AVGPOOL_GRAD:
-    case CVM_OP_GLOBAL_AVGPOOL:
-        return true;
-    case CVM_OP_CONCAT:
-    case CVM_OP_SLICE:
-        return has_blocked_operand(assignment, node);
-    default:
-        return cvm_op_info(node->op)->class == CVM_CLASS_ROWS ||
-               (cvm_is_pointwise(node) && follows_blocked(assignment, node));
     }
+    return false;
 }
 
-/* Whether the node wants this operand batch-blocked. */
-static bool wants_blocked(const Assignment *assignment, const CvmNode *node, int operand) {
+static bool has_operand_inside(const Assignment *assignment, const CvmNode *node) {
+    for (int i = 0; i < node->input_count; i++)
+        if (assignment->layouts[node->inputs[i]->id] == assignment->region)
+            return true;
+    return false;
+}
+
+static bool conv_gives_region(const Assignment *assignment, const CvmNode *conv) {
+    CvmLayoutKind x;
+    return assignment->region == CVM_LAYOUT_BATCH ||
+           cvm_conv_in_channels(conv, assignment->lanes, &x);
+}
+
+static CvmLayoutKind choose_layout(const Assignment *assignment, const CvmNode *node) {
+    bool inside = false;
+    if (!is_picture(assignment, node))
+        inside = false;
+    else if (node->op == CVM_OP_CONV)
+        inside = conv_gives_region(assignment, node);
+    else if (node->op == CVM_OP_CONCAT || node->op == CVM_OP_SLICE)
+        inside = assignment->region == CVM_LAYOUT_BATCH && has_operand_inside(assignment, node);
+    else if (node->op == CVM_OP_CONV_GRAD_INPUT)
+        inside = assignment->region == CVM_LAYOUT_BATCH;
+    else if (is_follower(assignment,
+                         node)) /* where pictures are blocked throughout, it need not be led */
+        inside = assignment->region == CVM_LAYOUT_BATCH || follows(assignment, node);
+    else if (cvm_is_pointwise(node))
+        inside = follows(assignment, node);
+    return inside ? assignment->region : CVM_LAYOUT_PLAIN;
+}
+
+static CvmLayoutKind wanted_by_conv(const Assignment *assignment, const CvmNode *conv,
+                                    int operand) {
+    if (assignment->layouts[conv->id] == CVM_LAYOUT_PLAIN)
+        return CVM_LAYOUT_PLAIN;
+    if (assignment->region == CVM_LAYOUT_BATCH)
+        return operand == 0 ? CVM_LAYOUT_BATCH : CVM_LAYOUT_PLAIN;
+    CvmLayoutKind x = CVM_LAYOUT_PLAIN;
+    cvm_conv_in_channels(conv, assignment->lanes, &x);
+    return operand == 0 ? x : CVM_LAYOUT_FILTER;
+}
+
+/* The layout in which the node reads an operand. */
+static CvmLayoutKind wanted_layout(const Assignment *assignment, const CvmNode *node, int operand) {
     const CvmNode *value = node->inputs[operand];
+    bool both_plain = true;
     switch (node->op) {
     case CVM_OP_CONV:
     case CVM_OP_CONV_GRAD_INPUT:
-        return assignment->blocked[node->id] && operand == 0;
+        return wanted_by_conv(assignment, node, operand);
     case CVM_OP_CONV_GRAD_WEIGHT: /* x and dy; the sum over the pictures is plain */
-        return is_picture(assignment, value) && (assignment->blocked[node->inputs[0]->id] ||
-                                                 assignment->blocked[node->inputs[1]->id]);
-    case CVM_OP_BIAS_GRAD: /* these take what comes */
-    case CVM_OP_BATCH_MEAN:
-    case CVM_OP_BATCH_VARIANCE:
-        return assignment->blocked[value->id];
-    case CVM_OP_CENTERED_PRODUCT: /* dy and x */
-        return value->type.shape.rank == 4 && (assignment->blocked[node->inputs[0]->id] ||
-                                               assignment->blocked[node->inputs[1]->id]);
+        for (int i = 0; i < 2; i++)
+            both_plain &= assignment->layouts[node->inputs[i]->id] == CVM_LAYOUT_PLAIN;
+        return is_picture(assignment, value) && !both_plain ? assignment->region : CVM_LAYOUT_PLAIN;
+    case CVM_OP_BIAS_GRAD:
+        return assignment->layouts[value->id]; /* takes what comes */
     default:
-        return assignment->blocked[node->id] && value->type.shape.rank == 4;
+        return value->type.shape.rank == 4 ? assignment->layouts[node->id] : CVM_LAYOUT_PLAIN;
     }
 }
 
 /* --- the edges --- */
 
-static CvmNode *convert(Assignment *assignment, CvmNode *value, bool blocked) {
-    CvmNode **converted = &assignment->converted[value->id];
+static CvmNode *convert(Assignment *assignment, CvmNode *value, CvmLayoutKind layout) {
+    CvmNode **converted = &assignment->converted[value->id][layout];
     if (*converted)
         return *converted;
     CvmGraph *graph = assignment->graph;
-    CvmAttribute lanes = {.integers = {blocked ? assignment->lanes : 0}};
-    *converted = cvm_graph_add(graph, CVM_OP_RELAYOUT, &value, 1, &lanes, value->origin,
+    CvmType type = {.layout = layout, .lanes = assignment->lanes};
+    char name[CVM_LAYOUT_TEXT];
+    CvmAttribute to = {.text = layout == CVM_LAYOUT_PLAIN ? "plain" : cvm_layout_text(&type, name)};
+    to.text = cvm_arena_format(graph->arena, "%s", to.text);
+    *converted = cvm_graph_add(graph, CVM_OP_RELAYOUT, &value, 1, &to, value->origin,
                                assignment->context->diag);
     assignment->failed |= !*converted;
-    cvm_remark(assignment->context, (CvmRemark){.action = blocked ? "blocked" : "unblocked",
-                                                .node = value,
-                                                .reason = "read in another layout"});
+    cvm_remark(assignment->context,
+               (CvmRemark){.action = layout == CVM_LAYOUT_PLAIN ? "unblocked" : "blocked",
+                           .node = value,
+                           .reason = "read in another layout"});
     return *converted;
 }
 
@@ -146,27 +224,27 @@ static CvmNode *convert(Assignment *assignment, CvmNode *value, bool blocked) {
 static void rewire(Assignment *assignment, CvmNode *node) {
     for (int i = 0; i < node->input_count && !assignment->failed; i++) {
         CvmNode *value = node->inputs[i];
-        bool wanted = wants_blocked(assignment, node, i);
-        if (wanted != assignment->blocked[value->id])
+        CvmLayoutKind wanted = wanted_layout(assignment, node, i);
+        if (wanted != assignment->layouts[value->id])
             node->inputs[i] = convert(assignment, value, wanted);
     }
     if (assignment->failed || node->input_count == 0)
         return;
     assignment->failed |= !cvm_op_info(node->op)->infer(node, assignment->context->diag);
-    bool is_now = node->type.layout == CVM_LAYOUT_BATCH;
-    if (!assignment->failed && is_now != assignment->blocked[node->id])
+    if (!assignment->failed && node->type.layout != assignment->layouts[node->id])
         abort(); /* an infer function that contradicts the region: a bug */
 }
 
 /* What the caller reads and what parameters keep is plain. */
 static void rewire_results(Assignment *assignment, CvmNamedValue *results, int count) {
     for (int i = 0; i < count && !assignment->failed; i++)
-        if (assignment->blocked[results[i].value->id])
-            results[i].value = convert(assignment, results[i].value, false);
+        if (assignment->layouts[results[i].value->id] != CVM_LAYOUT_PLAIN)
+            results[i].value = convert(assignment, results[i].value, CVM_LAYOUT_PLAIN);
 }
 
 bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph) {
-    if (!is_worthwhile(context, graph))
+    CvmLayoutKind region = choose_region(context, graph);
+    if (region == CVM_LAYOUT_PLAIN)
         return true;
     CvmArena *scratch = cvm_arena_create();
     size_t ids = (size_t)graph->next_id + 1;
@@ -174,13 +252,16 @@ bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph) {
     Assignment assignment = {
         .context = context,
         .graph = graph,
+        .region = region,
         .lanes = context->vector_lanes,
-        .blocked = cvm_arena_array(scratch, ids, sizeof *assignment.blocked),
+        .layouts = cvm_arena_array(scratch, ids, sizeof *assignment.layouts),
         .converted = cvm_arena_array(scratch, ids, sizeof *assignment.converted),
     };
-    for (int i = 0; i < count; i++)
-        assignment.blocked[graph->nodes[i]->id] =
-            is_blocked(&assignment, graph->nodes[i]) && cvm_may_apply(context);
+    for (int i = 0; i < count; i++) {
+        CvmLayoutKind layout = choose_layout(&assignment, graph->nodes[i]);
+        assignment.layouts[graph->nodes[i]->id] =
+            layout != CVM_LAYOUT_PLAIN && cvm_may_apply(context) ? layout : CVM_LAYOUT_PLAIN;
+    }
     for (int i = 0; i < count && !assignment.failed; i++)
         rewire(&assignment, graph->nodes[i]);
     rewire_results(&assignment, graph->outputs, graph->output_count);

@@ -15,7 +15,7 @@ static const char sound[] =
     "  %0 = input image : f32[32, 1, 8, 8]\n"
     "  %1 = parameter body.conv1.weight {kind=\"weight\", bound=0.25, fill=0} : f32[4, 1, 3, 3]\n"
     "  %2 = parameter body.conv1.bias {kind=\"weight\", bound=0, fill=1.5} : f32[4]\n"
-    "  %9 = relayout image (%0) {lanes=16} : f32[32, 1, 8, 8] batch16\n"
+    "  %9 = relayout image (%0) {to=\"batch16\"} : f32[32, 1, 8, 8] batch16\n"
     "  group 0 {\n"
     "    %3 = conv body.conv1 (%9, %1) {stride=[1, 2], pad=[1, 1, 1, 1], dilation=[1, 1], groups=1}"
     " : f32[32, 4, 8, 4] batch16\n"

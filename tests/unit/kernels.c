@@ -122,9 +122,14 @@ static void conv_attributes(const ConvCase *c, CvmAttribute *attributes) {
     attributes[3].integers[0] = c->groups;
 }
 
+/* In the layout called `kind` with so many lanes; plain when they are 0. */
+static CvmNode *relayout_to(CvmGraph *graph, CvmNode *x, const char *kind, int64_t lanes) {
+    CvmAttribute to = {.text = lanes ? cvm_arena_format(arena, "%s%d", kind, (int)lanes) : "plain"};
+    return add(graph, CVM_OP_RELAYOUT, &to, 1, x, NULL, NULL);
+}
+
 static CvmNode *relayout(CvmGraph *graph, CvmNode *x, int64_t lanes) {
-    CvmAttribute attribute = {.integers = {lanes}};
-    return add(graph, CVM_OP_RELAYOUT, &attribute, 1, x, NULL, NULL);
+    return relayout_to(graph, x, "batch", lanes);
 }
 
 /* Forward and both gradients; lanes > 0: batch-blocked by it. */
@@ -165,6 +170,65 @@ static void test_conv_batch_blocked(void **state) {
             check(conv_graph(&conv_cases[i], lanes), conv_cases[i].name, "none");
 }
 
+/* Channels that fit blocks of 8; the first has 3 inputs, read from plain pictures. */
+static const ConvCase channel_cases[] = {
+    {"first layer", 2, 3, 13, 17, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {"first layer of one channel", 1, 1, 9, 8, 24, {5, 5}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {"11x11 stride 4", 1, 3, 31, 31, 16, {11, 11}, {4, 4}, {2, 2, 2, 2}, {1, 1}, 1},
+    {"12 plain inputs", 2, 12, 5, 6, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {"3x3", 2, 16, 14, 14, 32, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {"3x3 wide", 1, 8, 5, 61, 24, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {"3x3 many channels", 1, 136, 6, 7, 40, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
+    {"3x3 stride 2", 3, 8, 15, 13, 16, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 1},
+    {"1x1", 2, 24, 7, 9, 16, {1, 1}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {"1x1 stride 2", 1, 16, 9, 9, 8, {1, 1}, {2, 2}, {0, 0, 0, 0}, {1, 1}, 1},
+    {"dilation", 1, 8, 15, 12, 8, {3, 3}, {1, 1}, {2, 2, 2, 2}, {2, 2}, 1},
+    {"uneven pads", 1, 8, 7, 9, 8, {4, 2}, {1, 1}, {0, 1, 3, 0}, {1, 1}, 1},
+    {"one pixel out", 2, 8, 5, 5, 16, {5, 5}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
+    {"groups", 1, 32, 6, 6, 48, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 2},
+    {"groups of few inputs", 1, 8, 6, 6, 32, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 2},
+    {"depthwise", 2, 16, 11, 9, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 16},
+    {"depthwise stride 2", 1, 8, 12, 13, 8, {5, 5}, {2, 2}, {2, 2, 2, 2}, {1, 1}, 8},
+    {"20x20", 1, 8, 22, 22, 8, {20, 20}, {1, 1}, {3, 3, 3, 3}, {1, 1}, 1},
+};
+
+/* With bias, relu and a sum behind it, fused or not. */
+static CvmGraph *conv_in_channels(const ConvCase *c, int64_t lanes) {
+    CvmGraph *graph = cvm_graph_create(arena, "conv");
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES];
+    conv_attributes(c, attributes);
+    int64_t inputs = c->channels / c->groups;
+    bool blocked =
+        inputs % lanes == 0 || (inputs == 1 && c->outputs == c->groups && inputs != c->channels);
+    CvmNode *x = input(graph, "x", shape4(c->n, c->channels, c->h, c->w));
+    CvmNode *weight =
+        input(graph, "weight", shape4(c->outputs, inputs, c->kernel[0], c->kernel[1]));
+    CvmNode *bias = input(graph, "bias", (CvmShape){1, {c->outputs}});
+    CvmNode *y = add(graph, CVM_OP_CONV, attributes, 2,
+                     blocked ? relayout_to(graph, x, "channel", lanes) : x,
+                     relayout_to(graph, weight, "filter", lanes), NULL);
+    CvmNode *other = input(graph, "other", y->type.shape);
+    y = add(graph, CVM_OP_BIAS, NULL, 2, y, bias, NULL);
+    y = add(graph, CVM_OP_ADD, NULL, 2, y, relayout_to(graph, other, "channel", lanes), NULL);
+    y = add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL);
+    cvm_graph_output(graph, "y", relayout(graph, y, 0));
+    cvm_graph_output(graph, "sums", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, y, NULL, NULL));
+    cvm_graph_output(graph, "weight",
+                     relayout(graph, relayout_to(graph, weight, "filter", lanes), 0));
+    return graph;
+}
+
+static void test_conv_channel_blocked(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof channel_cases / sizeof channel_cases[0]; i++) {
+        const ConvCase *c = &channel_cases[i];
+        check(conv_in_channels(c, 8), c->name, i % 2 ? "none" : "none,+fuse-epilogue");
+        int64_t lanes = cvm_target_lanes("host");
+        if (lanes != 8 && c->outputs / c->groups % lanes == 0)
+            check(conv_in_channels(c, lanes), c->name, "none,+fuse-epilogue");
+    }
+}
+
 static void test_linear(void **state) {
     (void)state;
     static const int64_t sizes[][3] = {
@@ -188,19 +252,20 @@ typedef struct PoolCase {
     bool ceil, count_pad;
 } PoolCase;
 
-static void pool_graph(CvmGraph *graph, const PoolCase *c, int64_t lanes) {
+/* In the layout called kind with so many lanes; 0: plain. */
+static void pool_graph(CvmGraph *graph, const PoolCase *c, const char *kind, int64_t lanes) {
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{{0}}};
     memcpy(attributes[0].integers, c->kernel, sizeof c->kernel);
     memcpy(attributes[1].integers, c->stride, sizeof c->stride);
     memcpy(attributes[2].integers, c->pad, sizeof c->pad);
     attributes[3].integers[0] = c->ceil;
     attributes[4].integers[0] = c->count_pad;
-    CvmNode *x = input(graph, "x", shape4(lanes ? lanes : 2, 3, 13, 11));
-    CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
+    CvmNode *x = input(graph, "x", shape4(lanes ? lanes : 2, *kind == 'c' ? 2 * lanes : 3, 13, 11));
+    CvmNode *inside = lanes ? relayout_to(graph, x, kind, lanes) : x;
     CvmNode *largest = add(graph, CVM_OP_MAXPOOL, attributes, 1, inside, NULL, NULL);
     CvmNode *mean = add(graph, CVM_OP_AVGPOOL, attributes, 1, inside, NULL, NULL);
     CvmNode *dy = input(graph, "dy", mean->type.shape);
-    CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
+    CvmNode *dy_inside = lanes ? relayout_to(graph, dy, kind, lanes) : dy;
     CvmNode *dmax = add(graph, CVM_OP_MAXPOOL_GRAD, attributes, 2, dy_inside, inside, NULL);
     attributes[5].integers[0] = 13;
     attributes[5].integers[1] = 11;
@@ -211,36 +276,48 @@ static void pool_graph(CvmGraph *graph, const PoolCase *c, int64_t lanes) {
         cvm_graph_output(graph, names[i], lanes ? relayout(graph, results[i], 0) : results[i]);
 }
 
+static const PoolCase pool_cases[] = {
+    {{2, 2}, {2, 2}, {0, 0, 0, 0}, false, true},   {{3, 3}, {2, 2}, {0, 0, 0, 0}, false, true},
+    {{3, 3}, {2, 2}, {1, 1, 1, 1}, false, true},   {{2, 3}, {3, 4}, {0, 0, 0, 0}, false, true},
+    {{13, 11}, {1, 1}, {0, 0, 0, 0}, false, true}, {{1, 1}, {1, 1}, {0, 0, 0, 0}, false, true},
+    {{2, 2}, {2, 2}, {0, 0, 0, 0}, true, true},    {{3, 4}, {3, 3}, {0, 1, 1, 2}, true, true},
+    {{3, 3}, {2, 2}, {1, 1, 1, 1}, true, false},   {{2, 2}, {2, 2}, {1, 0, 0, 1}, true, false},
+    {{17, 20}, {1, 1}, {2, 6, 2, 6}, true, false},
+};
+
 static void test_pool(void **state) {
     (void)state;
-    static const PoolCase cases[] = {
-        {{2, 2}, {2, 2}, {0, 0, 0, 0}, false, true},   {{3, 3}, {2, 2}, {0, 0, 0, 0}, false, true},
-        {{3, 3}, {2, 2}, {1, 1, 1, 1}, false, true},   {{2, 3}, {3, 4}, {0, 0, 0, 0}, false, true},
-        {{13, 11}, {1, 1}, {0, 0, 0, 0}, false, true}, {{1, 1}, {1, 1}, {0, 0, 0, 0}, false, true},
-        {{2, 2}, {2, 2}, {0, 0, 0, 0}, true, true},    {{3, 4}, {3, 3}, {0, 1, 1, 2}, true, true},
-        {{3, 3}, {2, 2}, {1, 1, 1, 1}, true, false},   {{2, 2}, {2, 2}, {1, 0, 0, 1}, true, false},
-        {{17, 20}, {1, 1}, {2, 6, 2, 6}, true, false},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < sizeof pool_cases / sizeof pool_cases[0]; i++)
         for (int64_t lanes = 0; lanes <= cvm_target_lanes("host"); lanes = lanes ? lanes * 2 : 4) {
             CvmGraph *graph = cvm_graph_create(arena, "pool");
-            pool_graph(graph, &cases[i], lanes);
+            pool_graph(graph, &pool_cases[i], "batch", lanes);
             check(graph, "pooling", "none");
         }
+}
+
+static void test_pool_channel_blocked(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof pool_cases / sizeof pool_cases[0]; i++) {
+        CvmGraph *graph = cvm_graph_create(arena, "pool");
+        pool_graph(graph, &pool_cases[i], "channel", cvm_target_lanes("host"));
+        check(graph, "pooling over channels", "none");
+    }
 }
 
 static void test_adaptive_and_global_pool(void **state) {
     (void)state;
     static const int64_t sizes[][2] = {{6, 6}, {13, 4}, {1, 3}, {16, 20}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        for (int64_t lanes = 0; lanes <= 4; lanes += 4) {
+        for (int64_t round = 0; round < 3; round++) {
+            int64_t lanes = round ? 4 : 0;
+            const char *kind = round == 2 ? "channel" : "batch";
             CvmGraph *graph = cvm_graph_create(arena, "pool");
             CvmAttribute size = {.integers = {sizes[i][0], sizes[i][1]}}, back = {{13, 11}};
-            CvmNode *x = input(graph, "x", shape4(4, 3, 13, 11));
-            CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
+            CvmNode *x = input(graph, "x", shape4(4, 8, 13, 11));
+            CvmNode *inside = lanes ? relayout_to(graph, x, kind, lanes) : x;
             CvmNode *mean = add(graph, CVM_OP_ADAPTIVE_AVGPOOL, &size, 1, inside, NULL, NULL);
             CvmNode *dy = input(graph, "dy", mean->type.shape);
-            CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
+            CvmNode *dy_inside = lanes ? relayout_to(graph, dy, kind, lanes) : dy;
             CvmNode *dx = add(graph, CVM_OP_ADAPTIVE_AVGPOOL_GRAD, &back, 1, dy_inside, NULL, NULL);
             CvmNode *all = add(graph, CVM_OP_GLOBAL_AVGPOOL, NULL, 1, inside, NULL, NULL);
             CvmNode *results[] = {mean, dx, all};
@@ -250,6 +327,21 @@ static void test_adaptive_and_global_pool(void **state) {
                                  lanes ? relayout(graph, results[k], 0) : results[k]);
             check(graph, "adaptive pooling", "none");
         }
+}
+
+static void test_pointwise_channel_blocked(void **state) {
+    (void)state;
+    CvmGraph *graph = cvm_graph_create(arena, "pointwise");
+    CvmNode *x = input(graph, "x", shape4(3, 32, 5, 3)),
+            *y = input(graph, "y", shape4(3, 32, 5, 3));
+    CvmNode *bias = input(graph, "bias", (CvmShape){1, {32}});
+    CvmNode *sum = add(graph, CVM_OP_MUL, NULL, 2, relayout_to(graph, x, "channel", 8),
+                       relayout_to(graph, y, "channel", 8), NULL);
+    CvmNode *biased = add(graph, CVM_OP_BIAS, NULL, 2, sum, bias, NULL);
+    cvm_graph_output(graph, "product", relayout(graph, sum, 0));
+    cvm_graph_output(graph, "biased", relayout(graph, biased, 0));
+    check(graph, "pointwise over channels", "none");
+    check(graph, "pointwise over channels, fused", "default");
 }
 
 static void test_pointwise(void **state) {
@@ -411,8 +503,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_conv, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conv_batch_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_linear, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_conv_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pool, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pool_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_adaptive_and_global_pool, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pointwise_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pointwise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_along_channels, set_up, tear_down),

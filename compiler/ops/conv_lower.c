@@ -1,0 +1,229 @@
+/* Convolutions as kernels: a convolution and its two gradients are one loop nest read from three
+ * sides. */
+#include "compiler/ops/conv_layout.h"
+
+/* Sizes and memory steps that the three lowerings share. `weight` is [o, i/groups, kh, kw]. */
+typedef struct ConvLoops {
+    CvmStrides x, y;
+    int64_t lanes, blocks; /* of the batch */
+    int64_t groups, group_inputs, group_outputs;
+    int64_t kernel[2], x_size[2], y_size[2];
+    const int64_t *stride, *pad, *dilation;
+} ConvLoops;
+
+static ConvLoops conv_loops(const CvmNode *node, const CvmType *x, const CvmType *y,
+                            const CvmType *weight) {
+    int64_t lanes = x->layout == CVM_LAYOUT_BATCH ? x->lanes : 1;
+    int64_t groups = cvm_node_int(node, "groups");
+    ConvLoops loops = {
+        .x = cvm_value_strides(x),
+        .y = cvm_value_strides(y),
+        .lanes = lanes,
+        .blocks = x->shape.sizes[0] / lanes,
+        .groups = groups,
+        .group_inputs = weight->shape.sizes[1],
+        .group_outputs = weight->shape.sizes[0] / groups,
+        .kernel = {weight->shape.sizes[2], weight->shape.sizes[3]},
+        .x_size = {x->shape.sizes[2], x->shape.sizes[3]},
+        .y_size = {y->shape.sizes[2], y->shape.sizes[3]},
+        .stride = cvm_node_attribute(node, "stride")->integers,
+        .pad = cvm_node_attribute(node, "pad")->integers,
+        .dilation = cvm_node_attribute(node, "dilation")->integers,
+    };
+    return loops;
+}
+
+typedef struct ConvAxes {
+    int n, group, output, input, y[2], x[2], tap[2], lane; /* -1: this side has no such loop */
+} ConvAxes;
+
+/* Memory steps of x, y and the weights along whichever loops exist. */
+static void conv_strides(CvmLowering *lowering, const ConvLoops *loops, const ConvAxes *axes, int x,
+                         int y, int weight) {
+    int64_t taps = loops->kernel[0] * loops->kernel[1];
+    struct {
+        int buffer, axis;
+        int64_t stride;
+    } steps[] = {
+        {x, axes->n, loops->x.dims[0]},
+        {x, axes->group, loops->group_inputs * loops->x.dims[1]},
+        {x, axes->input, loops->x.dims[1]},
+        {x, axes->x[0], loops->x.dims[2]},
+        {x, axes->x[1], loops->x.dims[3]},
+        {x, axes->lane, 1},
+        {y, axes->n, loops->y.dims[0]},
+        {y, axes->group, loops->group_outputs * loops->y.dims[1]},
+        {y, axes->output, loops->y.dims[1]},
+        {y, axes->y[0], loops->y.dims[2]},
+        {y, axes->y[1], loops->y.dims[3]},
+        {y, axes->lane, 1},
+        {weight, axes->group, loops->group_outputs * loops->group_inputs * taps},
+        {weight, axes->output, loops->group_inputs * taps},
+        {weight, axes->input, taps},
+        {weight, axes->tap[0], loops->kernel[1]},
+        {weight, axes->tap[1], 1},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if (steps[i].axis >= 0)
+            cvm_lower_stride(lowering, steps[i].buffer, steps[i].axis, steps[i].stride);
+}
+
+static int lane_axis(CvmLowering *lowering, int64_t lanes, bool reduce) {
+    return lanes > 1 ? cvm_lower_axis(lowering, "lane", lanes, reduce) : -1;
+}
+
+/* x is read where taps fall on it: forward and for the weights' gradient. */
+static void add_input_windows(CvmKernel *kernel, const ConvLoops *loops, const int position[2],
+                              const int tap[2]) {
+    for (int i = 0; i < 2; i++)
+        kernel->windows[kernel->window_count++] = (CvmWindow){
+            .position = position[i],
+            .tap = tap[i],
+            .position_scale = loops->stride[i],
+            .tap_scale = loops->dilation[i],
+            .offset = -loops->pad[i],
+            .divisor = 1,
+            .extent = loops->x_size[i],
+            .stride = loops->x.dims[2 + i],
+        };
+}
+
+/* Forward in any layout. Channels are counted in blocks where they are blocked, and depthwise
+ * convolutions have their groups as lanes. */
+typedef struct ForwardAxes {
+    int n, group, output, y[2], lane, input, tap[2], inside; /* inside: of a block of inputs */
+} ForwardAxes;
+
+static ForwardAxes add_forward_axes(CvmLowering *lowering, const ConvLoops *loops,
+                                    const CvmStrides *weight, bool depthwise) {
+    int64_t lanes = loops->y.block[1], inside = depthwise ? 1 : weight->block[1];
+    ForwardAxes axes;
+    axes.n = cvm_lower_axis(lowering, "n", loops->blocks, false);
+    axes.group =
+        cvm_lower_axis(lowering, "group", depthwise ? loops->groups / lanes : loops->groups, false);
+    axes.output =
+        cvm_lower_axis(lowering, "output", depthwise ? 1 : loops->group_outputs / lanes, false);
+    axes.y[0] = cvm_lower_axis(lowering, "y", loops->y_size[0], false);
+    axes.y[1] = cvm_lower_axis(lowering, "x", loops->y_size[1], false);
+    axes.lane = lane_axis(lowering, loops->lanes * lanes, false);
+    axes.input = cvm_lower_axis(lowering, "input", loops->group_inputs / inside, true);
+    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops->kernel[0], true);
+    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops->kernel[1], true);
+    axes.inside = inside > 1 ? cvm_lower_axis(lowering, "inside", inside, true) : -1;
+    return axes;
+}
+
+static void set_forward_strides(CvmLowering *lowering, const ConvLoops *loops,
+                                const ForwardAxes *axes, const CvmStrides *weight, bool depthwise) {
+    int a = lowering->kernel->a, b = lowering->kernel->b;
+    const CvmStrides *x = &loops->x;
+    int64_t inside = weight->block[1];
+    bool along = loops->lanes > 1 || depthwise; /* lanes are lanes of x too */
+    int64_t group_outputs = depthwise ? loops->y.block[1] : loops->group_outputs;
+    int64_t group_inputs = depthwise ? loops->y.block[1] : loops->group_inputs;
+    struct {
+        int buffer, axis;
+        int64_t stride;
+    } steps[] = {
+        {a, axes->n, x->dims[0]},
+        {a, axes->group, group_inputs / x->block[1] * x->dims[1]},
+        {a, axes->input, inside / x->block[1] * x->dims[1]},
+        {a, axes->inside, x->block[1] > 1 ? x->inside[1] : x->dims[1]},
+        {a, axes->lane, along},
+        {b, axes->group, group_outputs / weight->block[0] * weight->dims[0]},
+        {b, axes->output, weight->dims[0]},
+        {b, axes->input, weight->dims[1]},
+        {b, axes->tap[0], weight->dims[2]},
+        {b, axes->tap[1], weight->dims[3]},
+        {b, axes->inside, weight->inside[1]},
+        {b, axes->lane, weight->block[0] > 1},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        cvm_lower_stride(lowering, steps[i].buffer, steps[i].axis, steps[i].stride);
+    cvm_lower_output(lowering, axes->group, group_outputs / loops->y.block[1] * loops->y.dims[1],
+                     group_outputs);
+}
+
+void conv_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *x = node->inputs[0], *weight = node->inputs[1];
+    ConvLoops loops = conv_loops(node, &x->type, &node->type, &weight->type);
+    CvmStrides filter = cvm_value_strides(&weight->type);
+    bool depthwise = weight->type.layout == CVM_LAYOUT_FILTER && cvm_conv_is_depthwise(node);
+    ForwardAxes axes = add_forward_axes(lowering, &loops, &filter, depthwise);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, x, false);
+    kernel->b = cvm_lower_buffer(lowering, weight, false);
+    add_input_windows(kernel, &loops, axes.y, axes.tap);
+    cvm_lower_picture(lowering, &node->type,
+                      (CvmPictureAxes){axes.n, axes.output, axes.y[0], axes.y[1], axes.lane});
+    set_forward_strides(lowering, &loops, &axes, &filter, depthwise);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
+
+void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *dy = node->inputs[0], *weight = node->inputs[1];
+    ConvLoops loops = conv_loops(node, &node->type, &dy->type, &weight->type);
+    ConvAxes axes = {.y = {-1, -1}};
+    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, false);
+    axes.group = cvm_lower_axis(lowering, "group", loops.groups, false);
+    axes.input = cvm_lower_axis(lowering, "input", loops.group_inputs, false);
+    axes.x[0] = cvm_lower_axis(lowering, "y", loops.x_size[0], false);
+    axes.x[1] = cvm_lower_axis(lowering, "x", loops.x_size[1], false);
+    axes.lane = lane_axis(lowering, loops.lanes, false);
+    axes.output = cvm_lower_axis(lowering, "output", loops.group_outputs, true);
+    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], true);
+    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], true);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, dy, false);
+    kernel->b = cvm_lower_buffer(lowering, weight, false);
+    conv_strides(lowering, &loops, &axes, -1, kernel->a, kernel->b);
+    for (int i = 0; i < 2; i++) /* y = (x + pad - tap * dilation) / stride, where that is whole */
+        kernel->windows[kernel->window_count++] = (CvmWindow){
+            .position = axes.x[i],
+            .tap = axes.tap[i],
+            .position_scale = 1,
+            .tap_scale = -loops.dilation[i],
+            .offset = loops.pad[i],
+            .divisor = loops.stride[i],
+            .extent = loops.y_size[i],
+            .stride = loops.y.dims[2 + i],
+        };
+    cvm_lower_output(lowering, axes.n, loops.x.dims[0], 0);
+    cvm_lower_output(lowering, axes.group, loops.group_inputs * loops.x.dims[1],
+                     loops.group_inputs);
+    cvm_lower_output(lowering, axes.input, loops.x.dims[1], 1);
+    cvm_lower_output(lowering, axes.x[0], loops.x.dims[2], 0);
+    cvm_lower_output(lowering, axes.x[1], loops.x.dims[3], 0);
+    cvm_lower_output(lowering, axes.lane, 1, 0);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
+
+void conv_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
+    ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
+    int64_t taps = loops.kernel[0] * loops.kernel[1];
+    ConvAxes axes = {.x = {-1, -1}};
+    axes.group = cvm_lower_axis(lowering, "group", loops.groups, false);
+    axes.output = cvm_lower_axis(lowering, "output", loops.group_outputs, false);
+    axes.input = cvm_lower_axis(lowering, "input", loops.group_inputs, false);
+    axes.tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], false);
+    axes.tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], false);
+    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, true);
+    axes.y[0] = cvm_lower_axis(lowering, "y", loops.y_size[0], true);
+    axes.y[1] = cvm_lower_axis(lowering, "x", loops.y_size[1], true);
+    axes.lane = lane_axis(lowering, loops.lanes, true);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, x, false);
+    kernel->b = cvm_lower_buffer(lowering, dy, false);
+    conv_strides(lowering, &loops, &axes, kernel->a, kernel->b, -1);
+    add_input_windows(kernel, &loops, axes.y, axes.tap);
+    cvm_lower_output(lowering, axes.group, loops.group_outputs * loops.group_inputs * taps, 0);
+    cvm_lower_output(lowering, axes.output, loops.group_inputs * taps, 0);
+    cvm_lower_output(lowering, axes.input, taps, 0);
+    cvm_lower_output(lowering, axes.tap[0], loops.kernel[1], 0);
+    cvm_lower_output(lowering, axes.tap[1], 1, 0);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
