@@ -170,6 +170,7 @@ static int64_t floor_divide(int64_t a, int64_t b) {
 typedef struct Step {
     int64_t position; /* within the slide's block */
     int64_t tap;
+    int64_t inside; /* index of the unrolled axis */
 } Step;
 
 /* Where the slide points for (position, tap): the static index, and the lanes that stay inside. */
@@ -246,38 +247,54 @@ static void emit_terms(Reduce *reduce) {
     }
 }
 
-/* Adds one (position, tap) of the slide, or the plain product without one, to every sum. */
-static void emit_step(Reduce *reduce, Step step) {
+/* Adds to one sum. */
+static void emit_product(Reduce *reduce, Step step, int sum, TilePoint point) {
     const CvmKernel *kernel = reduce->kernel;
     const CvmWindow *window = slide_of(reduce);
     bool maximum = kernel->combine == CVM_COMBINE_MAXIMUM;
-    TilePoint point = {{0}};
-    for (int sum = 0; sum < reduce->sum_count; sum++, next_point(reduce, &point)) {
-        CvmLanes lanes = lanes_of_step(reduce, &point);
-        int64_t offset_a = point_offset(reduce, kernel->a, &point);
-        int64_t offset_b = kernel->b >= 0 ? point_offset(reduce, kernel->b, &point) : 0;
-        if (window) {
-            Step here = step;
-            if (!kernel->axes[window->position].reduce)
-                here.position = element_of(reduce, &point, window->position);
-            else if (kernel->b >= 0)
-                offset_b += step.position * kernel->buffers[kernel->b].strides[window->position];
-            if (!kernel->axes[window->tap].reduce)
-                here.tap = element_of(reduce, &point, window->tap);
-            else if (kernel->b >= 0)
-                offset_b += step.tap * kernel->buffers[kernel->b].strides[window->tap];
-            offset_a += slide_index(reduce, here, &lanes) * window->stride;
-        }
-        if (cvm_lanes_none(&lanes))
-            continue;
-        LLVMValueRef a =
-            load_once(reduce, kernel->a, offset_a, &lanes, maximum ? -__builtin_inf() : 0);
-        LLVMValueRef b = NULL;
-        if (kernel->b >= 0) {
-            CvmLanes lanes_b = lanes_of_step(reduce, &point);
-            b = load_once(reduce, kernel->b, offset_b, &lanes_b, 0);
-        }
-        combine(reduce, sum, a, b);
+    CvmLanes lanes = lanes_of_step(reduce, &point);
+    int64_t offset_a = point_offset(reduce, kernel->a, &point);
+    int64_t offset_b = kernel->b >= 0 ? point_offset(reduce, kernel->b, &point) : 0;
+    if (window) {
+        Step here = step;
+        if (!kernel->axes[window->position].reduce)
+            here.position = element_of(reduce, &point, window->position);
+        else if (kernel->b >= 0)
+            offset_b += step.position * kernel->buffers[kernel->b].strides[window->position];
+        if (!kernel->axes[window->tap].reduce)
+            here.tap = element_of(reduce, &point, window->tap);
+        else if (kernel->b >= 0)
+            offset_b += step.tap * kernel->buffers[kernel->b].strides[window->tap];
+        offset_a += slide_index(reduce, here, &lanes) * window->stride;
+    }
+    if (step.inside) {
+        int axis = reduce->schedule->unrolled;
+        offset_a += step.inside * kernel->buffers[kernel->a].strides[axis];
+        offset_b += step.inside * kernel->buffers[kernel->b].strides[axis];
+    }
+    if (cvm_lanes_none(&lanes))
+        return;
+    LLVMValueRef a = load_once(reduce, kernel->a, offset_a, &lanes, maximum ? -__builtin_inf() : 0);
+    LLVMValueRef b = NULL;
+    if (kernel->b >= 0) {
+        CvmLanes lanes_b = lanes_of_step(reduce, &point);
+        b = load_once(reduce, kernel->b, offset_b, &lanes_b, 0);
+    }
+    combine(reduce, sum, a, b);
+}
+
+/* Adds one (position, tap) of the slide, or the plain product without one, to every sum; where
+ * elements of a are broadcast, one position after the other, so that one register holds them all in
+ * turn. */
+static void emit_step(Reduce *reduce, Step step) {
+    bool in_turn = reduce->schedule->broadcast;
+    int position = in_turn ? slide_of(reduce)->position : -1;
+    int64_t turns = in_turn ? units_along(reduce, position) : 1;
+    for (int64_t turn = 0; turn < turns; turn++) {
+        TilePoint point = {{0}};
+        for (int sum = 0; sum < reduce->sum_count; sum++, next_point(reduce, &point))
+            if (!in_turn || point.unit[position] == turn)
+                emit_product(reduce, step, sum, point);
     }
 }
 
@@ -328,6 +345,28 @@ static void for_slide_blocks(Reduce *reduce, void (*emit)(Reduce *, int64_t coun
     reduce->index[axis] = NULL;
 }
 
+/* Keeps LLVM from sharing or moving loads across this point: they would need registers that the
+ * sums have. The processor looks ahead by itself. */
+static void emit_load_barrier(Reduce *reduce) {
+    CvmEmitter *emitter = reduce->emitter;
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(emitter->context), NULL, 0, false);
+    static const char clobbers[] = "~{memory}";
+    LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, clobbers, sizeof clobbers - 1, true, false,
+                                            LLVMInlineAsmDialectATT, false);
+    LLVMBuildCall2(emitter->builder, type, nothing, NULL, 0, "");
+}
+
+/* One tap of a broadcast schedule, with the unrolled axis inside. */
+static void emit_broadcast_tap(Reduce *reduce, int64_t tap) {
+    int axis = reduce->schedule->unrolled;
+    int64_t extent = axis >= 0 ? reduce->kernel->axes[axis].extent : 1;
+    for (int64_t inside = 0; inside < extent; inside++) {
+        reduce->memo_count = 0;
+        emit_step(reduce, (Step){.tap = tap, .inside = inside});
+        emit_load_barrier(reduce);
+    }
+}
+
 /* All reduce loops are open: the sums take their step. */
 static void emit_innermost(Reduce *reduce) {
     const CvmKernel *kernel = reduce->kernel;
@@ -345,8 +384,12 @@ static void emit_innermost(Reduce *reduce) {
         emit_step(reduce, (Step){0});
         return;
     }
-    for (int64_t tap = 0; tap < kernel->axes[window->tap].extent; tap++)
-        emit_step(reduce, (Step){.tap = tap});
+    for (int64_t tap = 0; tap < kernel->axes[window->tap].extent; tap++) {
+        if (reduce->schedule->broadcast)
+            emit_broadcast_tap(reduce, tap);
+        else
+            emit_step(reduce, (Step){.tap = tap});
+    }
 }
 
 /* Binds the indices of windows whose axes are all known now; a branch guards what they lead to. */
@@ -427,6 +470,7 @@ static void emit_reduce_axis(Reduce *reduce, int axis) {
         return;
     }
     if (!kernel->axes[axis].reduce ||
+        (reduce->schedule->broadcast && axis == reduce->schedule->unrolled) ||
         (window && (axis == window->position || axis == window->tap))) {
         emit_reduce_axis(reduce, axis + 1);
         return;

@@ -133,6 +133,9 @@ typedef struct CvmSchedule {
                                    elements) are computed together in registers */
     int slide;                  /* window whose taps are unrolled and positions blocked; -1: none */
     int64_t slide_step; /* when the slide's position is a reduce axis: positions per block */
+    bool broadcast; /* vectors of b meet single elements of a, which are read anew for every tap:
+                       registers hold sums, not what taps could share */
+    int unrolled;   /* broadcast: reduce axis unrolled inside of the taps; -1: none */
     const char *reason; /* for `cvmc explain --kernels` */
 } CvmSchedule;
 

@@ -76,6 +76,8 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
             fputs(" vector", stream);
         if (kernel->element_strides[i])
             fprintf(stream, " elements %" PRId64, kernel->element_strides[i]);
+        if (schedule->broadcast && i == schedule->unrolled)
+            fputs(" unrolled", stream);
         fputc('\n', stream);
     }
     for (int i = 0; i < kernel->window_count; i++) {
@@ -93,6 +95,8 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
         fputc('\n', stream);
     }
     fprintf(stream, "  combine %s %d %d", combines[kernel->combine], kernel->a, kernel->b);
+    if (schedule->broadcast)
+        fputs(" broadcast", stream);
     if (kernel->term) {
         fputs(" of ", stream);
         print_expr(kernel->term, stream);

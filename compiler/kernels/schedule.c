@@ -211,18 +211,46 @@ static int64_t work_items(const CvmKernel *kernel) {
     return items;
 }
 
+/* What a block of broadcast sums costs, in multiply-adds: fewer than ten wait for each other, and
+ * loads go beside them two at a time, as they do. */
+static double block_cost(int64_t size_a, int64_t size_b) {
+    double sums = (double)(size_a * size_b), loads = (double)(size_a + size_b);
+    double busy = sums > 10 ? sums : 10;
+    return (loads > busy ? loads : busy) + 0.1 * loads;
+}
+
+/* Useful work over cost, the blocks cut short at the ends counted as they are. */
+static double broadcast_score(const TileAxis *a, int64_t size_a, const TileAxis *b,
+                              int64_t size_b) {
+    int64_t rest_a = a->units % size_a, rest_b = b->units % size_b;
+    double whole_a = (double)(a->units / size_a), whole_b = (double)(b->units / size_b);
+    double cost = whole_a * whole_b * block_cost(size_a, size_b);
+    if (rest_a)
+        cost += whole_b * block_cost(rest_a, size_b);
+    if (rest_b)
+        cost += whole_a * block_cost(size_a, rest_b);
+    if (rest_a && rest_b)
+        cost += block_cost(rest_a, rest_b);
+    return (double)(a->units * b->units) / cost;
+}
+
 static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
     CvmSchedule *schedule = &kernel->schedule;
     TileAxis a = tile_of_a(kernel);
     TileAxis b = longest_axis(kernel, kernel->b, kernel->a);
-    int64_t limit_a = a.fixed ? a.fixed : kernel->combine == CVM_COMBINE_NONE ? 4 : 8;
+    bool broadcast = schedule->broadcast;
+    int64_t limit_a = a.fixed                               ? a.fixed
+                      : kernel->combine == CVM_COMBINE_NONE ? 4
+                      : broadcast                           ? target.registers
+                                                            : 8;
     double best = -1;
     int64_t best_a = a.fixed ? a.fixed : 1, best_b = 1;
     for (int64_t size_a = a.fixed ? a.fixed : a.step; size_a <= limit_a; size_a += a.step)
         for (int64_t size_b = 1; size_b <= 16 && size_b <= b.units; size_b++) {
             if (size_a > a.units && size_a > a.step)
                 continue;
-            bool fits = size_a * size_b + (a.fixed ? size_b : size_a) + 1 <= target.registers;
+            int64_t loaded = broadcast ? size_b + 1 : a.fixed ? size_b : size_a;
+            bool fits = size_a * size_b + loaded + 1 <= target.registers;
             if (!fits && (size_b > 1 || (!a.fixed && size_a > a.step)))
                 continue;
             if (a.axis >= 0)
@@ -231,7 +259,8 @@ static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
                 schedule->tile[b.axis] = size_b;
             if (schedule->slide >= 0 && !slide_is_affordable(kernel))
                 continue;
-            double score = tile_score(&a, size_a, &b, size_b);
+            double score = broadcast ? broadcast_score(&a, size_a, &b, size_b)
+                                     : tile_score(&a, size_a, &b, size_b);
             if (kernel->flops > SPLIT_WORTH && work_items(kernel) < MIN_ITEMS)
                 score *= 0.55;
             if (score > best) {
@@ -274,9 +303,28 @@ static int choose_slide(CvmKernel *kernel) {
     return last;
 }
 
+/* Whether vectors of b alone meet single elements of a under the slide's taps, as in a convolution
+ * whose result is channel-blocked. A short innermost sum is unrolled then, since its elements of a
+ * are all different ones. */
+static void choose_broadcast(CvmKernel *kernel) {
+    CvmSchedule *schedule = &kernel->schedule;
+    int vector = schedule->vector_axis, last = kernel->axis_count - 1;
+    if (kernel->combine != CVM_COMBINE_PRODUCTS || schedule->slide < 0 || vector < 0)
+        return;
+    const CvmWindow *window = &kernel->windows[schedule->slide];
+    if (kernel->axes[vector].reduce || kernel->axes[window->position].reduce ||
+        window->position == vector || varies(kernel, kernel->a, vector) ||
+        !varies(kernel, kernel->b, vector))
+        return;
+    schedule->broadcast = true;
+    if (kernel->axes[last].reduce && kernel->axes[last].extent <= MAX_TAPS &&
+        !window_of(kernel, last, true))
+        schedule->unrolled = last;
+}
+
 void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     CvmSchedule *schedule = &kernel->schedule;
-    *schedule = (CvmSchedule){.lanes = target.lanes, .slide = -1};
+    *schedule = (CvmSchedule){.lanes = target.lanes, .slide = -1, .unrolled = -1};
     for (int i = 0; i < kernel->axis_count; i++)
         schedule->tile[i] = 1;
     schedule->vector_axis = choose_vector_axis(kernel, target.lanes);
@@ -293,6 +341,7 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     }
     if (schedule->vector_axis < 0)
         schedule->lanes = 1;
+    choose_broadcast(kernel);
     choose_tiles(kernel, target);
     kernel->extent = work_items(kernel);
 }
