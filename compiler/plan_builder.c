@@ -76,6 +76,13 @@ static CvmBuffer locate(const Builder *builder, const CvmNode *node) {
     return (CvmBuffer){CVM_SPACE_ARENA, offset};
 }
 
+static bool is_prepared(const Builder *builder, const CvmKernel *kernel) {
+    for (int i = 0; i < kernel->buffer_count; i++)
+        if (kernel->buffers[i].written)
+            return builder->memory->prepared[kernel->buffers[i].value->id];
+    return false;
+}
+
 static CvmCall build_call(Builder *builder, const CvmKernel *kernel) {
     CvmBuffer *buffers =
         cvm_arena_array(builder->arena, (size_t)kernel->buffer_count + 1, sizeof *buffers);
@@ -86,6 +93,7 @@ static CvmCall build_call(Builder *builder, const CvmKernel *kernel) {
                      .buffers = buffers,
                      .buffer_count = kernel->buffer_count,
                      .extent = kernel->extent,
+                     .prepares = is_prepared(builder, kernel),
                      .flops = kernel->flops,
                      .bytes = kernel->bytes};
 }
@@ -147,8 +155,8 @@ void cvm_plan_print(const CvmPlan *plan, FILE *stream) {
     }
     for (int i = 0; i < plan->call_count; i++) {
         const CvmCall *call = &plan->calls[i];
-        fprintf(stream, "  call %s for %s items %" PRId64 " (", call->kernel, call->layer,
-                call->extent);
+        fprintf(stream, "  %s %s for %s items %" PRId64 " (", call->prepares ? "prepare" : "call",
+                call->kernel, call->layer, call->extent);
         for (int k = 0; k < call->buffer_count; k++)
             fprintf(stream, "%s%s %" PRId64, k ? ", " : "",
                     call->buffers[k].space == CVM_SPACE_ARENA ? "arena" : "slot",

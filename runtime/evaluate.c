@@ -68,6 +68,7 @@ bool cvm_evaluate_dataset(CvmInstance *instance, const char *image_input, int64_
                           const CvmDataset *data, const CvmNormalization *normalization,
                           CvmPool *pool, CvmEvaluation *result, CvmError *error) {
     double began = cvm_seconds();
+    cvm_instance_forget(instance); /* training may have moved the weights */
     const CvmShape image_shape = {4, {batch, data->channels, data->height, data->width}};
     const CvmShape logits_shape = {2, {batch, data->classes}};
     if (data->count < 1 || batch < 1)

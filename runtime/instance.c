@@ -13,6 +13,7 @@ typedef struct Step {
     CvmKernelFunction function;
     void *const *buffers;
     int64_t extent;
+    bool prepares;       /* once */
     bool alone;          /* done by thread 0 */
     bool barrier_before; /* its input may come from another thread */
 } Step;
@@ -26,6 +27,7 @@ struct CvmInstance {
     int shared_end; /* after this many steps thread 0 is alone; 0: from the start */
 
     /* of the run that is going on */
+    bool prepared; /* what calls prepare is there */
     CvmPool *pool;
     CvmCallTime *times; /* NULL: nobody wants them */
 };
@@ -100,6 +102,19 @@ static bool bind_buffers(CvmInstance *instance, void *const *slots, CvmError *er
     return true;
 }
 
+/* Whether threads meet before the step: not where thread 0 does it and did the one before alone.
+ * The one before may be left out, and then the one before that counts. */
+static bool meets_before(const CvmInstance *instance, int index) {
+    const Step *steps = instance->steps;
+    for (int i = index - 1; i >= 0; i--) {
+        if (!steps[index].alone || !steps[i].alone)
+            return true;
+        if (!steps[i].prepares)
+            return false;
+    }
+    return false;
+}
+
 static void schedule(CvmInstance *instance) {
     for (int i = 0; i < instance->step_count; i++) {
         const CvmCall *call = &instance->plan->calls[i];
@@ -107,7 +122,8 @@ static void schedule(CvmInstance *instance) {
         step->function = call->function;
         step->extent = call->extent;
         step->alone = call->flops + call->bytes < CVM_SMALL_COST || call->extent <= 1;
-        step->barrier_before = i > 0 && !(step->alone && instance->steps[i - 1].alone);
+        step->prepares = call->prepares;
+        step->barrier_before = meets_before(instance, i);
         if (!step->alone)
             instance->shared_end = i + 1;
     }
@@ -218,6 +234,8 @@ static void walk(void *context, int thread, int threads) {
     const CvmInstance *instance = context;
     for (int i = 0; i < instance->shared_end; i++) {
         const Step *step = &instance->steps[i];
+        if (step->prepares && instance->prepared)
+            continue;
         if (step->barrier_before)
             cvm_pool_barrier(instance->pool);
         if (!step->alone)
@@ -233,7 +251,13 @@ static void run(CvmInstance *instance, CvmPool *pool, CvmCallTime *times) {
     if (instance->shared_end > 0)
         cvm_pool_run(pool, walk, instance);
     for (int i = instance->shared_end; i < instance->step_count; i++)
-        run_range(instance, i, 0, 0, instance->steps[i].extent);
+        if (!instance->steps[i].prepares || !instance->prepared)
+            run_range(instance, i, 0, 0, instance->steps[i].extent);
+    instance->prepared = true;
+}
+
+void cvm_instance_forget(CvmInstance *instance) {
+    instance->prepared = false;
 }
 
 void cvm_instance_run(CvmInstance *instance, CvmPool *pool) {

@@ -27,8 +27,12 @@ const CvmPlan *cvm_instance_plan(const CvmInstance *instance);
 void *cvm_instance_input(CvmInstance *instance, const char *name);
 const void *cvm_instance_output(const CvmInstance *instance, const char *name);
 
-/* Runs every call of the plan once, split over the pool's threads. The result's bits do not depend
- * on the number of threads. */
+/* Says that the store's contents changed: what calls prepared from them (packed weights, say) is
+ * prepared again at the next run. Needed after a run alone: the first run prepares everything. */
+void cvm_instance_forget(CvmInstance *instance);
+
+/* Runs every call of the plan once, those that prepare at the first run only, split over the pool's
+ * threads. The result's bits do not depend on the number of threads. */
 void cvm_instance_run(CvmInstance *instance, CvmPool *pool);
 
 /* When a thread worked on a call, in seconds of cvm_seconds(); both 0 where it had no part in it.

@@ -31,10 +31,13 @@ typedef struct CvmCall {
     const CvmBuffer *buffers;
     int buffer_count;
     int64_t extent; /* number of work items */
+    double flops;   /* floating-point operations, a multiply-add being two */
+    double bytes;   /* of its tensors, each read or written once */
+    bool prepares;  /* depends on slots alone that the plan does not write: an instance does it at
+                       its  first run, and again after cvm_instance_forget; what it stores is written
+                       by no  other call */
     /* of the whole call, estimated; their sum is what the runtime looks at to keep small work on
      * one thread */
-    double flops; /* floating-point operations, a multiply-add being two */
-    double bytes; /* of its tensors, each read or written once */
 } CvmCall;
 
 /* A tensor that lives in the arena and that the caller fills or reads. Always in plain row-major

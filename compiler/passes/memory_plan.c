@@ -1,6 +1,7 @@
 /* The memory plan: every tensor's place in one arena. A tensor lives from the step that stores it
  * to the last step that reads it, a step being the kernel of a group or of a single node; tensors
- * that live at different times may share bytes. Placing is first-fit, largest tensors first: each
+ * that live at different times may share bytes. What depends on parameters alone is computed once
+ * and keeps its place. Placing is first-fit, largest tensors first: each
  * takes the lowest gap among those placed before that live at the same time. */
 #include "compiler/passes/pass.h"
 #include "runtime/plan.h"
@@ -19,9 +20,10 @@ typedef struct Storage {
 
 typedef struct Planning {
     const CvmGraph *graph;
-    int *steps;   /* by node id: the step that computes it */
-    int *last;    /* by node id (of alias roots): the last step that reads it */
-    bool *stored; /* by node id: read outside of its group */
+    bool *prepared; /* by node id; see CvmMemoryPlan */
+    int *steps;     /* by node id: the step that computes it */
+    int *last;      /* by node id (of alias roots): the last step that reads it */
+    bool *stored;   /* by node id: read outside of its group */
     int step_count;
     Storage *storages;
     int storage_count;
@@ -67,6 +69,62 @@ static void find_lives(Planning *planning) {
     }
     for (int i = 0; i < graph->output_count; i++)
         note_read(planning, graph->outputs[i].value, planning->step_count);
+}
+
+/* --- what outlives a step --- */
+
+static bool is_updated(const CvmGraph *graph, const CvmNode *parameter) {
+    for (int i = 0; i < graph->update_count; i++)
+        if (strcmp(graph->updates[i].name, parameter->origin.name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_settled(const Planning *planning, CvmNode *value) {
+    const CvmNode *root = cvm_alias_root(value);
+    return root->op == CVM_OP_CONSTANT || planning->prepared[root->id] ||
+           (root->op == CVM_OP_PARAMETER && !is_updated(planning->graph, root));
+}
+
+/* Whether all that the step starting at node `first` reads from outside is settled, some parameter
+ * or prepared value among it, and nothing of it is an update or an output. */
+static bool step_is_prepared(const Planning *planning, int first, int last) {
+    CvmNode *const *nodes = planning->graph->nodes;
+    bool reads = false;
+    for (int i = first; i < last; i++) {
+        if (cvm_is_update(planning->graph, nodes[i]))
+            return false;
+        for (int k = 0; k < planning->graph->output_count; k++)
+            if (cvm_alias_root(planning->graph->outputs[k].value) == nodes[i])
+                return false;
+        for (int k = 0; k < nodes[i]->input_count; k++) {
+            CvmNode *operand = nodes[i]->inputs[k];
+            bool inside = planning->steps[operand->id] == planning->steps[nodes[i]->id];
+            if (!inside && !is_settled(planning, operand))
+                return false;
+            reads |= !inside && operand->op != CVM_OP_CONSTANT;
+        }
+    }
+    return reads;
+}
+
+/* Prepared values live from before the first step to behind the last. */
+static void find_prepared(Planning *planning) {
+    const CvmGraph *graph = planning->graph;
+    for (int first = 0, last; first < graph->node_count; first = last) {
+        last = first + 1;
+        int step = planning->steps[graph->nodes[first]->id];
+        if (!has_kernel(graph->nodes[first]))
+            continue;
+        while (last < graph->node_count && planning->steps[graph->nodes[last]->id] == step)
+            last++;
+        if (!step_is_prepared(planning, first, last))
+            continue;
+        for (int i = first; i < last; i++) {
+            planning->prepared[graph->nodes[i]->id] = true;
+            planning->last[graph->nodes[i]->id] = planning->step_count;
+        }
+    }
 }
 
 /* --- storages --- */
@@ -120,6 +178,8 @@ static int find_dying_operand(const Planning *planning, const CvmNode *result, i
 
 static bool add_storage(Planning *planning, const CvmNode *node, int first) {
     Storage storage = {.first = planning->steps[node->id], .last = planning->last[node->id]};
+    if (planning->prepared[node->id])
+        storage.first = BEFORE_THE_FIRST;
     if (node->op != CVM_OP_INPUT && is_pointwise_step(planning, first)) {
         int taken = find_dying_operand(planning, node, first);
         if (taken >= 0) {
@@ -248,6 +308,7 @@ bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan
     size_t ids = (size_t)graph->next_id + 1;
     Planning planning = {
         .graph = graph,
+        .prepared = cvm_arena_array(arena, ids, sizeof *planning.prepared),
         .steps = cvm_arena_array(scratch, ids, sizeof *planning.steps),
         .last = cvm_arena_array(scratch, ids, sizeof *planning.last),
         .stored = cvm_arena_array(scratch, ids, sizeof *planning.stored),
@@ -255,9 +316,11 @@ bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan
         .storage_of = cvm_arena_array(scratch, ids, sizeof *planning.storage_of),
     };
     *plan = (CvmMemoryPlan){.offsets = cvm_arena_array(arena, ids, sizeof *plan->offsets),
+                            .prepared = planning.prepared,
                             .id_count = graph->next_id};
     number_steps(&planning);
     find_lives(&planning);
+    find_prepared(&planning);
     bool fits = add_storages(&planning) && place(&planning, scratch, &plan->arena_bytes);
     if (fits) {
         plan->lower_bound = find_lower_bound(&planning);

@@ -65,9 +65,9 @@ typedef struct Made {
 /* The plan above, each call of the given cost. */
 static void make_plan(Made *made, double cost) {
     const CvmCall calls[] = {
-        {"add_one", "body.add", add_one, ADD_BUFFERS, 2, COUNT, cost, 0},
-        {"reverse", "body.scale", reverse_and_scale, SCALE_BUFFERS, 3, COUNT, cost, 0},
-        {"add_up", "head.sum", add_up, SUM_BUFFERS, 3, 1, cost, 0},
+        {"add_one", "body.add", add_one, ADD_BUFFERS, 2, COUNT, cost, 0, false},
+        {"reverse", "body.scale", reverse_and_scale, SCALE_BUFFERS, 3, COUNT, cost, 0, false},
+        {"add_up", "head.sum", add_up, SUM_BUFFERS, 3, 1, cost, 0, false},
     };
     memcpy(made->calls, calls, sizeof calls);
     made->plan = (CvmPlan){.name = "test",
@@ -137,7 +137,7 @@ static int distinct_threads(double cost, int64_t extent, int threads) {
     CvmError error;
     CvmPool *pool = cvm_pool_create(threads, &error);
     const CvmBuffer buffer = {CVM_SPACE_ARENA, 0};
-    const CvmCall call = {"note", "note", note_thread, &buffer, 1, extent, cost, 0};
+    const CvmCall call = {"note", "note", note_thread, &buffer, 1, extent, cost, 0, false};
     const CvmPlan plan = {.name = "note",
                           .calls = &call,
                           .call_count = 1,
@@ -279,8 +279,49 @@ static void test_an_arena_beyond_all_memory_is_the_machines_fault(void **state) 
     assert_int_equal(error.kind, CVM_ERROR_MACHINE);
 }
 
+static void count_up(void *const *buffers, int64_t begin, int64_t end) {
+    *(float *)buffers[0] += (float)(end - begin);
+}
+
+/* What depends on slots alone is done once, and again when told that they changed. */
+static void test_calls_that_prepare_run_once(void **state) {
+    (void)state;
+    CvmError error;
+    CvmPool *pool = cvm_pool_create(2, &error);
+    const CvmBuffer first = {CVM_SPACE_ARENA, 0}, second = {CVM_SPACE_ARENA, 64};
+    const CvmCall calls[] = {
+        {"each", "each", count_up, &second, 1, 1, 0, 0, false},
+        {"once", "once", count_up, &first, 1, 1, 0, 0, true},
+        {"each", "each", count_up, &second, 1, 1, 0, 0, false},
+    };
+    const CvmPort outputs[] = {{"once", CVM_F32, {0, {0}}, 0}, {"each", CVM_F32, {0, {0}}, 64}};
+    const CvmPlan plan = {.name = "prepare",
+                          .calls = calls,
+                          .call_count = 3,
+                          .outputs = outputs,
+                          .output_count = 2,
+                          .arena_bytes = 128};
+    CvmStore store;
+    cvm_store_init(&store);
+    CvmInstance *instance = cvm_instance_create(&plan, &store, &error);
+    assert_non_null(instance);
+    const float *once = cvm_instance_output(instance, "once");
+    const float *each = cvm_instance_output(instance, "each");
+    for (int i = 1; i <= 3; i++) {
+        cvm_instance_run(instance, pool);
+        assert_true(*once == 1 && *each == (float)(2 * i));
+    }
+    cvm_instance_forget(instance);
+    cvm_instance_run(instance, pool);
+    assert_true(*once == 2 && *each == 8);
+    cvm_instance_free(instance);
+    cvm_store_free(&store);
+    cvm_pool_free(pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_calls_that_prepare_run_once),
         cmocka_unit_test(test_any_number_of_threads_gives_the_same),
         cmocka_unit_test(test_small_work_stays_on_the_callers_thread),
         cmocka_unit_test(test_a_timed_run_computes_the_same_and_tells_who_worked_when),

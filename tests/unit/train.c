@@ -101,7 +101,7 @@ typedef struct Made {
 } Made;
 
 static void make_plan(Made *made, int batch, CvmKernelFunction function) {
-    made->call = (CvmCall){"descend", "all", function, BUFFERS, 7, 1, 1, 0};
+    made->call = (CvmCall){"descend", "all", function, BUFFERS, 7, 1, 1, 0, false};
     made->inputs[0] = (CvmPort){"image", CVM_F32, {4, {batch, 1, 16, 16}}, 0};
     made->inputs[1] = (CvmPort){"target", CVM_I32, {1, {batch}}, AT_TARGET};
     made->inputs[2] = (CvmPort){"rate", CVM_F32, {0, {0}}, AT_RATE};
@@ -331,7 +331,7 @@ static void test_evaluation_counts_and_averages(void **state) {
                              .labels = labels};
     const CvmNormalization unit = cvm_normalization_unit(1);
     const CvmBuffer buffers[] = {{CVM_SPACE_ARENA, 0}, {CVM_SPACE_ARENA, AT_TARGET}};
-    const CvmCall call = {"name_pixel", "all", name_pixel, buffers, 2, BATCH, CVM_SMALL_COST, 0};
+    const CvmCall call = {"name_pixel", "all", name_pixel, buffers, 2, BATCH, CVM_SMALL_COST, 0, false};
     const CvmPort image = {"image", CVM_F32, {4, {BATCH, 1, 16, 16}}, 0};
     const CvmPort logits = {"logits", CVM_F32, {2, {BATCH, 3}}, AT_TARGET};
     const CvmPlan plan = {.name = "eval",
