@@ -165,18 +165,6 @@ static void check_goes_through_all_files_and_its_json_parses(void **state) {
     cvm_test_result_free(&result);
 }
 
-static void check_answers_at_once(void **state) {
-    (void)state;
-    double best = 1;
-    for (int i = 0; i < 10; i++) {
-        CvmTestResult result = cvm_test_cvmc(&place, "check", "small.cvm", NULL);
-        best = result.seconds < best ? result.seconds : best;
-        cvm_test_result_free(&result);
-    }
-    if (!getenv("CVM_SANITIZED") && best > 0.02)
-        fail_msg("check took %.1f ms at best", best * 1e3);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_lists_every_command_and_exits_with_0),
@@ -189,7 +177,6 @@ int main(void) {
         cmocka_unit_test(explain_fusion_speaks_of_source_lines),
         cmocka_unit_test(check_is_short_when_all_is_well),
         cmocka_unit_test(check_goes_through_all_files_and_its_json_parses),
-        cmocka_unit_test(check_answers_at_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
