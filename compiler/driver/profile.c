@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_RUNS = 3, WARM_UPS = 2 };
+enum { LEAST_RUNS = 3, WARM_UPS = 2, NO_ROW = -1 };
 
 typedef struct Profiler {
     CvmInstance *instance;
     const CvmPlan *plan;
     CvmPool *pool;
     int threads;
-    int *rows;        /* row of each call */
+    int *rows;        /* row of each call; NO_ROW: it is prepared, not part of a run */
     int most;         /* runs there is room for */
     double *samples;  /* [row][run] */
     double *totals;   /* [run] */
@@ -34,7 +34,9 @@ static int row_of(Profiler *profiler, const CvmCall *call) {
 static void add_rows(Profiler *profiler) {
     for (int i = 0; i < profiler->plan->call_count; i++) {
         const CvmCall *call = &profiler->plan->calls[i];
-        profiler->rows[i] = row_of(profiler, call);
+        profiler->rows[i] = call->prepares ? NO_ROW : row_of(profiler, call);
+        if (call->prepares)
+            continue;
         CvmProfileRow *row = &profiler->profile.rows[profiler->rows[i]];
         row->calls++;
         row->flops += call->flops;
@@ -59,6 +61,8 @@ static double seconds_of(const CvmCallTime *times, int threads, int *busy) {
 static void take_samples(Profiler *profiler, int run) {
     for (int i = 0; i < profiler->plan->call_count; i++) {
         int busy;
+        if (profiler->rows[i] == NO_ROW)
+            continue;
         double seconds = seconds_of(profiler->now + (size_t)i * (size_t)profiler->threads,
                                     profiler->threads, &busy);
         CvmProfileRow *row = &profiler->profile.rows[profiler->rows[i]];
