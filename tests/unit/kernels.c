@@ -379,8 +379,8 @@ static void test_rows(void **state) {
         CvmNode *soft = add(graph, CVM_OP_SOFTMAX, NULL, 1, x, NULL, NULL);
         CvmNode *log = add(graph, CVM_OP_LOG_SOFTMAX, NULL, 1, x, NULL, NULL);
         CvmNode *nll = add(graph, CVM_OP_NLL, NULL, 2, log, target, NULL);
-        CvmAttribute count = {.integers = {classes[i]}};
-        CvmNode *spread = add(graph, CVM_OP_NLL_GRAD, &count, 2, row, target, NULL);
+        CvmAttribute count[] = {{.integers = {classes[i]}}, {.real = 0}};
+        CvmNode *spread = add(graph, CVM_OP_NLL_GRAD, count, 2, row, target, NULL);
         cvm_graph_output(graph, "softmax", soft);
         cvm_graph_output(graph, "softmax_grad",
                          add(graph, CVM_OP_SOFTMAX_GRAD, NULL, 2, dy, soft, NULL));

@@ -179,8 +179,8 @@ static void test_the_loss_picks_the_target(void **state) {
     Tensor target = {{1, {3}}, targets, CVM_I32};
     check(CVM_OP_NLL, NULL, vectors(3, 3, VALUES(1, 2, 3, 4, 5, 6, 7, -INFINITY, 9)), target,
           EXPECT(-3, -4, INFINITY));
-    const CvmAttribute classes = {{3}};
-    check(CVM_OP_NLL_GRAD, &classes, (Tensor){{1, {3}}, VALUES(1, 2, 3), CVM_F32}, target,
+    const CvmAttribute classes[] = {{{3}}, {.real = 0}};
+    check(CVM_OP_NLL_GRAD, classes, (Tensor){{1, {3}}, VALUES(1, 2, 3), CVM_F32}, target,
           EXPECT(0, 0, -1, -2, 0, 0, 0, -3, 0));
 }
 
