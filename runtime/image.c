@@ -102,11 +102,6 @@ static unsigned over_black(unsigned value, unsigned alpha) {
     return (value * alpha + 127) / 255;
 }
 
-/* 0.299 R + 0.587 G + 0.114 B in 65536ths, which add up to one: grey stays what it is. */
-static unsigned grey_of(const unsigned rgb[3]) {
-    return (19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 32768) >> 16;
-}
-
 static void separate_channels(const Reader *reader, CvmImage *image) {
     int64_t plane = (int64_t)image->height * image->width;
     for (int64_t p = 0; p < plane; p++) {
@@ -115,7 +110,7 @@ static void separate_channels(const Reader *reader, CvmImage *image) {
         for (int c = 0; c < 3; c++)
             rgb[c] = over_black(pixel[c], pixel[3]);
         if (image->channels == 1)
-            image->pixels[p] = (uint8_t)grey_of(rgb);
+            image->pixels[p] = (uint8_t)cvm_image_grey(rgb);
         else
             for (int c = 0; c < 3; c++)
                 image->pixels[c * plane + p] = (uint8_t)rgb[c];

@@ -20,7 +20,8 @@ bool cvm_image_read_png(const char *path, int channels, CvmImage *image, CvmErro
 bool cvm_image_write_png(const char *path, const CvmImage *image, CvmError *error);
 void cvm_image_free(CvmImage *image);
 
-/* Reads a JPEG in the same way, turned upright as its EXIF orientation says; grey is libjpeg's. A
+/* Reads a JPEG in the same way, turned upright as its EXIF orientation says; grey is libjpeg's.
+ * CMYK and YCCK become RGB without a colour profile, as Pillow's convert("RGB") does it. A
  * truncated or corrupt file is refused. */
 bool cvm_image_read_jpeg(const char *path, int channels, CvmImage *image, CvmError *error);
 

@@ -15,4 +15,8 @@ enum {
  * no reading a picture as so many. */
 FILE *cvm_image_open(const char *path, int channels, CvmError *error);
 
+/* 0.299 R + 0.587 G + 0.114 B of bytes, rounded; in 65536ths, which add up to one, so that grey
+ * stays what it is. */
+unsigned cvm_image_grey(const unsigned rgb[3]);
+
 #endif

@@ -30,7 +30,7 @@ typedef struct Reader {
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
     char complaint[JMSG_LENGTH_MAX];
-    uint8_t *row; /* [width, channels] */
+    uint8_t *row; /* [width, output_components] */
     CvmImage made;
 } Reader;
 
@@ -76,6 +76,12 @@ static void start(Reader *reader, FILE *stream) {
     jpeg_save_markers(&reader->jpeg, JPEG_APP0 + 1, MAX_MARKER_BYTES); /* EXIF */
 }
 
+/* Made for printing: cyan, magenta, yellow and black ink. */
+static bool is_inked(const Reader *reader) {
+    J_COLOR_SPACE colours = reader->jpeg.jpeg_color_space;
+    return colours == JCS_CMYK || colours == JCS_YCCK;
+}
+
 /* Nothing has been allocated for pixels yet. */
 static void check_header(Reader *reader) {
     int64_t width = reader->jpeg.image_width, height = reader->jpeg.image_height;
@@ -84,10 +90,8 @@ static void check_header(Reader *reader) {
         refuse(reader, "it has more than 16384 pixels on a side");
     if (width * height > CVM_IMAGE_MAX_PIXELS)
         refuse(reader, "it has more than 2^26 pixels");
-    if (colours == JCS_CMYK || colours == JCS_YCCK)
-        refuse(reader, "its colours are CMYK; convert it to RGB first");
-    if (colours != JCS_GRAYSCALE && colours != JCS_RGB && colours != JCS_YCbCr)
-        refuse(reader, "its colours are neither grey nor RGB nor YCbCr");
+    if (colours != JCS_GRAYSCALE && colours != JCS_RGB && colours != JCS_YCbCr && !is_inked(reader))
+        refuse(reader, "its colours are neither grey nor RGB nor YCbCr nor CMYK");
 }
 
 static int orientation_of(const struct jpeg_decompress_struct *jpeg) {
@@ -122,9 +126,28 @@ static void allocate(Reader *reader, int channels, const Placement *placement) {
     size_t pixels = (size_t)placement->height * (size_t)placement->width;
     reader->made = (CvmImage){channels, placement->height, placement->width, NULL};
     reader->made.pixels = malloc((size_t)channels * pixels);
-    reader->row = malloc((size_t)channels * reader->jpeg.output_width);
+    reader->row = malloc((size_t)reader->jpeg.output_components * reader->jpeg.output_width);
     if (!reader->made.pixels || !reader->row)
         refuse(reader, "out of memory");
+}
+
+/* a * b / 255, rounded; exact for bytes. */
+static unsigned product(unsigned a, unsigned b) {
+    unsigned value = a * b + 128;
+    return (value + (value >> 8)) >> 8;
+}
+
+/* A row of four inks becomes one of `channels` colours, in its place. By Adobe's convention, which
+ * every program but a few follows, files hold how little of an ink there is (255: none), whether or
+ * not they have Adobe's marker; Pillow reads them all so, and its arithmetic is this one. */
+static void mix_inks(uint8_t *row, int64_t width, int channels) {
+    for (int64_t x = 0; x < width; x++) {
+        unsigned rgb[3], white = row[4 * x + 3];
+        for (int c = 0; c < 3; c++)
+            rgb[c] = white - product(255u - row[4 * x + c], white);
+        for (int c = 0; c < channels; c++)
+            row[x * channels + c] = (uint8_t)(channels == 1 ? cvm_image_grey(rgb) : rgb[c]);
+    }
 }
 
 static void read_rows(Reader *reader, const Placement *placement) {
@@ -134,6 +157,8 @@ static void read_rows(Reader *reader, const Placement *placement) {
     for (int64_t y = 0; y < height; y++) {
         uint8_t *to = reader->made.pixels + placement->origin + y * placement->row;
         jpeg_read_scanlines(&reader->jpeg, &reader->row, 1);
+        if (is_inked(reader))
+            mix_inks(reader->row, width, channels);
         for (int64_t x = 0; x < width; x++)
             for (int c = 0; c < channels; c++)
                 to[c * plane + x * placement->column] = reader->row[x * channels + c];
@@ -146,7 +171,9 @@ static bool read_upright(Reader *reader, FILE *stream, int channels) {
     start(reader, stream);
     jpeg_read_header(&reader->jpeg, TRUE);
     check_header(reader);
-    reader->jpeg.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    reader->jpeg.out_color_space = is_inked(reader) ? JCS_CMYK
+                                   : channels == 1  ? JCS_GRAYSCALE
+                                                    : JCS_RGB;
     Placement placement =
         placement_of(orientation_of(&reader->jpeg), (int)reader->jpeg.image_height,
                      (int)reader->jpeg.image_width);
