@@ -94,16 +94,36 @@ CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *are
     return training.graph;
 }
 
+/* The numbers that a model's closing softmax makes probabilities of, as a vector; NULL where it
+ * ends otherwise. A softmax of a picture of one pixel may be flattened behind it. */
+static CvmNode *numbers_before_softmax(CvmGraph *graph, CvmNode *last, CvmDiag *diag) {
+    bool flattened = last->op == CVM_OP_FLATTEN;
+    const CvmNode *softmax = flattened ? last->inputs[0] : last;
+    if (softmax->op != CVM_OP_SOFTMAX || last->type.shape.rank != 2 ||
+        softmax->type.shape.sizes[1] != last->type.shape.sizes[1])
+        return NULL;
+    CvmNode *before = softmax->inputs[0];
+    return flattened ? cvm_graph_add(graph, CVM_OP_FLATTEN, &before, 1, NULL,
+                                     (CvmOrigin){.name = "logits"}, diag)
+                     : before;
+}
+
 CvmGraph *cvm_inference_graph(const CvmModelUse *model, int64_t batch, bool with_softmax,
                               CvmArena *arena, CvmDiag *diag) {
     CvmGraph *graph = cvm_model_build(model, batch, arena, diag);
     if (!graph || !with_softmax)
         return graph;
-    CvmNode *logits = cvm_graph_find_output(graph, "logits");
-    CvmNode *probabilities = cvm_graph_add(graph, CVM_OP_SOFTMAX, &logits, 1, NULL,
-                                           (CvmOrigin){.name = "probabilities"}, diag);
+    CvmNode *last = cvm_graph_find_output(graph, "logits"), *probabilities = last;
+    CvmNode *logits = numbers_before_softmax(graph, last, diag);
+    if (!logits) {
+        logits = last;
+        probabilities = cvm_graph_add(graph, CVM_OP_SOFTMAX, &logits, 1, NULL,
+                                      (CvmOrigin){.name = "probabilities"}, diag);
+    }
     if (!probabilities)
         return NULL;
+    graph->output_count = 0;
+    cvm_graph_output(graph, "logits", logits);
     cvm_graph_output(graph, "probabilities", probabilities);
     return graph;
 }

@@ -10,7 +10,9 @@
  * (reported). */
 CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag);
 
-/* Inputs: the image. Output: "logits" f32 [batch, classes]; with_softmax: also "probabilities". */
+/* Inputs: the image. Output: "logits" f32 [batch, classes], what the model gives. with_softmax:
+ * also "probabilities"; of a model that ends with a softmax itself these are its output, and
+ * "logits" the numbers before it. */
 CvmGraph *cvm_inference_graph(const CvmModelUse *model, int64_t batch, bool with_softmax,
                               CvmArena *arena, CvmDiag *diag);
 

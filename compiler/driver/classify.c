@@ -29,6 +29,24 @@ static bool checkpoint_normalization(CvmSession *session, CvmNormalization *norm
     return true;
 }
 
+static bool count_classes(CvmClassifier *classifier) {
+    CvmSession *session = classifier->session;
+    const CvmPort *logits = cvm_instance_plan(classifier->instance)->outputs;
+    CvmShape given = logits->shape;
+    char text[128];
+    if (given.rank == 2) {
+        classifier->classes = (int)given.sizes[1];
+        return true;
+    }
+    given.rank--; /* without the batch, as the language tells shapes */
+    memmove(given.sizes, given.sizes + 1, (size_t)given.rank * sizeof *given.sizes);
+    return cvm_session_refuse(session, CVM_EXIT_INPUT,
+                              "%s makes %s of a picture, and a classifier ends with one number for "
+                              "each class; end the model with flatten and linear(classes)",
+                              cvm_model_name(session->model),
+                              cvm_shape_text(&given, text, sizeof text));
+}
+
 bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
                          CvmClassifier *classifier) {
     CvmShape input = cvm_model_input(session->model);
@@ -47,10 +65,8 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
     classifier->pool = classifier->instance ? cvm_session_pool(session) : NULL;
     if (!classifier->pool)
         return false;
-    const CvmPlan *plan = cvm_executable_plan(session->executables[session->plan_count - 1]);
-    for (int i = 0; i < plan->output_count; i++)
-        if (plan->outputs[i].shape.rank == 2)
-            classifier->classes = (int)plan->outputs[i].shape.sizes[1];
+    if (!count_classes(classifier))
+        return false;
     int64_t top = session->options->top ? session->options->top : CVM_GUESSES;
     classifier->top = top < classifier->classes ? (int)top : classifier->classes;
     if (!cvm_session_read_labels(session, classifier->classes))

@@ -249,6 +249,65 @@ static void logits_are_told_on_request(void **state) {
     cvm_test_result_free(&result);
 }
 
+/* Linear layers become convolutions of the same numbers. */
+static bool make_convolution(CvmFileTensor *tensor, void *context) {
+    (void)context;
+    bool first = !strncmp(tensor->name, "body.linear1", 12);
+    bool second = !strncmp(tensor->name, "head.linear1", 12);
+    if (!first && !second)
+        return true;
+    bool bias = strstr(tensor->name, ".bias") != NULL;
+    tensor->name = first  ? bias ? "body.conv3.bias" : "body.conv3.weight"
+                   : bias ? "head.conv1.bias"
+                          : "head.conv1.weight";
+    if (!bias)
+        tensor->shape = first ? (CvmShape){4, {16, 8, 5, 5}} : (CvmShape){4, {4, 16, 1, 1}};
+    return true;
+}
+
+/* A model that ends with a softmax tells the same probabilities and logits as one that does not: no
+ * second softmax. */
+static void a_softmax_of_the_model_is_the_last_one(void **state) {
+    (void)state;
+    static const char *const ends[] = {
+        "flatten linear(16) relu } head { linear(classes) softmax }\n",
+        "flatten linear(16) relu } head { linear(classes) log_softmax }\n",
+        "conv(16, kernel=5) relu } head { conv(classes, kernel=1) softmax flatten }\n",
+        "conv(16, kernel=5) relu } head { conv(classes, kernel=1) flatten }\n",
+    };
+    char *lines[4];
+    for (int i = 0; i < 4; i++) {
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "model Small(classes: int = 4) {\n"
+                 "    input image: [1, 28, 28]\n"
+                 "    body { conv(4, kernel=5, pad=2) relu maxpool(2)\n"
+                 "           conv(8, kernel=5) relu maxpool(2)\n"
+                 "           %s}\n",
+                 ends[i]);
+        cvm_test_write_text(&place, "ends.cvm", text);
+        if (i < 2) {
+            lines[i] = guesses("ends.cvm", "ring.png");
+            continue;
+        }
+        cvm_test_write_weights(&place, "plain.safetensors", "conv.safetensors", make_convolution,
+                               NULL);
+        CvmTestResult result = cvm_test_cvmc(&place, "predict", "ends.cvm", "--weights",
+                                             "conv.safetensors", "--logits", "ring.png", NULL);
+        if (result.code != 0)
+            fail_msg("exit code %d: %s", result.code, result.err);
+        lines[i] = strdup(result.out);
+        cvm_test_result_free(&result);
+    }
+    char *plain = guesses("model.cvm", "ring.png");
+    assert_string_equal(lines[0], plain);
+    assert_string_equal(lines[1], plain);
+    assert_string_equal(lines[2], lines[3]);
+    for (int i = 0; i < 4; i++)
+        free(lines[i]);
+    free(plain);
+}
+
 static bool number_layers(CvmFileTensor *tensor, void *context) {
     static char names[64][32];
     int *count = context;
@@ -293,6 +352,7 @@ int main(void) {
         cmocka_unit_test(a_labels_file_that_does_not_fit_is_refused),
         cmocka_unit_test(without_the_labels_file_classes_have_numbers),
         cmocka_unit_test(logits_are_told_on_request),
+        cmocka_unit_test(a_softmax_of_the_model_is_the_last_one),
         cmocka_unit_test(the_block_names_the_map_of_the_weights),
         cmocka_unit_test(the_model_that_predict_is_about_is_chosen),
     };
