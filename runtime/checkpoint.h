@@ -5,7 +5,7 @@
 #ifndef CVM_RUNTIME_CHECKPOINT_H
 #define CVM_RUNTIME_CHECKPOINT_H
 
-#include "runtime/dataset.h"
+#include "runtime/normalization.h"
 #include "runtime/store.h"
 
 typedef struct CvmCheckpointInfo {

@@ -1,25 +1,17 @@
-/* See dataset.h. A pixel has 256 values, so normalizing one is looking it up in its channel's
- * table. */
+/* See dataset.h. */
 #include "runtime/dataset.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIXEL_VALUES = 256, AHEAD = 2, PREFETCHED_BYTES = 4096, CACHE_LINE = 64 };
+enum { AHEAD = 2, PREFETCHED_BYTES = 4096, CACHE_LINE = 64 };
 
 void cvm_dataset_free(CvmDataset *dataset) {
     free(dataset->pixels);
     free(dataset->labels);
     cvm_picture_folder_free(&dataset->folder);
     *dataset = (CvmDataset){0};
-}
-
-CvmNormalization cvm_normalization_unit(int channels) {
-    CvmNormalization normalization = {.channels = channels};
-    for (int c = 0; c < channels; c++)
-        normalization.deviation[c] = 1;
-    return normalization;
 }
 
 static CvmPixelSums sum_pixels(const CvmDataset *dataset) {
@@ -52,44 +44,6 @@ CvmNormalization cvm_normalization_of(const CvmDataset *dataset) {
     return normalization;
 }
 
-/* For each channel what every value of a pixel becomes. */
-typedef struct Tables {
-    float of[CVM_MAX_CHANNELS][PIXEL_VALUES];
-} Tables;
-
-static void fill_tables(const CvmNormalization *normalization, Tables *tables) {
-    for (int c = 0; c < normalization->channels; c++)
-        for (int value = 0; value < PIXEL_VALUES; value++)
-            tables->of[c][value] =
-                (float)((value / 255.0 - normalization->mean[c]) / normalization->deviation[c]);
-}
-
-/* images[p] = table[pixels[p]]. Four at a time, which compilers turn into one wide store. */
-static void look_up(const uint8_t *pixels, const float table[PIXEL_VALUES], int64_t count,
-                    float *restrict images) {
-    int64_t p = 0;
-    for (; p + 4 <= count; p += 4) {
-        const float four[4] = {table[pixels[p]], table[pixels[p + 1]], table[pixels[p + 2]],
-                               table[pixels[p + 3]]};
-        memcpy(images + p, four, sizeof four);
-    }
-    for (; p < count; p++)
-        images[p] = table[pixels[p]];
-}
-
-static void look_up_channels(const uint8_t *pixels, const Tables *tables, int channels,
-                             int64_t plane, float *images) {
-    for (int c = 0; c < channels; c++)
-        look_up(pixels + c * plane, tables->of[c], plane, images + c * plane);
-}
-
-void cvm_normalize(const CvmNormalization *normalization, const uint8_t *pixels, int64_t plane,
-                   float *images) {
-    Tables tables;
-    fill_tables(normalization, &tables);
-    look_up_channels(pixels, &tables, normalization->channels, plane, images);
-}
-
 /* Shuffled samples lie anywhere in memory: asking for a picture's beginning two pictures ahead
  * halves the time of filling a batch. The rest of a large one follows in order, as hardware
  * expects. */
@@ -102,26 +56,27 @@ static int64_t plane_of(const CvmDataset *dataset) {
     return (int64_t)dataset->height * dataset->width;
 }
 
-static void fill_from_memory(const CvmDataset *dataset, const Tables *tables,
+static void fill_from_memory(const CvmDataset *dataset, const CvmPixelTables *tables,
                              const int32_t *samples, int64_t count, float *images) {
     int64_t plane = plane_of(dataset), picture = dataset->channels * plane;
     for (int64_t i = 0; i < count; i++) {
         if (i + AHEAD < count)
             prefetch(dataset->pixels + samples[i + AHEAD] * picture, picture);
-        look_up_channels(dataset->pixels + samples[i] * picture, tables, dataset->channels, plane,
-                         images + i * picture);
+        cvm_pixel_tables_look_up(dataset->pixels + samples[i] * picture, tables, dataset->channels,
+                                 plane, images + i * picture);
     }
 }
 
-static bool fill_from_files(const CvmDataset *dataset, const Tables *tables, const int32_t *samples,
-                            int64_t count, float *images, CvmError *error) {
+static bool fill_from_files(const CvmDataset *dataset, const CvmPixelTables *tables,
+                            const int32_t *samples, int64_t count, float *images, CvmError *error) {
     int64_t plane = plane_of(dataset), picture = dataset->channels * plane;
     uint8_t *pixels = malloc((size_t)picture);
     bool done = pixels || cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to read a picture");
     for (int64_t i = 0; done && i < count; i++) {
         done = cvm_dataset_picture(dataset, samples[i], pixels, error);
         if (done)
-            look_up_channels(pixels, tables, dataset->channels, plane, images + i * picture);
+            cvm_pixel_tables_look_up(pixels, tables, dataset->channels, plane,
+                                     images + i * picture);
     }
     free(pixels);
     return done;
@@ -130,8 +85,8 @@ static bool fill_from_files(const CvmDataset *dataset, const Tables *tables, con
 bool cvm_dataset_fill(const CvmDataset *dataset, const CvmNormalization *normalization,
                       const int32_t *samples, int64_t count, float *images, int32_t *labels,
                       CvmError *error) {
-    Tables tables;
-    fill_tables(normalization, &tables);
+    CvmPixelTables tables;
+    cvm_pixel_tables_fill(normalization, &tables);
     for (int64_t i = 0; i < count; i++)
         labels[i] = dataset->labels[samples[i]];
     if (!dataset->pixels)

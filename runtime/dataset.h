@@ -2,12 +2,11 @@
 #ifndef CVM_RUNTIME_DATASET_H
 #define CVM_RUNTIME_DATASET_H
 
+#include "runtime/normalization.h"
 #include "runtime/picture_folder.h"
 #include "runtime/pool.h"
 #include "runtime/preparation.h"
 #include "runtime/tensor.h"
-
-enum { CVM_MAX_CHANNELS = 4 };
 
 /* Sums over all pixels of each channel; whole numbers, so that they have one value in any order. */
 typedef struct CvmPixelSums {
@@ -26,12 +25,6 @@ typedef struct CvmDataset {
     CvmPreparation preparation;
     CvmPixelSums sums;
 } CvmDataset;
-
-/* input = (pixel / 255 - mean[c]) / deviation[c] */
-typedef struct CvmNormalization {
-    int channels;
-    double mean[CVM_MAX_CHANNELS], deviation[CVM_MAX_CHANNELS];
-} CvmNormalization;
 
 /* Reads a pair of IDX files (http://yann.lecun.com/exdb/mnist: big-endian magic 0x00000803 images,
  * 0x00000801 labels), plain or gzip; where a path does not exist, the path with ".gz" is tried.
@@ -73,15 +66,9 @@ void cvm_dataset_free(CvmDataset *dataset);
 bool cvm_dataset_picture(const CvmDataset *dataset, int64_t sample, uint8_t *pixels,
                          CvmError *error);
 
-/* mean 0, deviation 1: pixels / 255. */
-CvmNormalization cvm_normalization_unit(int channels);
 /* Per-channel mean and deviation of the data set (exact integer sums; a deviation of 0 counts as
  * 1). */
 CvmNormalization cvm_normalization_of(const CvmDataset *dataset);
-
-/* One picture of [channels, plane] pixels, normalized. */
-void cvm_normalize(const CvmNormalization *normalization, const uint8_t *pixels, int64_t plane,
-                   float *images);
 
 /* Writes pictures samples[0..count) as f32 [count, c, h, w], normalized. Error: as for
  * cvm_dataset_picture. */

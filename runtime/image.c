@@ -17,11 +17,6 @@ enum {
     RGBA = 4,
 };
 
-void cvm_image_free(CvmImage *image) {
-    free(image->pixels);
-    *image = (CvmImage){0};
-}
-
 /* What libpng said when it failed. */
 typedef struct Complaint {
     char text[128];

@@ -1,4 +1,4 @@
-/* See preparation.h. */
+/* See preparation.h: of pictures in memory. */
 #include "runtime/preparation.h"
 
 static bool scale(const CvmPreparation *preparation, CvmImage *image, CvmError *error) {
@@ -25,32 +25,18 @@ static bool crop(const CvmPreparation *preparation, CvmImage *image, CvmError *e
     return done;
 }
 
-static bool check_size(const CvmPreparation *preparation, const char *path, const CvmImage *image,
-                       CvmError *error) {
+static bool check_size(const CvmPreparation *preparation, const CvmImage *image, CvmError *error) {
     if (image->height == preparation->height && image->width == preparation->width)
         return true;
     return cvm_error_set(error, CVM_ERROR_INPUT,
-                         "%.700s is %d pixels wide and %d high, where pictures %d wide and %d high "
+                         "it is %d pixels wide and %d high, where pictures %d wide and %d high "
                          "are needed; scale it first, or add 'resize' to the predict or data block",
-                         path, image->width, image->height, preparation->width,
-                         preparation->height);
+                         image->width, image->height, preparation->width, preparation->height);
 }
 
-/* With the picture's name in front of what scaling and cropping complain of. */
-static bool scale_and_crop(const CvmPreparation *preparation, const char *path, CvmImage *image,
-                           CvmError *error) {
-    CvmError inner;
-    if (scale(preparation, image, &inner) && crop(preparation, image, &inner))
-        return true;
-    return cvm_error_set(error, inner.kind, "%.500s: %.500s", path, inner.message);
-}
-
-bool cvm_prepare_picture(const CvmPreparation *preparation, const char *path, CvmImage *image,
-                         CvmError *error) {
-    if (!cvm_image_read(path, preparation->channels, image, error))
-        return false;
-    if (scale_and_crop(preparation, path, image, error) &&
-        check_size(preparation, path, image, error))
+bool cvm_prepare_image(const CvmPreparation *preparation, CvmImage *image, CvmError *error) {
+    if (scale(preparation, image, error) && crop(preparation, image, error) &&
+        check_size(preparation, image, error))
         return true;
     cvm_image_free(image);
     return false;

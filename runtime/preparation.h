@@ -12,8 +12,11 @@ typedef struct CvmPreparation {
     int crop_height, crop_width;     /* then its middle is taken; 0: no */
 } CvmPreparation;
 
-/* Errors: a file that cannot be read or is no picture, one that comes out in another size or is
- * smaller than its crop. */
+/* Scales and crops a picture in memory, which has the preparation's channels; on error it is freed.
+ * Errors: it comes out in another size or is smaller than its crop (input), no memory (machine). */
+bool cvm_prepare_image(const CvmPreparation *preparation, CvmImage *image, CvmError *error);
+
+/* The same of a file. Errors, too: it cannot be read or is no picture. */
 bool cvm_prepare_picture(const CvmPreparation *preparation, const char *path, CvmImage *image,
                          CvmError *error);
 

@@ -1,12 +1,12 @@
-/* See safetensors.h. Reading: first the header's text is scanned for what could make parsing it
- * expensive, then cJSON parses it, then every entry is checked by itself, then all of them
- * together: sorted by where their data begins, the tensors must cover the data exactly, one after
- * the other. Writing is in safetensors_write.c, conversion of elements in safetensors_read.c. */
+/* See safetensors.h. Reading: the header is parsed as JSON of bounded
+ * depth and size, then every entry is checked by itself, then all of them together: sorted by where
+ * their data begins, the tensors must cover the data exactly, one after the other. Writing is in
+ * safetensors_write.c, conversion of elements in safetensors_read.c. */
 #include "runtime/safetensors.h"
 
+#include "runtime/json.h"
 #include "runtime/text.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,10 +18,8 @@ enum {
     LENGTH_BYTES = 8,
     MAX_HEADER_BYTES = 100000000, /* the format's own limit */
     MAX_DEPTH = 4,                /* {"name": {"shape": [..]}} needs 3 */
-    MAX_VALUES = 1 << 20,         /* JSON values: 64 bytes of memory each */
+    MAX_VALUES = 1 << 20,         /* JSON values: some 56 bytes of memory each */
 };
-
-static const double EXACT_LIMIT = 9007199254740992.0; /* 2^53 */
 
 typedef struct DtypeRow {
     const char *name;
@@ -61,83 +59,46 @@ static bool wrong_tensor(const Reader *reader, const char *name, const char *wha
                          what);
 }
 
-/* Bounds the parser's recursion and memory, and refuses zero bytes, which C strings cannot hold. */
-static bool scan_header(const char *text, int64_t size, CvmError *error) {
-    int64_t depth = 0, values = 1;
-    bool quoted = false;
-    if (size == 0 || text[0] != '{')
-        return wrong(error, "the header does not begin with '{'");
-    if (memchr(text, 0, (size_t)size) || memmem(text, (size_t)size, "\\u0000", 6))
-        return wrong(error, "the header holds a zero character");
-    for (int64_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (quoted && c == '\\')
-            i++;
-        else if (c == '"')
-            quoted = !quoted;
-        else if (quoted)
-            continue;
-        else if (c == '{' || c == '[')
-            depth++, values++;
-        else if (c == '}' || c == ']')
-            depth--;
-        else if (c == ',')
-            values++;
-        if (depth > MAX_DEPTH)
-            return wrong(error, "the header is nested too deeply");
-        if (values > MAX_VALUES)
-            return wrong(error, "the header has too many values");
-    }
-    return true;
-}
-
-/* Parses a copy that ends in a zero: some versions of cJSON look one byte past the length given. */
-static cJSON *parse_header(const char *text, int64_t size, CvmError *error) {
-    if (!scan_header(text, size, error))
-        return NULL;
-    char *copy = strndup(text, (size_t)size);
-    if (!copy) {
-        cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for the file's header");
+/* The header's tree; NULL when it is not an object. */
+static CvmJson *parse_header(const char *text, int64_t size, CvmError *error) {
+    CvmError inner;
+    if (size == 0 || text[0] != '{') {
+        wrong(error, "the header does not begin with '{'");
         return NULL;
     }
-    const char *end = NULL;
-    cJSON *header = cJSON_ParseWithLengthOpts(copy, (size_t)size + 1, &end, false);
-    bool whole = header && end[strspn(end, " \t\r\n")] == '\0';
-    free(copy);
-    if (whole && cJSON_IsObject(header))
+    CvmJson *header = cvm_json_parse(text, size, MAX_DEPTH, MAX_VALUES, "the header", &inner);
+    if (header)
         return header;
-    wrong(error, "the header is not a JSON object");
-    cJSON_Delete(header);
+    if (inner.kind == CVM_ERROR_INPUT)
+        wrong(error, inner.message);
+    else
+        *error = inner;
     return NULL;
 }
 
-/* A JSON number that is a whole number from 0 to 2^53 - 1. */
-static bool read_whole(const cJSON *item, int64_t *value) {
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble < EXACT_LIMIT))
-        return false;
-    *value = (int64_t)item->valuedouble;
-    return (double)*value == item->valuedouble;
+static bool read_whole(const CvmJson *item, int64_t *value) {
+    *value = item->kind == CVM_JSON_NUMBER ? item->whole : -1;
+    return *value >= 0;
 }
 
-static bool read_dtype(const Reader *reader, const cJSON *item, CvmFileTensor *tensor) {
-    if (!cJSON_IsString(item))
+static bool read_dtype(const Reader *reader, const CvmJson *item, CvmFileTensor *tensor) {
+    if (item->kind != CVM_JSON_STRING)
         return wrong_tensor(reader, tensor->name, "has a dtype that is not a string");
     for (int i = 0; i < DTYPE_COUNT; i++) {
-        if (strcmp(item->valuestring, DTYPES[i].name) == 0) {
+        if (strcmp(item->text, DTYPES[i].name) == 0) {
             tensor->dtype = (CvmFileDtype)i;
             return true;
         }
     }
     return cvm_error_set(reader->error, CVM_ERROR_INPUT,
                          "tensor '%s' has the element type '%s', which cvm cannot read",
-                         cvm_shown(tensor->name).text, cvm_shown(item->valuestring).text);
+                         cvm_shown(tensor->name).text, cvm_shown(item->text).text);
 }
 
-static bool read_shape(const Reader *reader, const cJSON *item, CvmFileTensor *tensor) {
-    if (!cJSON_IsArray(item))
+static bool read_shape(const Reader *reader, const CvmJson *item, CvmFileTensor *tensor) {
+    if (item->kind != CVM_JSON_ARRAY)
         return wrong_tensor(reader, tensor->name, "has a shape that is not a list");
-    const cJSON *size;
-    cJSON_ArrayForEach(size, item) {
+    for (const CvmJson *size = item->child; size; size = size->next) {
         if (tensor->shape.rank == CVM_MAX_RANK)
             return wrong_tensor(reader, tensor->name, "has more than 4 dimensions");
         if (!read_whole(size, &tensor->shape.sizes[tensor->shape.rank++]))
@@ -146,9 +107,9 @@ static bool read_shape(const Reader *reader, const cJSON *item, CvmFileTensor *t
     return true;
 }
 
-static bool read_offsets(const Reader *reader, const cJSON *item, CvmFileTensor *tensor) {
-    const cJSON *first = cJSON_IsArray(item) ? item->child : NULL;
-    const cJSON *second = first ? first->next : NULL;
+static bool read_offsets(const Reader *reader, const CvmJson *item, CvmFileTensor *tensor) {
+    const CvmJson *first = item->kind == CVM_JSON_ARRAY ? item->child : NULL;
+    const CvmJson *second = first ? first->next : NULL;
     int64_t begin, end;
     if (!second || second->next || !read_whole(first, &begin) || !read_whole(second, &end))
         return wrong_tensor(reader, tensor->name,
@@ -160,7 +121,7 @@ static bool read_offsets(const Reader *reader, const cJSON *item, CvmFileTensor 
     return true;
 }
 
-typedef bool ReadField(const Reader *reader, const cJSON *item, CvmFileTensor *tensor);
+typedef bool ReadField(const Reader *reader, const CvmJson *item, CvmFileTensor *tensor);
 
 static const struct FieldRow {
     const char *key;
@@ -176,13 +137,12 @@ static int find_field(const char *key) {
 }
 
 /* The three fields, each once, in any order, and nothing else. */
-static bool read_fields(const Reader *reader, const cJSON *entry, CvmFileTensor *tensor) {
+static bool read_fields(const Reader *reader, const CvmJson *entry, CvmFileTensor *tensor) {
     unsigned seen = 0;
-    const cJSON *item;
-    if (!cJSON_IsObject(entry))
+    if (entry->kind != CVM_JSON_OBJECT)
         return wrong_tensor(reader, tensor->name, "is not described by an object");
-    cJSON_ArrayForEach(item, entry) {
-        int field = find_field(item->string);
+    for (const CvmJson *item = entry->child; item; item = item->next) {
+        int field = find_field(item->key);
         if (field < 0 || (seen & 1u << field))
             return wrong_tensor(reader, tensor->name, "has an unknown or repeated field");
         seen |= 1u << field;
@@ -194,9 +154,9 @@ static bool read_fields(const Reader *reader, const cJSON *entry, CvmFileTensor 
     return true;
 }
 
-static bool read_tensor(const Reader *reader, const cJSON *entry, CvmFileTensor *tensor) {
+static bool read_tensor(const Reader *reader, const CvmJson *entry, CvmFileTensor *tensor) {
     int64_t count, bytes;
-    *tensor = (CvmFileTensor){.name = entry->string};
+    *tensor = (CvmFileTensor){.name = entry->key};
     if (!read_fields(reader, entry, tensor))
         return false;
     if (!cvm_shape_count(&tensor->shape, &count) ||
@@ -206,32 +166,30 @@ static bool read_tensor(const Reader *reader, const cJSON *entry, CvmFileTensor 
     return true;
 }
 
-static bool read_metadata(const Reader *reader, const cJSON *entry) {
+static bool read_metadata(const Reader *reader, const CvmJson *entry) {
     CvmTensorFile *file = reader->file;
     if (file->metadata)
         return wrong(reader->error, "it has __metadata__ twice");
-    if (!cJSON_IsObject(entry))
+    if (entry->kind != CVM_JSON_OBJECT)
         return wrong(reader->error, "__metadata__ is not an object");
-    file->metadata = calloc((size_t)cJSON_GetArraySize(entry) + 1, sizeof *file->metadata);
+    file->metadata = calloc((size_t)entry->count + 1, sizeof *file->metadata);
     if (!file->metadata)
         return cvm_error_set(reader->error, CVM_ERROR_MACHINE, "no memory for the file's header");
-    const cJSON *item;
-    cJSON_ArrayForEach(item, entry) {
-        if (!cJSON_IsString(item))
+    for (const CvmJson *item = entry->child; item; item = item->next) {
+        if (item->kind != CVM_JSON_STRING)
             return wrong(reader->error, "__metadata__ holds something that is not a string");
-        file->metadata[file->metadata_count++] = (CvmFileText){item->string, item->valuestring};
+        file->metadata[file->metadata_count++] = (CvmFileText){item->key, item->text};
     }
     return true;
 }
 
-static bool read_entries(const Reader *reader, const cJSON *header) {
+static bool read_entries(const Reader *reader, const CvmJson *header) {
     CvmTensorFile *file = reader->file;
-    file->tensors = calloc((size_t)cJSON_GetArraySize(header) + 1, sizeof *file->tensors);
+    file->tensors = calloc((size_t)header->count + 1, sizeof *file->tensors);
     if (!file->tensors)
         return cvm_error_set(reader->error, CVM_ERROR_MACHINE, "no memory for the file's header");
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, header) {
-        bool done = strcmp(entry->string, "__metadata__") == 0
+    for (const CvmJson *entry = header->child; entry; entry = entry->next) {
+        bool done = strcmp(entry->key, "__metadata__") == 0
                         ? read_metadata(reader, entry)
                         : read_tensor(reader, entry, &file->tensors[file->count++]);
         if (!done)
@@ -323,7 +281,7 @@ bool cvm_tensor_file_parse(const void *bytes, int64_t size, CvmTensorFile *file,
     if (!check_length(bytes, size, &header_bytes, error))
         return false;
     const char *text = (const char *)bytes + LENGTH_BYTES;
-    cJSON *header = parse_header(text, header_bytes, error);
+    CvmJson *header = parse_header(text, header_bytes, error);
     if (!header)
         return false;
     file->header = header;
@@ -359,7 +317,7 @@ void cvm_tensor_file_release(const CvmTensorFile *file, const CvmFileTensor *ten
 
 void cvm_tensor_file_close(CvmTensorFile *file) {
     cvm_mapped_file_close(&file->mapping);
-    cJSON_Delete(file->header);
+    free(file->header);
     free(file->tensors);
     free(file->metadata);
     *file = (CvmTensorFile){0};

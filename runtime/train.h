@@ -2,7 +2,7 @@
 #ifndef CVM_RUNTIME_TRAIN_H
 #define CVM_RUNTIME_TRAIN_H
 
-#include "runtime/checkpoint.h"
+#include "runtime/dataset.h"
 #include "runtime/instance.h"
 
 /* The learning rate of a step: base * factor(step of all steps). */

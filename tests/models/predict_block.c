@@ -135,7 +135,7 @@ static void a_picture_may_be_stretched(void **state) {
 static void without_a_scale_the_size_must_be_right(void **state) {
     (void)state;
     write_block("normalize unit");
-    cvm_test_expect(&place, 1, NULL, "large.png is 70 pixels wide and 50 high", "predict",
+    cvm_test_expect(&place, 1, NULL, "large.png: it is 70 pixels wide and 50 high", "predict",
                     "block.cvm", "--weights", "plain.safetensors", "large.png", NULL);
     write_block("crop 28");
     cvm_test_write_pattern_png(&place, "ring.png", 3, 6000);
