@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_COUNT = 7, TEXT_BYTES = 128, LISTED_TENSORS = 3 };
+enum { KEY_COUNT = 8, TEXT_BYTES = 128, LISTED_TENSORS = 3 };
 
 static const char OPTIMIZER_PREFIX[] = "optimizer.";
 
@@ -58,7 +58,7 @@ static void describe(const CvmCheckpointInfo *info, InfoTexts *texts,
         {"cvm.model", info->model},        {"cvm.model_hash", texts->hash},
         {"cvm.epoch", texts->epoch},       {"cvm.seed", texts->seed},
         {"cvm.mean", texts->mean},         {"cvm.deviation", texts->deviation},
-        {"cvm.accuracy", texts->accuracy},
+        {"cvm.accuracy", texts->accuracy}, {"cvm.classes", info->classes},
     };
     memcpy(metadata, rows, sizeof rows);
 }
@@ -79,7 +79,8 @@ bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheck
     InfoTexts texts;
     CvmFileText metadata[KEY_COUNT];
     describe(info, &texts, metadata);
-    bool done = cvm_tensor_file_write(path, tensors, store->count, metadata, KEY_COUNT, error);
+    int keys = info->classes ? KEY_COUNT : KEY_COUNT - 1; /* the classes are the last */
+    bool done = cvm_tensor_file_write(path, tensors, store->count, metadata, keys, error);
     free(tensors);
     return done;
 }
@@ -257,6 +258,9 @@ static bool load(const CvmTensorFile *file, const char *path, CvmStore *store, c
     bool other = found.model_hash != model_hash;
     if (other || differences.count > 0)
         return refuse(path, &found, model, other, &differences, error);
+    const char *classes = cvm_tensor_file_metadata(file, "cvm.classes");
+    if (classes && !(found.classes = strdup(classes)))
+        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to read %.800s", path);
     copy_tensors(file, store);
     *info = found;
     return true;

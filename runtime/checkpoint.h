@@ -1,7 +1,7 @@
 /* A training checkpoint: a safetensors file with every tensor of the store (weights, statistics,
- * optimizer state), and in its metadata the epoch, the data's statistics, the seed and a hash of
- * the model, so that resuming continues to the same bits and a checkpoint of another model is
- * refused. */
+ * optimizer state), and in its metadata the epoch, the data's statistics and its classes' names,
+ * the seed and a hash of the model, so that resuming continues to the same bits, a checkpoint of
+ * another model is refused, and classifying needs no data set. */
 #ifndef CVM_RUNTIME_CHECKPOINT_H
 #define CVM_RUNTIME_CHECKPOINT_H
 
@@ -15,6 +15,7 @@ typedef struct CvmCheckpointInfo {
     uint64_t seed;
     CvmNormalization normalization;
     double accuracy; /* on the test set after that epoch, 0…1; negative when not measured */
+    char *classes;   /* their names, one a line; NULL: not known. To be freed by who loads */
 } CvmCheckpointInfo;
 
 bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheckpointInfo *info,

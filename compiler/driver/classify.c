@@ -1,5 +1,6 @@
 /* See classify.h. */
 #include "compiler/driver/classify.h"
+#include "compiler/driver/class_names.h"
 
 #include "compiler/driver/data.h"
 #include "compiler/driver/labels.h"
@@ -69,14 +70,16 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
         return false;
     int64_t top = session->options->top ? session->options->top : CVM_GUESSES;
     classifier->top = top < classifier->classes ? (int)top : classifier->classes;
-    if (!cvm_session_read_labels(session, classifier->classes))
+    classifier->normalization = trained ? *trained : (CvmNormalization){0};
+    if (!trained && !(from_file ? stated_normalization(session, &classifier->normalization)
+                                : checkpoint_normalization(session, &classifier->normalization)))
         return false;
-    if (trained) {
-        classifier->normalization = *trained;
-        return true;
-    }
-    return from_file ? stated_normalization(session, &classifier->normalization)
-                     : checkpoint_normalization(session, &classifier->normalization);
+    if (session->class_count && session->class_count != classifier->classes)
+        return cvm_session_refuse(session, CVM_EXIT_INPUT,
+                                  "%s names %d classes, and %s tells %d apart",
+                                  session->options->checkpoint, session->class_count,
+                                  cvm_model_name(session->model), classifier->classes);
+    return cvm_session_read_labels(session, classifier->classes);
 }
 
 /* Puts the class among the guesses if it is likelier than one of them. */

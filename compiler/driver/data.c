@@ -1,6 +1,7 @@
 /* See data.h. */
 #include "compiler/driver/data.h"
 
+#include "compiler/driver/class_names.h"
 #include "compiler/driver/report.h"
 
 #include <stdlib.h>
@@ -132,11 +133,11 @@ static bool name_classes(CvmSession *session, const Places *places) {
     CvmError error;
     CvmNames names;
     Found found;
-    if (session->data_classes)
+    if (session->folders)
         return true;
     if (data->class_names) {
-        session->data_classes = data->class_names;
-        session->data_class_count = data->classes;
+        session->folders = data->class_names;
+        session->folder_count = data->classes;
         return true;
     }
     if (!find_in_places(session, places, CVM_DATA_TRAIN, &found))
@@ -154,8 +155,9 @@ static bool name_classes(CvmSession *session, const Places *places) {
                                   "%d classes apart",
                                   found.paths[0], count, cvm_model_name(session->model),
                                   session->train->classes);
-    session->data_classes = copies;
-    session->data_class_count = count;
+    session->folders = copies;
+    session->folder_count = count;
+    cvm_session_name_classes(session, copies, count);
     return true;
 }
 
@@ -169,8 +171,8 @@ static bool list_folder(CvmSession *session, const char *path, CvmDataPart part,
     const CvmData *data = session->train->data;
     CvmError error;
     bool complete = part == CVM_DATA_TRAIN || data->split > 0;
-    if (!cvm_picture_folder_list(path, session->data_classes, session->data_class_count, complete,
-                                 folder, &error))
+    if (!cvm_picture_folder_list(path, session->folders, session->folder_count, complete, folder,
+                                 &error))
         return cvm_session_fail(session, &error);
     if (folder->skipped && (part == CVM_DATA_TRAIN || data->split == 0))
         cvm_report_note("%s: %lld entries are no pictures and are passed over, such as %s", path,

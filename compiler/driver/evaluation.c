@@ -1,5 +1,6 @@
 /* See evaluation.h. */
 #include "compiler/driver/evaluation.h"
+#include "compiler/driver/class_names.h"
 
 #include "compiler/driver/data.h"
 #include "compiler/driver/report.h"

@@ -1,7 +1,9 @@
 /* See labels.h. */
 #include "compiler/driver/labels.h"
 
+#include "compiler/driver/class_names.h"
 #include "compiler/driver/report.h"
+#include "runtime/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,19 +47,18 @@ static char *cut_line(char *text) {
     return next;
 }
 
-/* A name is printed as it is: it must not be able to steer the terminal. */
+/* Whether a name can be shown as it is. */
 static bool is_clean(const char *name) {
-    for (; *name; name++)
-        if ((unsigned char)*name < 32 || *name == 127)
-            return false;
-    return true;
+    char *clean = cvm_clean_text(name, CVM_TEXT_LINE);
+    bool same = clean && !strcmp(clean, name);
+    free(clean);
+    return same;
 }
 
 bool cvm_session_read_labels(CvmSession *session, int classes) {
     char path[CVM_PATH_SIZE];
     const char *wanted = session->predict ? session->predict->labels : NULL;
-    const CvmData *data = session->train ? session->train->data : NULL;
-    if (!wanted || (data && data->class_names))
+    if (!wanted || session->class_names)
         return true;
     if (!cvm_session_has_file(session, wanted, path)) {
         cvm_report_note("classes are told by number: the labels file %s is neither beside %s nor "
@@ -75,7 +76,9 @@ bool cvm_session_read_labels(CvmSession *session, int classes) {
         if (!*line || !is_clean(line))
             return refuse(session, path,
                           cvm_arena_format(session->arena, "has %s in line %d",
-                                           *line ? "a control character" : "no name", count + 1));
+                                           *line ? "a control character or a byte that is no UTF-8"
+                                                 : "no name",
+                                           count + 1));
         if (count < classes)
             names[count] = line;
     }
@@ -84,7 +87,6 @@ bool cvm_session_read_labels(CvmSession *session, int classes) {
                       cvm_arena_format(session->arena,
                                        "has %d names, one a line, and %s tells %d classes apart",
                                        count, cvm_model_name(session->model), classes));
-    session->labels = names;
-    session->label_count = count;
+    cvm_session_name_classes(session, names, count);
     return true;
 }

@@ -1,6 +1,8 @@
 /* See report.h. */
 #include "compiler/driver/report.h"
 
+#include "runtime/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +24,19 @@ int cvm_exit_code(CvmErrorKind kind) {
 }
 
 static void print_line(const char *prefix, const char *format, va_list arguments) {
+    char *message = NULL;
     cvm_report_progress_end();
-    fputs(prefix, stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    if (vasprintf(&message, format, arguments) < 0)
+        cvm_report_out_of_memory();
+    char *clean = cvm_clean_text(message, CVM_TEXT_LINES); /* names of files are in it */
+    fprintf(stderr, "%s%s\n", prefix, clean ? clean : "out of memory");
+    free(message);
+    free(clean);
+}
+
+void cvm_report_out_of_memory(void) {
+    fputs("cvmc: out of memory\n", stderr);
+    exit(CVM_EXIT_MACHINE);
 }
 
 void cvm_report_error(const char *format, ...) {
@@ -44,14 +55,14 @@ void cvm_report_note(const char *format, ...) {
 
 void cvm_report_json(cJSON *object) {
     char *text = cJSON_PrintUnformatted(object);
+    char *clean = text ? cvm_clean_text(text, CVM_TEXT_DATA) : NULL;
     cJSON_Delete(object);
-    if (!text) {
-        cvm_report_error("out of memory");
-        exit(CVM_EXIT_MACHINE);
-    }
-    puts(text);
+    if (!clean)
+        cvm_report_out_of_memory();
+    puts(clean);
     fflush(stdout); /* a reader follows a training line by line */
     cJSON_free(text);
+    free(clean);
 }
 
 char *cvm_count_text(int64_t count, char *text) {

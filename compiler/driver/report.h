@@ -19,13 +19,17 @@ enum {
 
 int cvm_exit_code(CvmErrorKind kind);
 
-/* "cvmc: …" on stderr, below a line of progress that may stand there. */
+/* "cvmc: …" on stderr, below a line of progress that may stand there. Control characters in it, of
+ * file names say, are replaced. */
 void cvm_report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A line on stderr that is no error. */
 void cvm_report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Prints the object as one line on stdout and deletes it. */
+/* Says so and ends the command with exit code 3. */
+_Noreturn void cvm_report_out_of_memory(void);
+
+/* Prints the object as one line of valid UTF-8 on stdout and deletes it. */
 void cvm_report_json(cJSON *object);
 
 /* 61706 as "61,706"; at least 28 bytes of text. Returns text. */

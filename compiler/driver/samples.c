@@ -1,6 +1,7 @@
 /* cvmc samples: pictures of the test set with what the model takes them for, in the terminal and as
  * a PNG; --wrong shows its mistakes. */
 #include "compiler/driver/canvas.h"
+#include "compiler/driver/class_names.h"
 #include "compiler/driver/classify.h"
 #include "compiler/driver/command.h"
 #include "compiler/driver/data.h"

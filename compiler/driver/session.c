@@ -2,6 +2,7 @@
 #include "compiler/driver/session.h"
 
 #include "compiler/codegen/cache.h"
+#include "compiler/driver/class_names.h"
 #include "compiler/driver/report.h"
 #include "compiler/training_graph.h"
 
@@ -82,6 +83,9 @@ static bool choose_train(CvmSession *session, int count) {
         session->settings.seed = session->options->seed;
     session->train = &session->settings;
     session->model = session->train->model;
+    if (session->train->data->class_names)
+        cvm_session_name_classes(session, session->train->data->class_names,
+                                 session->train->data->classes);
     return true;
 }
 
@@ -292,6 +296,11 @@ bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info) {
     if (!cvm_checkpoint_load(session->options->checkpoint, &session->store,
                              cvm_model_name(session->model), hash, false, info, &error))
         return cvm_session_fail(session, &error);
+    bool named = cvm_session_take_class_lines(session, session->options->checkpoint, info->classes);
+    free(info->classes);
+    info->classes = NULL;
+    if (!named)
+        return false;
     if (info->normalization.channels != cvm_model_input(session->model).sizes[0])
         return cvm_session_refuse(session, CVM_EXIT_INPUT,
                                   "%s has the mean and deviation of %d channels, and %s takes "
@@ -345,16 +354,4 @@ bool cvm_session_find_file(CvmSession *session, const char *what, const char *na
     return cvm_session_refuse(session, CVM_EXIT_MACHINE,
                               "the %s file %s is neither in %s nor in the current folder", what,
                               name, name[0] == '/' ? "its place" : folder);
-}
-
-const char *cvm_session_class_name(const CvmSession *session, int index, char *text, size_t size) {
-    const CvmData *data = session->train ? session->train->data : NULL;
-    if (data && data->class_names && index < data->classes)
-        return data->class_names[index];
-    if (session->data_classes && index < session->data_class_count)
-        return session->data_classes[index];
-    if (session->labels && index < session->label_count)
-        return session->labels[index];
-    snprintf(text, size, "class %d", index);
-    return text;
 }

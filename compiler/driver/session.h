@@ -21,14 +21,14 @@ typedef struct CvmSession {
     CvmArena *arena;
     CvmDiag diag;
     CvmProgram *program;
-    const CvmTrain *train;     /* with the command line's changes; NULL when there is none */
-    const CvmModelUse *model;  /* the train's, or the one chosen; NULL when there is none */
-    CvmTrain settings;         /* what `train` points at */
-    const CvmPredict *predict; /* the model's; NULL when it has none */
-    const char *const *labels; /* the classes' names from its file, once read; or NULL */
-    int label_count;
-    const char *const *data_classes; /* the names of the data set's classes, once known; or NULL */
-    int data_class_count;
+    const CvmTrain *train;          /* with the command line's changes; NULL when there is none */
+    const CvmModelUse *model;       /* the train's, or the one chosen; NULL when there is none */
+    CvmTrain settings;              /* what `train` points at */
+    const CvmPredict *predict;      /* the model's; NULL when it has none */
+    const char *const *class_names; /* see class_names.h; NULL: not known */
+    int class_count;
+    const char *const *folders; /* of the classes of a folder data set, once it was read; or NULL */
+    int folder_count;
 
     CvmCompileOptions compile;
     char cache[CVM_PATH_SIZE];
@@ -84,7 +84,8 @@ const char *cvm_session_image_input(const CvmSession *session);
 /* Names the model in checkpoints: cvm_graph_hash of its forward graph at batch 1. */
 bool cvm_session_model_hash(CvmSession *session, uint64_t *hash);
 
-/* Fills the store (whose plans are compiled) from options->checkpoint. */
+/* Fills the store (whose plans are compiled) from options->checkpoint, and takes the classes' names
+ * from it (info->classes is NULL then). */
 bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info);
 
 /* Writes the .cvm file's name without folder and ".cvm", and with `ending`, into path. */
@@ -99,9 +100,5 @@ bool cvm_session_has_file(const CvmSession *session, const char *name, char path
 /* The same; a file that is missing is refused, as the file of `what`. */
 bool cvm_session_find_file(CvmSession *session, const char *what, const char *name,
                            char path[CVM_PATH_SIZE]);
-
-/* "Ankle boot", or "class 9" where neither data nor labels name it; into text of size bytes when
- * made. */
-const char *cvm_session_class_name(const CvmSession *session, int index, char *text, size_t size);
 
 #endif

@@ -1,5 +1,6 @@
 /* See templates.h. */
 #include "compiler/driver/templates.h"
+#include "compiler/driver/class_names.h"
 
 #include "compiler/driver/canvas.h"
 #include "compiler/driver/report.h"

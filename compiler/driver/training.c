@@ -2,6 +2,7 @@
  * written, data, weights, a checkpoint to resume from. */
 #include "compiler/driver/training.h"
 
+#include "compiler/driver/class_names.h"
 #include "compiler/driver/data.h"
 #include "compiler/driver/evaluation.h"
 #include "compiler/driver/frozen.h"
@@ -103,6 +104,11 @@ static bool resume(Run *run, uint64_t hash) {
     if (!cvm_checkpoint_load(path, &session->store, cvm_model_name(session->model), hash, true,
                              &run->info, &error))
         return cvm_session_fail(session, &error);
+    bool same = cvm_session_take_class_lines(session, path, run->info.classes);
+    free(run->info.classes);
+    run->info.classes = cvm_session_class_lines(session);
+    if (!same)
+        return false;
     if (run->info.seed != session->train->seed)
         return cvm_session_refuse(session, CVM_EXIT_INPUT,
                                   "%s was trained with seed %llu, and this training has seed %llu; "
@@ -129,6 +135,7 @@ static bool start(Run *run) {
         .seed = session->train->seed,
         .normalization = run->trained->normalization,
         .accuracy = -1,
+        .classes = cvm_session_class_lines(session),
     };
     snprintf(run->info.model, sizeof run->info.model, "%s", cvm_model_name(session->model));
     return true;

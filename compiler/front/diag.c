@@ -1,6 +1,8 @@
 /* Collecting and printing diagnostics; see diag.h. */
 #include "compiler/front/diag.h"
 
+#include "runtime/text.h"
+
 #include <cjson/cJSON.h>
 
 #include <stdlib.h>
@@ -221,8 +223,11 @@ void cvm_diag_print_json(const CvmDiag *diag, FILE *stream) {
     for (int i = 0; i < count; i++)
         cJSON_AddItemToArray(array, one_as_json(list[i]));
     char *text = cJSON_Print(array);
-    if (text)
-        fprintf(stream, "%s\n", text);
+    char *clean =
+        text ? cvm_clean_text(text, CVM_TEXT_DATA) : NULL; /* file names may be no UTF-8 */
+    if (clean)
+        fprintf(stream, "%s\n", clean);
+    free(clean);
     cJSON_free(text);
     cJSON_Delete(array);
 }

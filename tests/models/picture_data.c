@@ -105,6 +105,35 @@ static void a_folder_is_classified_as_csv(void **state) {
                     "shapes.safetensors", "--csv", "--json", "shapes", NULL);
 }
 
+/* Predicting needs no data set: the checkpoint knows what the classes are called. */
+static void a_checkpoint_knows_its_classes(void **state) {
+    (void)state;
+    char data[512], away[512], one[512], other[512];
+    snprintf(data, sizeof data, "%s/shapes", place.folder);
+    snprintf(away, sizeof away, "%s/away", place.folder);
+    assert_int_equal(rename(data, away), 0);
+    cvm_test_expect(&place, 0, "%  green bars\n", NULL, "predict", "shapes.cvm", "--checkpoint",
+                    "shapes.safetensors", "away/green bars/000.png", NULL);
+    assert_int_equal(rename(away, data), 0);
+    /* a label would mean another class */
+    snprintf(one, sizeof one, "%s/shapes/green bars", place.folder);
+    snprintf(other, sizeof other, "%s/shapes/a\x1B[31m\xE9", place.folder);
+    assert_int_equal(rename(one, other), 0);
+    static const char message[] = "shapes.safetensors was trained on other classes: its class 0 is "
+                                  "'blue bars', and that of the folder is 'a\xEF\xBF\xBD[31m";
+    cvm_test_expect(&place, 1, NULL, message, "eval", "shapes.cvm", "--checkpoint",
+                    "shapes.safetensors", NULL);
+    cvm_test_expect(&place, 1, NULL, "other classes", "samples", "shapes.cvm", "--checkpoint",
+                    "shapes.safetensors", NULL);
+    cvm_test_expect(&place, 1, NULL, "other", "train", "shapes.cvm", "--resume", "--epochs", "13",
+                    NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "shapes.cvm", "--epochs", "1", "-o",
+                    "odd.safetensors", NULL);
+    cvm_test_expect(&place, 0, "  a\xEF\xBF\xBD[31m\xEF\xBF\xBD\n", NULL, "predict", "shapes.cvm",
+                    "--checkpoint", "odd.safetensors", "shapes/red disc/001.png", NULL);
+    assert_int_equal(rename(other, one), 0);
+}
+
 static void what_is_no_picture_is_passed_over_and_told(void **state) {
     (void)state;
     cvm_test_write_text(&place, "shapes/readme.txt", "hello");
@@ -168,6 +197,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_vgg_learns_shapes_from_files),
         cmocka_unit_test(a_folder_is_classified_as_csv),
+        cmocka_unit_test(a_checkpoint_knows_its_classes),
         cmocka_unit_test(what_is_no_picture_is_passed_over_and_told),
         cmocka_unit_test(train_and_test_may_have_folders_of_their_own),
         cmocka_unit_test(classes_and_model_must_agree),

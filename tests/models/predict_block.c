@@ -198,11 +198,12 @@ static void a_labels_file_that_does_not_fit_is_refused(void **state) {
         {"rows\ncolumns\nsquare\n", "has 3 names, one a line, and Small tells 4 classes apart"},
         {"a\nb\nc\nd\ne\n", "has 5 names"},
         {"a\n\nc\nd\n", "has no name in line 2"},
-        {"a\nb\nc\x1b[31m\nd\n", "has a control character in line 3"},
+        {"a\nb\nc\x1b[31m\nd\n", "has a control character or a byte that is no UTF-8 in line 3"},
+        {"a\nb\nKatz\xE9\nd\n", "no UTF-8 in line 3"},
         {"", "has 0 names"},
     };
     write_block("labels \"wrong.txt\"");
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         cvm_test_write_text(&place, "wrong.txt", cases[i].text);
         cvm_test_expect(&place, 1, NULL, cases[i].message, "predict", "block.cvm", "--weights",
                         "plain.safetensors", "ring.png", NULL);

@@ -40,6 +40,7 @@ static const CvmCheckpointInfo INFO = {
     .seed = UINT64_MAX,
     .normalization = {.channels = 2, .mean = {0.1, 1.0 / 3}, .deviation = {0.7, 1e-3}},
     .accuracy = 0.9081,
+    .classes = (char[]){"T-shirt/top\nAnkle \"boot\"\nK\xC3\xA4tzchen"},
 };
 
 static void make_store(CvmStore *store, int slots, uint64_t seed) {
@@ -85,12 +86,27 @@ static void test_round_trip(void **state) {
     assert_string_equal(info.model, "LeNet5");
     assert_true(info.model_hash == HASH && info.epoch == 3 && info.seed == UINT64_MAX);
     assert_true(info.accuracy == INFO.accuracy && info.normalization.channels == 2);
+    assert_string_equal(info.classes, INFO.classes);
+    free(info.classes);
     for (int c = 0; c < 2; c++) {
         assert_true(info.normalization.mean[c] == INFO.normalization.mean[c]);
         assert_true(info.normalization.deviation[c] == INFO.normalization.deviation[c]);
     }
     cvm_store_free(&saved);
     cvm_store_free(&loaded);
+}
+
+static void test_classes_need_no_names(void **state) {
+    CvmError error = {0};
+    CvmCheckpointInfo info = INFO;
+    CvmStore store;
+    make_store(&store, TRAINING_SLOTS, 1);
+    const char *path = temporary_path(state, "numbers.ckpt");
+    info.classes = NULL;
+    assert_true(cvm_checkpoint_save(path, &store, &info, &error));
+    assert_true(cvm_checkpoint_load(path, &store, "LeNet5", HASH, true, &info, &error));
+    assert_null(info.classes);
+    cvm_store_free(&store);
 }
 
 static void test_inference_skips_optimizer_state(void **state) {
@@ -101,6 +117,7 @@ static void test_inference_skips_optimizer_state(void **state) {
     make_store(&loaded, INFERENCE_SLOTS, 2);
     assert_true(
         cvm_checkpoint_load(save(state, &saved), &loaded, "LeNet5", HASH, false, &info, &error));
+    free(info.classes);
     assert_true(stores_equal(&saved, &loaded));
     cvm_store_free(&saved);
     cvm_store_free(&loaded);
@@ -138,6 +155,7 @@ static void test_missing_optimizer_state(void **state) {
     CvmStore loaded;
     make_store(&loaded, TRAINING_SLOTS, 2);
     assert_true(cvm_checkpoint_load(path, &loaded, "LeNet5", HASH, false, &info, &error));
+    free(info.classes);
     assert_true(stores_equal(&saved, &loaded));
     cvm_store_free(&saved);
     cvm_store_free(&loaded);
@@ -262,6 +280,7 @@ static void test_unwritable_and_missing_places(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(test_round_trip),
+        WITH_FOLDER(test_classes_need_no_names),
         WITH_FOLDER(test_inference_skips_optimizer_state),
         WITH_FOLDER(test_missing_optimizer_state),
         WITH_FOLDER(test_checkpoint_of_another_model),
