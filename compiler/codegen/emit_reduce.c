@@ -345,17 +345,6 @@ static void for_slide_blocks(Reduce *reduce, void (*emit)(Reduce *, int64_t coun
     reduce->index[axis] = NULL;
 }
 
-/* Keeps LLVM from sharing or moving loads across this point: they would need registers that the
- * sums have. The processor looks ahead by itself. */
-static void emit_load_barrier(Reduce *reduce) {
-    CvmEmitter *emitter = reduce->emitter;
-    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(emitter->context), NULL, 0, false);
-    static const char clobbers[] = "~{memory}";
-    LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, clobbers, sizeof clobbers - 1, true, false,
-                                            LLVMInlineAsmDialectATT, false);
-    LLVMBuildCall2(emitter->builder, type, nothing, NULL, 0, "");
-}
-
 /* One tap of a broadcast schedule, with the unrolled axis inside. */
 static void emit_broadcast_tap(Reduce *reduce, int64_t tap) {
     int axis = reduce->schedule->unrolled;
@@ -363,7 +352,7 @@ static void emit_broadcast_tap(Reduce *reduce, int64_t tap) {
     for (int64_t inside = 0; inside < extent; inside++) {
         reduce->memo_count = 0;
         emit_step(reduce, (Step){.tap = tap, .inside = inside});
-        emit_load_barrier(reduce);
+        cvm_emit_load_barrier(reduce->emitter);
     }
 }
 

@@ -149,6 +149,14 @@ LLVMValueRef cvm_stack_slot(CvmEmitter *emitter, LLVMTypeRef type, const char *n
     return slot;
 }
 
+void cvm_emit_load_barrier(CvmEmitter *emitter) {
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(emitter->context), NULL, 0, false);
+    static const char clobbers[] = "~{memory}";
+    LLVMValueRef nothing = LLVMGetInlineAsm(type, "", 0, clobbers, sizeof clobbers - 1, true, false,
+                                            LLVMInlineAsmDialectATT, false);
+    LLVMBuildCall2(emitter->builder, type, nothing, NULL, 0, "");
+}
+
 LLVMValueRef cvm_intrinsic(CvmEmitter *emitter, const char *name, LLVMTypeRef overload,
                            LLVMValueRef *arguments, unsigned count) {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));

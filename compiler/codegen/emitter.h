@@ -74,6 +74,10 @@ LLVMValueRef cvm_load(CvmEmitter *emitter, LLVMValueRef pointer, int64_t stride,
 void cvm_store(CvmEmitter *emitter, LLVMValueRef value, LLVMValueRef pointer, int64_t stride,
                const CvmLanes *lanes);
 
+/* Keeps LLVM from sharing or moving loads across this point: they would need registers that sums
+ * have. The processor looks ahead by itself. */
+void cvm_emit_load_barrier(CvmEmitter *emitter);
+
 /* A stack slot in the entry block. */
 LLVMValueRef cvm_stack_slot(CvmEmitter *emitter, LLVMTypeRef type, const char *name);
 
@@ -123,6 +127,8 @@ void cvm_emit_rows(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_copy(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_turn(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_weights(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_probe(CvmEmitter *emitter, LLVMValueRef item);
 
 #endif

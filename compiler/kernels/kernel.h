@@ -8,6 +8,8 @@
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
  *   RELAYOUT  plain to blocked memory and back
  *   COPY      runs of memory from one tensor into another
+ *   TURN      a convolution's weights as those of its gradient
+ *   WEIGHTS   the gradient of a convolution's weights, from channel-blocked pictures
  *   PROBE     what the machine can do at best: `cvmc bench` measures against it
  *
  * A kernel's text (cvm_kernel_print) says everything that code generation looks at, so equal texts
@@ -145,6 +147,8 @@ typedef enum CvmKernelForm {
     CVM_KERNEL_SCATTER,
     CVM_KERNEL_RELAYOUT,
     CVM_KERNEL_COPY,
+    CVM_KERNEL_TURN,
+    CVM_KERNEL_WEIGHTS,
     CVM_KERNEL_PROBE,
 } CvmKernelForm;
 
@@ -174,6 +178,35 @@ typedef struct CvmCopy {
     int64_t rows, length;
     int64_t from_step, from_offset, to_step, to_offset;
 } CvmCopy;
+
+/* TURN: [groups][outputs][inputs][taps] of buffer 0 to [groups][inputs][outputs][taps in reverse]
+ * of buffer 1. */
+typedef struct CvmTurn {
+    int64_t groups, inputs, outputs, taps;
+} CvmTurn;
+
+/* WEIGHTS: out[g, o, i, p, q] = sum over pictures n and result pixels (y, x) of
+ *   dy[n, g, o, y, x] * in[n, g, i, y stride + p dilation - pad, x stride + q dilation - pad]
+ * with `lanes` outputs o side by side in a vector. Buffers: 0 in, 1 dy, 2 out, which is a filter:
+ * [g][o / lanes][i / run][taps][run][lanes]. Depthwise: the lanes are groups, and those of `in`
+ * too.
+ *
+ * Sums stay in registers while a chunk of rows is walked over, and in the result's memory between
+ * chunks, so that each pixel is fetched once for all the weights of a work item that it meets. */
+typedef struct CvmWeightGrad {
+    int64_t pictures, groups, inputs, outputs; /* of a group; outputs counts vectors */
+    int64_t run;                               /* inputs in a block of the filter */
+    bool depthwise;
+    int64_t kernel[2], stride[2], pad[2], dilation[2]; /* pad: before the first row and column */
+    int64_t in_size[2], size[2];                       /* of in, of dy: height, width */
+    int64_t left, right;                               /* see cvm_conv_edges */
+    /* elements of `in` between neighbouring pictures, groups, blocks of inputs, inputs of a block,
+     * rows, columns */
+    int64_t in_picture, in_group, in_block, in_inside, in_row, in_column;
+    /* the schedule: a tile of output vectors, inputs and taps of a row has its sums in registers;
+     * rows of dy in a chunk; parts that the blocks of inputs are split into for work items */
+    int64_t tile_outputs, tile_inputs, tile_taps, chunk_rows, parts;
+} CvmWeightGrad;
 
 /* RELAYOUT: [rows][inner] to [rows/lanes][inner][lanes], or back. In blocked memory element
  * (c taps + t) of the inner ones stands at ((c / run) taps + t) run + c % run: channels in runs
@@ -225,6 +258,8 @@ typedef struct CvmKernel {
     int copy_count;
 
     CvmRelayout relayout;
+    CvmTurn turn;
+    CvmWeightGrad weights;
 
     int64_t extent;      /* work items of the compiled function */
     double flops, bytes; /* of the whole call */

@@ -300,7 +300,11 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
     case CVM_CLASS_ROWS:
         return CVM_KERNEL_ROWS;
     case CVM_CLASS_MOVE:
-        return anchor->op == CVM_OP_RELAYOUT ? CVM_KERNEL_RELAYOUT : CVM_KERNEL_COPY;
+        return anchor->op == CVM_OP_RELAYOUT      ? CVM_KERNEL_RELAYOUT
+               : anchor->op == CVM_OP_TURN_WEIGHT ? CVM_KERNEL_TURN
+                                                  : CVM_KERNEL_COPY;
+    case CVM_CLASS_CONTRACTION:
+        return anchor->type.layout == CVM_LAYOUT_FILTER ? CVM_KERNEL_WEIGHTS : CVM_KERNEL_REDUCE;
     case CVM_CLASS_WINDOW:
         return anchor->op == CVM_OP_MAXPOOL_GRAD || anchor->op == CVM_OP_AVGPOOL_GRAD ||
                        anchor->op == CVM_OP_ADAPTIVE_AVGPOOL_GRAD
@@ -311,6 +315,12 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
     }
 }
 
+/* Kernels whose lower function names all buffers, the result's too. */
+static bool names_buffers(CvmKernelForm form) {
+    return form == CVM_KERNEL_RELAYOUT || form == CVM_KERNEL_COPY || form == CVM_KERNEL_TURN ||
+           form == CVM_KERNEL_WEIGHTS;
+}
+
 /* Stores what the world outside the group reads. */
 static void store_results(CvmLowering *lowering, const bool *read_outside) {
     CvmKernel *kernel = lowering->kernel;
@@ -319,8 +329,8 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
         if (!read_outside[node->id])
             continue;
         const CvmExpr *value = lowering->values[i];
-        if (kernel->form == CVM_KERNEL_RELAYOUT || kernel->form == CVM_KERNEL_COPY)
-            continue; /* its lower function named all buffers */
+        if (names_buffers(kernel->form))
+            continue;
         int buffer = result_buffer(lowering, node, true);
         if (in_rows(lowering)) {
             bool per_column = node->type.shape.rank >= 2;
@@ -398,6 +408,8 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
         cvm_schedule(kernel, target);
     else if (kernel->form == CVM_KERNEL_ROWS)
         cvm_schedule_rows(kernel, target);
+    else if (kernel->form == CVM_KERNEL_WEIGHTS)
+        cvm_schedule_weights(kernel, target);
     char *text = cvm_kernel_text(kernel, lowering->arena);
     snprintf(kernel->symbol, sizeof kernel->symbol, "%s_%016llx", cvm_op_info(anchor->op)->name,
              (unsigned long long)text_hash(text));

@@ -145,8 +145,33 @@ static void print_scatter(const CvmScatter *scatter, FILE *stream) {
                 scatter->input[i], scatter->output[i]);
 }
 
+static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
+    fprintf(stream,
+            "  pictures %" PRId64 " groups %" PRId64 " inputs %" PRId64 " run %" PRId64
+            " outputs %" PRId64 "%s\n",
+            weights->pictures, weights->groups, weights->inputs, weights->run, weights->outputs,
+            weights->depthwise ? " depthwise" : "");
+    for (int i = 0; i < 2; i++)
+        fprintf(stream,
+                "  %s kernel %" PRId64 " stride %" PRId64 " pad %" PRId64 " dilation %" PRId64
+                " input %" PRId64 " output %" PRId64 "\n",
+                i ? "width" : "height", weights->kernel[i], weights->stride[i], weights->pad[i],
+                weights->dilation[i], weights->in_size[i], weights->size[i]);
+    fprintf(stream,
+            "  input steps %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
+            "\n",
+            weights->in_picture, weights->in_group, weights->in_block, weights->in_inside,
+            weights->in_row, weights->in_column);
+    fprintf(stream,
+            "  tile %" PRId64 " outputs %" PRId64 " inputs %" PRId64 " taps, chunks of %" PRId64
+            " rows, %" PRId64 " parts\n",
+            weights->tile_outputs, weights->tile_inputs, weights->tile_taps, weights->chunk_rows,
+            weights->parts);
+}
+
 void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
-    static const char *const forms[] = {"reduce", "rows", "scatter", "relayout", "copy", "probe"};
+    static const char *const forms[] = {"reduce", "rows", "scatter", "relayout",
+                                        "copy",   "turn", "weights", "probe"};
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
     print_buffers(kernel, stream);
@@ -167,6 +192,14 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
                 kernel->relayout.rows, kernel->relayout.inner, kernel->relayout.lanes,
                 kernel->relayout.taps, kernel->relayout.run,
                 kernel->relayout.to_plain ? "to plain" : "from plain");
+        break;
+    case CVM_KERNEL_TURN:
+        fprintf(stream,
+                "  groups %" PRId64 " inputs %" PRId64 " outputs %" PRId64 " taps %" PRId64 "\n",
+                kernel->turn.groups, kernel->turn.inputs, kernel->turn.outputs, kernel->turn.taps);
+        break;
+    case CVM_KERNEL_WEIGHTS:
+        print_weights(&kernel->weights, stream);
         break;
     case CVM_KERNEL_PROBE:
         fprintf(stream, "  %s %" PRId64 "\n", kernel->probe.reads ? "reads" : "multiplies",

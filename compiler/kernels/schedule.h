@@ -13,6 +13,9 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target);
  * across neighbouring rows; how wide they are; what a work item is. */
 void cvm_schedule_rows(CvmKernel *kernel, CvmTargetShape target);
 
+/* The same for a WEIGHTS kernel: its tile, its chunks and its work items. */
+void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target);
+
 /* Blocks an output axis is cut into: ceil(extent / (tile * unit)). */
 int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis);
 

@@ -64,6 +64,9 @@ bool slice_infer(CvmNode *node, CvmDiag *diag) {
         return false;
     if (first < 0 || channels < 1 || first >= shape.sizes[1] || channels > shape.sizes[1] - first)
         return cvm_refuse_operands(node, diag, "takes channels that its operand has not");
+    const CvmType *x = &node->inputs[0]->type;
+    if (x->layout == CVM_LAYOUT_CHANNEL && first % x->lanes)
+        return cvm_refuse_operands(node, diag, "cuts through a block of channels");
     shape.sizes[1] = channels;
     return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
 }

@@ -81,17 +81,45 @@ static bool conv_groups(const CvmNode *node, int64_t inputs, int64_t group_input
                                "has channels that do not go with its weights and groups");
 }
 
-bool cvm_conv_in_channels(const CvmNode *conv, int lanes, CvmLayoutKind *x) {
-    const int64_t *weight = conv->inputs[1]->type.shape.sizes;
-    int64_t groups = cvm_node_int(conv, "groups"), outputs = weight[0] / groups;
-    bool depthwise = cvm_conv_is_depthwise(conv);
-    *x = depthwise || weight[1] % lanes == 0 ? CVM_LAYOUT_CHANNEL : CVM_LAYOUT_PLAIN;
-    return weight[0] % lanes == 0 && (groups == 1 || depthwise || outputs % lanes == 0);
+bool cvm_conv_in_channels(const CvmShape *weight, int64_t groups, int lanes, CvmLayoutKind *x) {
+    const int64_t *sizes = weight->sizes;
+    bool depthwise = cvm_conv_is_depthwise(weight, groups);
+    *x = depthwise || sizes[1] % lanes == 0 ? CVM_LAYOUT_CHANNEL : CVM_LAYOUT_PLAIN;
+    return sizes[0] % lanes == 0 && (groups == 1 || depthwise || sizes[0] / groups % lanes == 0);
 }
 
-bool cvm_conv_is_depthwise(const CvmNode *conv) {
-    const int64_t *weight = conv->inputs[1]->type.shape.sizes;
-    return weight[1] == 1 && weight[0] == cvm_node_int(conv, "groups") && weight[0] > 1;
+bool cvm_conv_is_depthwise(const CvmShape *weight, int64_t groups) {
+    return weight->sizes[1] == 1 && weight->sizes[0] == groups && groups > 1;
+}
+
+bool cvm_node_in_channels(const CvmNode *node, int lanes, CvmLayoutKind *x) {
+    *x = CVM_LAYOUT_PLAIN;
+    if (node->op == CVM_OP_CONV_GRAD_INPUT && !cvm_node_int(node, "turned"))
+        return false;
+    return cvm_conv_in_channels(&node->inputs[1]->type.shape, cvm_node_int(node, "groups"), lanes,
+                                x);
+}
+
+void cvm_conv_edges(const CvmNode *node, int64_t columns, int64_t outputs, int64_t taps,
+                    int64_t *left, int64_t *right) {
+    int64_t stride = cvm_node_attribute(node, "stride")->integers[1];
+    int64_t pad = cvm_node_attribute(node, "pad")->integers[1];
+    int64_t reach = (taps - 1) * cvm_node_attribute(node, "dilation")->integers[1];
+    *left = (pad + stride - 1) / stride;
+    *left = *left < outputs ? *left : outputs;
+    int64_t room = columns - 1 + pad - reach; /* of the first tap's column, from that of pixel 0 */
+    int64_t inside = room < 0 ? 0 : room / stride + 1;
+    *right = inside < *left ? outputs - *left : inside < outputs ? outputs - inside : 0;
+}
+
+bool cvm_weight_grad_in_channels(const CvmNode *node, int lanes, CvmLayoutKind *x) {
+    enum { MAX_EDGES = 12 };
+    const CvmShape *weight = &node->type.shape;
+    int64_t left, right;
+    cvm_conv_edges(node, node->inputs[0]->type.shape.sizes[3], node->inputs[1]->type.shape.sizes[3],
+                   weight->sizes[3], &left, &right);
+    return cvm_conv_in_channels(weight, cvm_node_int(node, "groups"), lanes, x) &&
+           left + right <= MAX_EDGES;
 }
 
 /* The result's layout follows from the weights': pictures in channel blocks where they are filters,
@@ -103,7 +131,7 @@ static bool set_conv_type(CvmNode *node, CvmShape shape, CvmDiag *diag) {
     CvmType channels = {.layout = CVM_LAYOUT_CHANNEL, .lanes = weight->lanes};
     CvmLayoutKind wanted;
     if (weight->layout != CVM_LAYOUT_FILTER ||
-        !cvm_conv_in_channels(node, weight->lanes, &wanted) || x->layout != wanted ||
+        !cvm_node_in_channels(node, weight->lanes, &wanted) || x->layout != wanted ||
         (wanted == CVM_LAYOUT_CHANNEL && x->lanes != weight->lanes))
         return cvm_refuse_operands(node, diag, "has pictures and weights whose layouts do not fit");
     return cvm_set_type(node, shape, &channels, diag);
@@ -121,36 +149,43 @@ bool conv_infer(CvmNode *node, CvmDiag *diag) {
     return set_conv_type(node, (CvmShape){4, {x[0], weight[0], out[0], out[1]}}, diag);
 }
 
-/* The gradients' kernels know the plain and the batch-blocked layout. */
-static bool refuse_channels(const CvmNode *node, CvmDiag *diag) {
-    for (int i = 0; i < 2; i++)
-        if (node->inputs[i]->type.layout > CVM_LAYOUT_BATCH)
-            return cvm_refuse_operands(node, diag, "takes no channel-blocked operand");
-    return true;
-}
-
 bool conv_grad_input_infer(CvmNode *node, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
-        !cvm_check_plain(node, 1, diag) || !refuse_channels(node, diag))
+    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag))
         return false;
     const int64_t *dy = node->inputs[0]->type.shape.sizes;
     const int64_t *weight = node->inputs[1]->type.shape.sizes;
     const int64_t *size = cvm_node_attribute(node, "size")->integers;
-    int64_t groups = cvm_node_int(node, "groups"), out[2], channels;
-    if (__builtin_mul_overflow(weight[1], groups, &channels))
+    int64_t groups = cvm_node_int(node, "groups"), out[2], across;
+    bool turned = cvm_node_int(node, "turned");
+    if (__builtin_mul_overflow(weight[1], groups, &across))
         return cvm_refuse_operands(node, diag, "has too many channels");
-    if (!conv_groups(node, channels, weight[1], weight[0], diag) ||
+    if (!conv_groups(node, across, weight[1], weight[0], diag) ||
         !conv_sizes(node, size, weight + 2, out, diag))
         return false;
-    if (dy[1] != weight[0] || dy[2] != out[0] || dy[3] != out[1])
+    if (dy[1] != (turned ? across : weight[0]) || dy[2] != out[0] || dy[3] != out[1])
         return cvm_refuse_operands(node, diag, "has a gradient that is not of the result's shape");
-    CvmShape shape = {4, {dy[0], channels, size[0], size[1]}};
-    return cvm_set_type(node, shape, &node->inputs[0]->type, diag);
+    CvmShape shape = {4, {dy[0], turned ? weight[0] : across, size[0], size[1]}};
+    return set_conv_type(node, shape, diag);
+}
+
+/* A filter where dy is channel-blocked, else plain. */
+static bool set_weight_grad_type(CvmNode *node, CvmShape shape, CvmDiag *diag) {
+    const CvmType *x = &node->inputs[0]->type, *dy = &node->inputs[1]->type;
+    if (dy->layout != CVM_LAYOUT_CHANNEL && x->layout != CVM_LAYOUT_CHANNEL)
+        return cvm_check_layouts(node, 0, 1, diag) && cvm_set_type(node, shape, NULL, diag);
+    CvmType filter = {.layout = CVM_LAYOUT_FILTER, .lanes = dy->lanes};
+    CvmLayoutKind wanted;
+    if (!cvm_set_type(node, shape, NULL, diag))
+        return false;
+    if (dy->layout != CVM_LAYOUT_CHANNEL ||
+        !cvm_weight_grad_in_channels(node, dy->lanes, &wanted) || x->layout != wanted ||
+        (wanted == CVM_LAYOUT_CHANNEL && x->lanes != dy->lanes))
+        return cvm_refuse_operands(node, diag, "has pictures whose layouts do not fit");
+    return cvm_set_type(node, shape, &filter, diag);
 }
 
 bool conv_grad_weight_infer(CvmNode *node, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
-        !cvm_check_layouts(node, 0, 1, diag) || !refuse_channels(node, diag))
+    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag))
         return false;
     const int64_t *x = node->inputs[0]->type.shape.sizes;
     const int64_t *dy = node->inputs[1]->type.shape.sizes;
@@ -162,8 +197,8 @@ bool conv_grad_weight_infer(CvmNode *node, CvmDiag *diag) {
         return false;
     if (x[0] != dy[0] || dy[2] != out[0] || dy[3] != out[1])
         return cvm_refuse_operands(node, diag, "has a gradient that is not of the result's shape");
-    return cvm_set_type(node, (CvmShape){4, {dy[1], group_inputs, kernel[0], kernel[1]}}, NULL,
-                        diag);
+    return set_weight_grad_type(node, (CvmShape){4, {dy[1], group_inputs, kernel[0], kernel[1]}},
+                                diag);
 }
 
 /* --- gradient --- */
@@ -287,9 +322,20 @@ void conv_reference(const CvmNode *node, const void *const *operands, void *outp
 }
 
 void conv_grad_input_reference(const CvmNode *node, const void *const *operands, void *output) {
-    run_reference(node, &node->type.shape, &node->inputs[0]->type.shape,
-                  &node->inputs[1]->type.shape, add_to_x,
-                  (ConvReference){.y = operands[0], .weight = operands[1]}, output);
+    const CvmShape *weight = &node->inputs[1]->type.shape;
+    int64_t groups = cvm_node_int(node, "groups");
+    if (!cvm_node_int(node, "turned")) {
+        run_reference(node, &node->type.shape, &node->inputs[0]->type.shape, weight, add_to_x,
+                      (ConvReference){.y = operands[0], .weight = operands[1]}, output);
+        return;
+    }
+    CvmArena *arena = cvm_arena_create();
+    float *back = cvm_arena_array(arena, (size_t)cvm_count(node->inputs[1]), sizeof *back);
+    cvm_turn_weights(operands[1], weight, groups, back);
+    CvmShape shape = cvm_turned_shape(weight, groups);
+    run_reference(node, &node->type.shape, &node->inputs[0]->type.shape, &shape, add_to_x,
+                  (ConvReference){.y = operands[0], .weight = back}, output);
+    cvm_arena_free(arena);
 }
 
 void conv_grad_weight_reference(const CvmNode *node, const void *const *operands, void *output) {

@@ -1,5 +1,6 @@
 /* Convolutions as kernels: a convolution and its two gradients are one loop nest read from three
  * sides. */
+#include "compiler/graph/layout.h"
 #include "compiler/ops/conv_layout.h"
 
 /* Sizes and memory steps that the three lowerings share. `weight` is [o, i/groups, kh, kw]. */
@@ -88,6 +89,23 @@ static void add_input_windows(CvmKernel *kernel, const ConvLoops *loops, const i
         };
 }
 
+/* dy is read, for a pixel of dx, where turned taps t' = kernel - 1 - t lead back to: at
+ * (x + pad - t dilation) / stride, where that is whole. */
+static void add_turned_windows(CvmKernel *kernel, const ConvLoops *loops, const int position[2],
+                               const int tap[2]) {
+    for (int i = 0; i < 2; i++)
+        kernel->windows[kernel->window_count++] = (CvmWindow){
+            .position = position[i],
+            .tap = tap[i],
+            .position_scale = 1,
+            .tap_scale = loops->dilation[i],
+            .offset = loops->pad[i] - (loops->kernel[i] - 1) * loops->dilation[i],
+            .divisor = loops->stride[i],
+            .extent = loops->x_size[i],
+            .stride = loops->x.dims[2 + i],
+        };
+}
+
 /* Forward in any layout. Channels are counted in blocks where they are blocked, and depthwise
  * convolutions have their groups as lanes. */
 typedef struct ForwardAxes {
@@ -144,24 +162,34 @@ static void set_forward_strides(CvmLowering *lowering, const ConvLoops *loops,
                      group_outputs);
 }
 
-void conv_lower(CvmLowering *lowering, const CvmNode *node) {
+/* From pictures through weights to pictures: conv, and with other windows the gradient of its input
+ * where its weights are turned. */
+static void lower_forward(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
     const CvmNode *x = node->inputs[0], *weight = node->inputs[1];
     ConvLoops loops = conv_loops(node, &x->type, &node->type, &weight->type);
     CvmStrides filter = cvm_value_strides(&weight->type);
-    bool depthwise = weight->type.layout == CVM_LAYOUT_FILTER && cvm_conv_is_depthwise(node);
+    bool depthwise = weight->type.layout == CVM_LAYOUT_FILTER &&
+                     cvm_conv_is_depthwise(&weight->type.shape, loops.groups);
     ForwardAxes axes = add_forward_axes(lowering, &loops, &filter, depthwise);
     kernel->combine = CVM_COMBINE_PRODUCTS;
     kernel->a = cvm_lower_buffer(lowering, x, false);
     kernel->b = cvm_lower_buffer(lowering, weight, false);
-    add_input_windows(kernel, &loops, axes.y, axes.tap);
+    if (node->op == CVM_OP_CONV)
+        add_input_windows(kernel, &loops, axes.y, axes.tap);
+    else
+        add_turned_windows(kernel, &loops, axes.y, axes.tap);
     cvm_lower_picture(lowering, &node->type,
                       (CvmPictureAxes){axes.n, axes.output, axes.y[0], axes.y[1], axes.lane});
     set_forward_strides(lowering, &loops, &axes, &filter, depthwise);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
-void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
+void conv_lower(CvmLowering *lowering, const CvmNode *node) {
+    lower_forward(lowering, node);
+}
+
+static void lower_grad_input(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
     const CvmNode *dy = node->inputs[0], *weight = node->inputs[1];
     ConvLoops loops = conv_loops(node, &node->type, &dy->type, &weight->type);
@@ -200,7 +228,51 @@ void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
-void conv_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
+void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
+    if (cvm_node_int(node, "turned"))
+        lower_forward(lowering, node);
+    else
+        lower_grad_input(lowering, node);
+}
+
+/* Channel-blocked: see CvmWeightGrad. */
+static void lower_filter_grad(CvmLowering *lowering, const CvmNode *node) {
+    const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
+    ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
+    bool depthwise = cvm_conv_is_depthwise(&node->type.shape, loops.groups);
+    int64_t lanes = node->type.lanes, run = cvm_layout_block(&node->type, 1);
+    int64_t inputs = depthwise ? lanes : loops.group_inputs; /* of `in` that a group reads */
+    CvmWeightGrad weights = {
+        .pictures = x->type.shape.sizes[0],
+        .groups = depthwise ? loops.groups / lanes : loops.groups,
+        .inputs = loops.group_inputs,
+        .outputs = depthwise ? 1 : loops.group_outputs / lanes,
+        .run = run,
+        .depthwise = depthwise,
+        .in_picture = loops.x.dims[0],
+        .in_group = inputs / loops.x.block[1] * loops.x.dims[1],
+        .in_block = run / loops.x.block[1] * loops.x.dims[1],
+        .in_inside = loops.x.block[1] > 1 ? 1 : loops.x.dims[1],
+        .in_row = loops.x.dims[2],
+        .in_column = loops.x.dims[3],
+    };
+    for (int i = 0; i < 2; i++) {
+        weights.kernel[i] = loops.kernel[i];
+        weights.stride[i] = loops.stride[i];
+        weights.pad[i] = loops.pad[i];
+        weights.dilation[i] = loops.dilation[i];
+        weights.in_size[i] = loops.x_size[i];
+        weights.size[i] = loops.y_size[i];
+    }
+    cvm_conv_edges(node, loops.x_size[1], loops.y_size[1], loops.kernel[1], &weights.left,
+                   &weights.right);
+    lowering->kernel->weights = weights;
+    cvm_lower_buffer(lowering, x, false);
+    cvm_lower_buffer(lowering, dy, false);
+    cvm_lower_buffer(lowering, node, true);
+}
+
+static void lower_weight_grad(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
     const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
     ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
@@ -226,4 +298,11 @@ void conv_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_output(lowering, axes.tap[0], loops.kernel[1], 0);
     cvm_lower_output(lowering, axes.tap[1], 1, 0);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
+
+void conv_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
+    if (node->type.layout == CVM_LAYOUT_FILTER)
+        lower_filter_grad(lowering, node);
+    else
+        lower_weight_grad(lowering, node);
 }

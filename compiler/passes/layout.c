@@ -7,8 +7,8 @@
  *                    convolution, every one has at most MAX_CHANNELS input and output channels per
  *                    group, and the batch is a multiple of the lanes.
  *   channel-blocked  A vector holds one pixel of `lanes` channels. Else, for every convolution that
- *                    can give it (its output channels are a multiple of the lanes), in graphs that
- *                    have no gradients of convolutions.
+ *                    can give it (its output channels are a multiple of the lanes), for the
+ * gradients of pictures (turn_gradients.c), and for those of weights, which are filters.
  *
  * What follows a convolution keeps its layout: the ops of `followers`, and pointwise nodes; what
  * works along the channels only where they are not blocked. Relayout nodes go to the region's
@@ -50,10 +50,6 @@ static const char *refuse_batch(const CvmNode *conv, int lanes) {
     return conv->type.shape.sizes[0] % lanes ? "the batch is no multiple of the lanes" : NULL;
 }
 
-static bool is_conv_gradient(const CvmNode *node) {
-    return node->op == CVM_OP_CONV_GRAD_INPUT || node->op == CVM_OP_CONV_GRAD_WEIGHT;
-}
-
 /* Whether every convolution lets the graph's pictures be batch-blocked. */
 static bool fits_batch(const CvmPassContext *context, const CvmGraph *graph) {
     for (int i = 0; i < graph->node_count; i++) {
@@ -72,7 +68,6 @@ static bool fits_batch(const CvmPassContext *context, const CvmGraph *graph) {
 
 /* Plain when nothing is to be changed. */
 static CvmLayoutKind choose_region(const CvmPassContext *context, const CvmGraph *graph) {
-    const CvmNode *learns = NULL;
     bool convolves = false;
     for (int i = 0; i < graph->node_count; i++) {
         const CvmNode *node = graph->nodes[i];
@@ -86,19 +81,10 @@ static CvmLayoutKind choose_region(const CvmPassContext *context, const CvmGraph
             return CVM_LAYOUT_PLAIN;
         }
         convolves |= node->op == CVM_OP_CONV;
-        learns = is_conv_gradient(node) ? node : learns;
     }
     if (!convolves || context->vector_lanes < 2)
         return CVM_LAYOUT_PLAIN;
-    if (fits_batch(context, graph))
-        return CVM_LAYOUT_BATCH;
-    if (!learns)
-        return CVM_LAYOUT_CHANNEL;
-    cvm_remark(context, (CvmRemark){.refused = true,
-                                    .action = "channel-blocked",
-                                    .node = learns,
-                                    .reason = "gradients have no such kernel"});
-    return CVM_LAYOUT_PLAIN;
+    return fits_batch(context, graph) ? CVM_LAYOUT_BATCH : CVM_LAYOUT_CHANNEL;
 }
 
 /* --- the region --- */
@@ -148,19 +134,33 @@ static bool has_operand_inside(const Assignment *assignment, const CvmNode *node
 static bool conv_gives_region(const Assignment *assignment, const CvmNode *conv) {
     CvmLayoutKind x;
     return assignment->region == CVM_LAYOUT_BATCH ||
-           cvm_conv_in_channels(conv, assignment->lanes, &x);
+           cvm_node_in_channels(conv, assignment->lanes, &x);
+}
+
+/* Joined or cut where no block of channels is. */
+static bool keeps_blocks(const Assignment *assignment, const CvmNode *node) {
+    if (assignment->region == CVM_LAYOUT_BATCH)
+        return true;
+    for (int i = 0; i < node->input_count; i++)
+        if (node->inputs[i]->type.shape.sizes[1] % assignment->lanes)
+            return false;
+    return node->op == CVM_OP_CONCAT || cvm_node_int(node, "first") % assignment->lanes == 0;
 }
 
 static CvmLayoutKind choose_layout(const Assignment *assignment, const CvmNode *node) {
     bool inside = false;
+    CvmLayoutKind x;
+    if (node->op == CVM_OP_CONV_GRAD_WEIGHT)
+        return assignment->region == CVM_LAYOUT_CHANNEL &&
+                       cvm_weight_grad_in_channels(node, assignment->lanes, &x)
+                   ? CVM_LAYOUT_FILTER
+                   : CVM_LAYOUT_PLAIN;
     if (!is_picture(assignment, node))
         inside = false;
-    else if (node->op == CVM_OP_CONV)
+    else if (node->op == CVM_OP_CONV || node->op == CVM_OP_CONV_GRAD_INPUT)
         inside = conv_gives_region(assignment, node);
     else if (node->op == CVM_OP_CONCAT || node->op == CVM_OP_SLICE)
-        inside = assignment->region == CVM_LAYOUT_BATCH && has_operand_inside(assignment, node);
-    else if (node->op == CVM_OP_CONV_GRAD_INPUT)
-        inside = assignment->region == CVM_LAYOUT_BATCH;
+        inside = keeps_blocks(assignment, node) && has_operand_inside(assignment, node);
     else if (is_follower(assignment,
                          node)) /* where pictures are blocked throughout, it need not be led */
         inside = assignment->region == CVM_LAYOUT_BATCH || follows(assignment, node);
@@ -176,26 +176,52 @@ static CvmLayoutKind wanted_by_conv(const Assignment *assignment, const CvmNode 
     if (assignment->region == CVM_LAYOUT_BATCH)
         return operand == 0 ? CVM_LAYOUT_BATCH : CVM_LAYOUT_PLAIN;
     CvmLayoutKind x = CVM_LAYOUT_PLAIN;
-    cvm_conv_in_channels(conv, assignment->lanes, &x);
+    cvm_node_in_channels(conv, assignment->lanes, &x);
     return operand == 0 ? x : CVM_LAYOUT_FILTER;
+}
+
+/* x and dy; the sum over the pictures is plain, or a filter. */
+static CvmLayoutKind wanted_by_weight_grad(const Assignment *assignment, const CvmNode *node,
+                                           int operand) {
+    CvmLayoutKind x = CVM_LAYOUT_PLAIN;
+    if (assignment->layouts[node->id] == CVM_LAYOUT_FILTER) {
+        cvm_weight_grad_in_channels(node, assignment->lanes, &x);
+        return operand == 0 ? x : CVM_LAYOUT_CHANNEL;
+    }
+    if (assignment->region == CVM_LAYOUT_CHANNEL)
+        return CVM_LAYOUT_PLAIN;
+    bool both_plain = true;
+    for (int i = 0; i < 2; i++)
+        both_plain &= assignment->layouts[node->inputs[i]->id] == CVM_LAYOUT_PLAIN;
+    return is_picture(assignment, node->inputs[operand]) && !both_plain ? CVM_LAYOUT_BATCH
+                                                                        : CVM_LAYOUT_PLAIN;
+}
+
+/* Sums over all but the channels take what comes, in one layout. */
+static CvmLayoutKind wanted_by_sum(const Assignment *assignment, const CvmNode *node, int operand) {
+    CvmLayoutKind layout = CVM_LAYOUT_PLAIN;
+    for (int i = 0; i < node->input_count; i++)
+        if (assignment->layouts[node->inputs[i]->id] == assignment->region)
+            layout = assignment->region;
+    return node->inputs[operand]->type.shape.rank == 4 ? layout : CVM_LAYOUT_PLAIN;
 }
 
 /* The layout in which the node reads an operand. */
 static CvmLayoutKind wanted_layout(const Assignment *assignment, const CvmNode *node, int operand) {
-    const CvmNode *value = node->inputs[operand];
-    bool both_plain = true;
     switch (node->op) {
     case CVM_OP_CONV:
     case CVM_OP_CONV_GRAD_INPUT:
         return wanted_by_conv(assignment, node, operand);
-    case CVM_OP_CONV_GRAD_WEIGHT: /* x and dy; the sum over the pictures is plain */
-        for (int i = 0; i < 2; i++)
-            both_plain &= assignment->layouts[node->inputs[i]->id] == CVM_LAYOUT_PLAIN;
-        return is_picture(assignment, value) && !both_plain ? assignment->region : CVM_LAYOUT_PLAIN;
+    case CVM_OP_CONV_GRAD_WEIGHT:
+        return wanted_by_weight_grad(assignment, node, operand);
     case CVM_OP_BIAS_GRAD:
-        return assignment->layouts[value->id]; /* takes what comes */
+    case CVM_OP_BATCH_MEAN:
+    case CVM_OP_BATCH_VARIANCE:
+    case CVM_OP_CENTERED_PRODUCT:
+        return wanted_by_sum(assignment, node, operand);
     default:
-        return value->type.shape.rank == 4 ? assignment->layouts[node->id] : CVM_LAYOUT_PLAIN;
+        return node->inputs[operand]->type.shape.rank == 4 ? assignment->layouts[node->id]
+                                                           : CVM_LAYOUT_PLAIN;
     }
 }
 
@@ -246,6 +272,8 @@ bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph) {
     CvmLayoutKind region = choose_region(context, graph);
     if (region == CVM_LAYOUT_PLAIN)
         return true;
+    if (region == CVM_LAYOUT_CHANNEL && !cvm_turn_gradients(context, graph))
+        return false;
     CvmArena *scratch = cvm_arena_create();
     size_t ids = (size_t)graph->next_id + 1;
     int count = graph->node_count;

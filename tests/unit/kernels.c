@@ -190,6 +190,10 @@ static const ConvCase channel_cases[] = {
     {"depthwise", 2, 16, 11, 9, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 16},
     {"depthwise stride 2", 1, 8, 12, 13, 8, {5, 5}, {2, 2}, {2, 2, 2, 2}, {1, 1}, 8},
     {"20x20", 1, 8, 22, 22, 8, {20, 20}, {1, 1}, {3, 3, 3, 3}, {1, 1}, 1},
+    {"20x20 of few pixels", 1, 8, 22, 22, 8, {20, 20}, {1, 1}, {9, 9, 9, 9}, {1, 1}, 1},
+    {"pad wider than the kernel", 1, 8, 5, 4, 8, {2, 1}, {1, 1}, {3, 1, 2, 2}, {1, 1}, 1},
+    {"3x3 stride 2 of many", 1, 32, 9, 8, 32, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 2},
+    {"wide rows", 1, 8, 3, 300, 8, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1},
 };
 
 /* With bias, relu and a sum behind it, fused or not. */
@@ -226,6 +230,37 @@ static void test_conv_channel_blocked(void **state) {
         int64_t lanes = cvm_target_lanes("host");
         if (lanes != 8 && c->outputs / c->groups % lanes == 0)
             check(conv_in_channels(c, lanes), c->name, "none,+fuse-epilogue");
+    }
+}
+
+/* The layout pass blocks all of them by channels, as their batches fill no vectors; it turns the
+ * gradients of pictures into convolutions where the stride is 1. */
+static void test_conv_gradients_channel_blocked(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof channel_cases / sizeof channel_cases[0]; i++)
+        check(conv_graph(&channel_cases[i], 0), channel_cases[i].name, "none,+layout");
+    for (size_t i = 0; i < sizeof conv_cases / sizeof conv_cases[0]; i++)
+        check(conv_graph(&conv_cases[i], 0), conv_cases[i].name, "none,+layout");
+}
+
+/* Turned weights in every layout: the gradient as forward loops. */
+static void test_conv_gradient_with_turned_weights(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof conv_cases / sizeof conv_cases[0]; i++) {
+        const ConvCase *c = &conv_cases[i];
+        CvmGraph *graph = conv_graph(c, i % 2 ? 8 : 0);
+        for (int k = 0; k < graph->node_count; k++) {
+            CvmNode *node = graph->nodes[k];
+            CvmAttribute groups = {.integers = {c->groups}};
+            if (node->op != CVM_OP_CONV_GRAD_INPUT)
+                continue;
+            node->inputs[1] =
+                add(graph, CVM_OP_TURN_WEIGHT, &groups, 1, node->inputs[1], NULL, NULL);
+            node->attributes[5].integers[0] = 1;
+            assert_true(cvm_graph_sort(graph));
+            break;
+        }
+        check(graph, c->name, "none");
     }
 }
 
@@ -504,6 +539,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_conv_batch_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_linear, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conv_channel_blocked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_conv_gradients_channel_blocked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_conv_gradient_with_turned_weights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pool, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pool_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_adaptive_and_global_pool, set_up, tear_down),

@@ -1,0 +1,286 @@
+/* The generator of WEIGHTS kernels: the gradient of a convolution's weights from channel-blocked
+ * pictures (kernel.h says what of). A work item is a tile of output vectors with a part of the
+ * inputs. Its sums are cleared, and then, picture by picture and chunk of rows by chunk of rows,
+ * every tile of them (some inputs and taps of a row) is loaded into registers, taken through the
+ * chunk's pixels, and put back. Pixels at the ends of a row, where some taps lie outside of the
+ * picture, are generated one by one with the taps that do not. Every sum has one order, whatever
+ * the split over threads. */
+#include "compiler/codegen/emitter.h"
+
+enum { MAX_SUMS = 64 };
+
+typedef struct Weights {
+    CvmEmitter *emitter;
+    const CvmWeightGrad *shape;
+    int lanes;
+    LLVMValueRef dy, sums;   /* of the picture and tile at hand */
+    int64_t first_tap, taps; /* of the tile, in a row of taps */
+    LLVMValueRef slots[MAX_SUMS];
+    CvmLanes all;
+} Weights;
+
+/* Elements of dy between neighbouring rows, and between neighbouring output vectors. */
+static int64_t dy_row(const Weights *weights) {
+    return weights->shape->size[1] * weights->lanes;
+}
+
+static int64_t dy_vector(const Weights *weights) {
+    return weights->shape->size[0] * dy_row(weights);
+}
+
+/* Elements of the result that an output vector has. */
+static int64_t sums_vector(const Weights *weights) {
+    const CvmWeightGrad *shape = weights->shape;
+    return shape->inputs * shape->kernel[0] * shape->kernel[1] * weights->lanes;
+}
+
+static LLVMValueRef *slot_of(Weights *weights, int64_t output, int64_t input, int64_t tap) {
+    int64_t inputs = weights->shape->tile_inputs;
+    return &weights->slots[(output * inputs + input) * weights->taps + tap];
+}
+
+/* Visits the tile's sums with their place in memory. */
+static void for_sums(Weights *weights, void (*visit)(CvmEmitter *emitter, LLVMValueRef *slot,
+                                                     LLVMValueRef place, const CvmLanes *all)) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    for (int64_t o = 0; o < shape->tile_outputs; o++)
+        for (int64_t i = 0; i < shape->tile_inputs; i++)
+            for (int64_t t = 0; t < weights->taps; t++) {
+                int64_t tap = (weights->first_tap + t) * shape->run * weights->lanes;
+                int64_t offset = o * sums_vector(weights) + tap + i * weights->lanes;
+                visit(emitter, slot_of(weights, o, i, t),
+                      cvm_advance(emitter, weights->sums, cvm_i64(emitter, offset)), &weights->all);
+            }
+}
+
+static void take_sum(CvmEmitter *emitter, LLVMValueRef *slot, LLVMValueRef place,
+                     const CvmLanes *all) {
+    LLVMValueRef value = cvm_load(emitter, place, 1, all, 0);
+    *slot = cvm_stack_slot(emitter, LLVMTypeOf(value), "sum");
+    LLVMBuildStore(emitter->builder, value, *slot);
+}
+
+static void put_sum(CvmEmitter *emitter, LLVMValueRef *slot, LLVMValueRef place,
+                    const CvmLanes *all) {
+    LLVMTypeRef type = cvm_float_type(emitter, all->lanes);
+    cvm_store(emitter, LLVMBuildLoad2(emitter->builder, type, *slot, ""), place, 1, all);
+}
+
+static void multiply_add(Weights *weights, LLVMValueRef slot, LLVMValueRef a, LLVMValueRef b) {
+    LLVMBuilderRef builder = weights->emitter->builder;
+    LLVMValueRef old = LLVMBuildLoad2(builder, LLVMTypeOf(a), slot, "");
+    LLVMBuildStore(builder, cvm_emit_multiply_add(weights->emitter, a, b, old), slot);
+}
+
+/* --- pixels --- */
+
+/* A pixel whose taps from `first` to below `last` (of the row) lie inside. Its first tap lies
+ * `start` elements behind `in`, its gradient at dy. */
+static void emit_pixel(Weights *weights, LLVMValueRef in, int64_t start, LLVMValueRef dy,
+                       int64_t first, int64_t last) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    LLVMValueRef gradients[MAX_SUMS];
+    for (int64_t o = 0; o < shape->tile_outputs; o++) {
+        LLVMValueRef offset = cvm_i64(emitter, o * dy_vector(weights));
+        gradients[o] = cvm_load(emitter, cvm_advance(emitter, dy, offset), 1, &weights->all, 0);
+    }
+    for (int64_t i = 0; i < shape->tile_inputs; i++)
+        for (int64_t t = 0; t < weights->taps; t++) {
+            int64_t tap = weights->first_tap + t;
+            if (tap < first || tap >= last)
+                continue;
+            int64_t offset =
+                start + i * shape->in_inside + tap * shape->dilation[1] * shape->in_column;
+            LLVMValueRef at = cvm_advance(emitter, in, cvm_i64(emitter, offset));
+            LLVMValueRef x = cvm_load(emitter, at, shape->depthwise, &weights->all, 0);
+            for (int64_t o = 0; o < shape->tile_outputs; o++)
+                multiply_add(weights, *slot_of(weights, o, i, t), gradients[o], x);
+        }
+    cvm_emit_load_barrier(emitter);
+}
+
+/* A pixel at an end of the row. in, dy: of the row's column 0 and pixel 0. */
+static void emit_edge(Weights *weights, LLVMValueRef in, LLVMValueRef dy, int64_t pixel) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    int64_t column = pixel * shape->stride[1] - shape->pad[1], dilation = shape->dilation[1];
+    int64_t first = column < 0 ? (-column + dilation - 1) / dilation : 0;
+    int64_t room = shape->in_size[1] - 1 - column;
+    int64_t last = room < 0 ? 0 : room / dilation + 1;
+    last = last < shape->kernel[1] ? last : shape->kernel[1];
+    emit_pixel(weights, in, column * shape->in_column,
+               cvm_advance(emitter, dy, cvm_i64(emitter, pixel * weights->lanes)), first, last);
+}
+
+static void emit_row(Weights *weights, LLVMValueRef in, LLVMValueRef dy) {
+    enum { TOGETHER = 2 };
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    int64_t pixels = shape->size[1], right = pixels - shape->right;
+    int64_t step = shape->stride[1] * shape->in_column;
+    for (int64_t pixel = 0; pixel < shape->left; pixel++)
+        emit_edge(weights, in, dy, pixel);
+    int64_t whole = shape->left + (right - shape->left) / TOGETHER * TOGETHER;
+    if (whole > shape->left) {
+        CvmLoop loop = cvm_loop_begin(emitter, cvm_i64(emitter, shape->left),
+                                      cvm_i64(emitter, whole), TOGETHER);
+        LLVMValueRef column = cvm_sum(emitter, cvm_scale(emitter, loop.index, step),
+                                      cvm_i64(emitter, -shape->pad[1] * shape->in_column));
+        LLVMValueRef from = cvm_advance(emitter, in, column);
+        LLVMValueRef gradient =
+            cvm_advance(emitter, dy, cvm_scale(emitter, loop.index, weights->lanes));
+        for (int64_t k = 0; k < TOGETHER; k++)
+            emit_pixel(weights, from, k * step,
+                       cvm_advance(emitter, gradient, cvm_i64(emitter, k * weights->lanes)), 0,
+                       shape->kernel[1]);
+        cvm_loop_end(emitter, &loop);
+    }
+    for (int64_t pixel = whole; pixel < pixels; pixel++)
+        emit_edge(weights, in, dy, pixel);
+}
+
+/* --- rows --- */
+
+static LLVMValueRef at_least_zero(CvmEmitter *emitter, LLVMValueRef value) {
+    LLVMValueRef arguments[] = {value, cvm_i64(emitter, 0)};
+    return cvm_intrinsic(emitter, "llvm.smax", emitter->i64, arguments, 2);
+}
+
+/* The rows from `first` to below `last` of which tap row `tap` lies inside the picture. */
+static void clip_rows(Weights *weights, LLVMValueRef tap, LLVMValueRef *first, LLVMValueRef *last) {
+    CvmEmitter *emitter = weights->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmWeightGrad *shape = weights->shape;
+    int64_t stride = shape->stride[0];
+    LLVMValueRef divisor = cvm_i64(emitter, stride);
+    LLVMValueRef reach = cvm_scale(emitter, tap, shape->dilation[0]);
+    /* row stride + reach - pad from 0 to below the height */
+    LLVMValueRef below =
+        LLVMBuildSub(builder, cvm_i64(emitter, shape->pad[0] + stride - 1), reach, "");
+    LLVMValueRef above = LLVMBuildSub(
+        builder, cvm_i64(emitter, shape->in_size[0] - 1 + shape->pad[0] + stride), reach, "");
+    LLVMValueRef lowest[] = {*first,
+                             LLVMBuildUDiv(builder, at_least_zero(emitter, below), divisor, "")};
+    LLVMValueRef highest[] = {*last,
+                              LLVMBuildUDiv(builder, at_least_zero(emitter, above), divisor, "")};
+    *first = cvm_intrinsic(emitter, "llvm.smax", emitter->i64, lowest, 2);
+    *last = cvm_intrinsic(emitter, "llvm.smin", emitter->i64, highest, 2);
+}
+
+/* The tile with these taps of a row, and all their rows of the chunk. */
+static void emit_tile(Weights *weights, LLVMValueRef in, LLVMValueRef tap_row, LLVMValueRef first,
+                      LLVMValueRef last) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    for_sums(weights, take_sum);
+    CvmLoop rows = cvm_loop_begin(emitter, first, last, 1);
+    LLVMValueRef row = cvm_sum(emitter, cvm_scale(emitter, rows.index, shape->stride[0]),
+                               cvm_scale(emitter, tap_row, shape->dilation[0]));
+    row = cvm_sum(emitter, row, cvm_i64(emitter, -shape->pad[0]));
+    emit_row(weights, cvm_advance(emitter, in, cvm_scale(emitter, row, shape->in_row)),
+             cvm_advance(emitter, weights->dy, cvm_scale(emitter, rows.index, dy_row(weights))));
+    cvm_loop_end(emitter, &rows);
+    for_sums(weights, put_sum);
+}
+
+/* A block of inputs with a chunk of rows. in: of the block's first input; sums: of the block. */
+static void emit_block(Weights *weights, LLVMValueRef in, LLVMValueRef sums, LLVMValueRef first,
+                       LLVMValueRef last) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    LLVMValueRef zero = cvm_i64(emitter, 0);
+    CvmLoop inputs =
+        cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->run), shape->tile_inputs);
+    LLVMValueRef from =
+        cvm_advance(emitter, in, cvm_scale(emitter, inputs.index, shape->in_inside));
+    CvmLoop taps = cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->kernel[0]), 1);
+    LLVMValueRef offset = cvm_sum(
+        emitter, cvm_scale(emitter, taps.index, shape->kernel[1] * shape->run * weights->lanes),
+        cvm_scale(emitter, inputs.index, weights->lanes));
+    weights->sums = cvm_advance(emitter, sums, offset);
+    LLVMValueRef first_row = first, last_row = last;
+    clip_rows(weights, taps.index, &first_row, &last_row);
+    for (int64_t t = 0; t < shape->kernel[1]; t += shape->tile_taps) {
+        int64_t rest = shape->kernel[1] - t;
+        weights->first_tap = t;
+        weights->taps = rest < shape->tile_taps ? rest : shape->tile_taps;
+        emit_tile(weights, from, taps.index, first_row, last_row);
+    }
+    cvm_loop_end(emitter, &taps);
+    cvm_loop_end(emitter, &inputs);
+}
+
+/* --- work items --- */
+
+static void clear_sums(Weights *weights, LLVMValueRef sums, LLVMValueRef elements) {
+    CvmEmitter *emitter = weights->emitter;
+    LLVMTypeRef byte = LLVMInt8TypeInContext(emitter->context);
+    for (int64_t o = 0; o < weights->shape->tile_outputs; o++)
+        LLVMBuildMemSet(emitter->builder,
+                        cvm_advance(emitter, sums, cvm_i64(emitter, o * sums_vector(weights))),
+                        LLVMConstInt(byte, 0, false), cvm_scale(emitter, elements, 4), 4);
+}
+
+/* Where block of inputs number part * blocks / parts is. */
+static LLVMValueRef block_of_part(Weights *weights, LLVMValueRef part) {
+    CvmEmitter *emitter = weights->emitter;
+    int64_t blocks = weights->shape->inputs / weights->shape->run;
+    if (weights->shape->parts == 1)
+        return cvm_scale(emitter, part, blocks);
+    return LLVMBuildUDiv(emitter->builder, cvm_scale(emitter, part, blocks),
+                         cvm_i64(emitter, weights->shape->parts), "");
+}
+
+/* All pictures, chunk by chunk. in, dy, sums: of the item's group and output vectors. */
+static void emit_pictures(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LLVMValueRef sums,
+                          LLVMValueRef first, LLVMValueRef last) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    int64_t block = shape->run * shape->kernel[0] * shape->kernel[1] * weights->lanes;
+    int64_t dy_picture = shape->groups * shape->outputs * dy_vector(weights);
+    LLVMValueRef zero = cvm_i64(emitter, 0), rows = cvm_i64(emitter, shape->size[0]);
+    CvmLoop pictures = cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->pictures), 1);
+    weights->dy = cvm_advance(emitter, dy, cvm_scale(emitter, pictures.index, dy_picture));
+    in = cvm_advance(emitter, in, cvm_scale(emitter, pictures.index, shape->in_picture));
+    CvmLoop chunks = cvm_loop_begin(emitter, zero, rows, shape->chunk_rows);
+    LLVMValueRef ends[] = {cvm_sum(emitter, chunks.index, cvm_i64(emitter, shape->chunk_rows)),
+                           rows};
+    LLVMValueRef end = cvm_intrinsic(emitter, "llvm.smin", emitter->i64, ends, 2);
+    CvmLoop blocks = cvm_loop_begin(emitter, first, last, 1);
+    emit_block(weights, cvm_advance(emitter, in, cvm_scale(emitter, blocks.index, shape->in_block)),
+               cvm_advance(emitter, sums, cvm_scale(emitter, blocks.index, block)), chunks.index,
+               end);
+    cvm_loop_end(emitter, &blocks);
+    cvm_loop_end(emitter, &chunks);
+    cvm_loop_end(emitter, &pictures);
+}
+
+void cvm_emit_weights(CvmEmitter *emitter, LLVMValueRef item) {
+    const CvmWeightGrad *shape = &emitter->kernel->weights;
+    LLVMBuilderRef builder = emitter->builder;
+    int lanes = emitter->kernel->schedule.lanes;
+    Weights weights = {
+        .emitter = emitter, .shape = shape, .lanes = lanes, .all = cvm_lanes_first(lanes, lanes)};
+    LLVMValueRef parts = cvm_i64(emitter, shape->parts);
+    LLVMValueRef tiles = cvm_i64(emitter, shape->outputs / shape->tile_outputs);
+    LLVMValueRef part = LLVMBuildURem(builder, item, parts, "part");
+    LLVMValueRef rest = LLVMBuildUDiv(builder, item, parts, "");
+    LLVMValueRef tile = LLVMBuildURem(builder, rest, tiles, "tile");
+    LLVMValueRef group = LLVMBuildUDiv(builder, rest, tiles, "group");
+    LLVMValueRef output = cvm_sum(emitter, cvm_scale(emitter, group, shape->outputs),
+                                  cvm_scale(emitter, tile, shape->tile_outputs));
+    LLVMValueRef in =
+        cvm_advance(emitter, emitter->buffers[0], cvm_scale(emitter, group, shape->in_group));
+    LLVMValueRef dy =
+        cvm_advance(emitter, emitter->buffers[1], cvm_scale(emitter, output, dy_vector(&weights)));
+    LLVMValueRef sums = cvm_advance(emitter, emitter->buffers[2],
+                                    cvm_scale(emitter, output, sums_vector(&weights)));
+    LLVMValueRef first = block_of_part(&weights, part);
+    LLVMValueRef last = block_of_part(&weights, cvm_sum(emitter, part, cvm_i64(emitter, 1)));
+    int64_t block = shape->run * shape->kernel[0] * shape->kernel[1] * lanes;
+    clear_sums(&weights, cvm_advance(emitter, sums, cvm_scale(emitter, first, block)),
+               cvm_scale(emitter, LLVMBuildSub(builder, last, first, ""), block));
+    emit_pictures(&weights, in, dy, sums, first, last);
+}
