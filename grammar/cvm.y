@@ -137,14 +137,16 @@ static CvmAstParameter *new_parameter(CvmParseState *state, CvmAstName name, Cvm
 %token NEWLINE "the line's end" YYEOF 0 "the file's end"
 %token IMPORT "import" MODEL "model" BLOCK "block" DATA "data" TRAIN "train" ON "on" AS "as"
 %token INPUT "input" REPEAT "repeat" FOR "for" IN "in" LET "let" IT "it"
-%token WEIGHTS "weights" EXCEPT "except" FREEZE "freeze" RATE "rate"
+%token WEIGHTS "weights" EXCEPT "except" FREEZE "freeze" UNFREEZE "unfreeze" RATE "rate"
+%token AT_EPOCH "'at epoch'" PER_LAYER "'per layer'"
 %token NAMES "names" PREDICT "predict" ARROW "'->'"
 %token <integer> INTEGER "a number" BOOL "true or false"
 %token <real> REAL "a decimal number" MULTIPLIER "a multiplier such as 0.01x"
 %token <text> NAME "a name" PATH "a path" STRING "a quoted text"
 
 %type <name> name word key pattern_name optional_names
-%type <expr> expr default
+%type <expr> expr default optional_epoch
+%type <integer> optional_per_layer
 %type <arguments> arguments some_arguments elements
 %type <parameter> parameter
 %type <parameters> parameters some_parameters optional_parameters names
@@ -416,14 +418,31 @@ setting:
         $$ = new_setting(state, CVM_AST_WEIGHTS, (CvmAstName){"weights", @1}, $2, $4.first, @$);
         $$->target = $3;
     }
-|   FREEZE patterns {
+|   FREEZE patterns optional_epoch {
         $$ = new_setting(state, CVM_AST_FREEZE, (CvmAstName){"freeze", @1}, NULL, $2.first, @$);
+        $$->epoch = $3;
     }
-|   RATE patterns MULTIPLIER {
+|   UNFREEZE patterns AT_EPOCH expr {
+        $$ = new_setting(state, CVM_AST_UNFREEZE, (CvmAstName){"unfreeze", @1}, NULL, $2.first, @$);
+        $$->epoch = $4;
+    }
+|   RATE patterns MULTIPLIER optional_per_layer optional_epoch {
         CvmAstExpr *value = new_expr(state, CVM_AST_MULTIPLIER, @3);
         value->real = $3;
         $$ = new_setting(state, CVM_AST_RATE, (CvmAstName){"rate", @1}, value, $2.first, @$);
+        $$->per_layer = $4;
+        $$->epoch = $5;
     }
+;
+
+optional_epoch:
+    %empty { $$ = NULL; }
+|   AT_EPOCH expr { $$ = $2; }
+;
+
+optional_per_layer:
+    %empty { $$ = false; }
+|   PER_LAYER { $$ = true; }
 ;
 
 optional_names:

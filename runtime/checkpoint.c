@@ -63,6 +63,10 @@ static void describe(const CvmCheckpointInfo *info, InfoTexts *texts,
     memcpy(metadata, rows, sizeof rows);
 }
 
+static int compare_names(const void *a, const void *b) {
+    return strcmp(((const CvmFileTensor *)a)->name, ((const CvmFileTensor *)b)->name);
+}
+
 bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheckpointInfo *info,
                          CvmError *error) {
     CvmFileTensor *tensors = calloc((size_t)store->count + 1, sizeof *tensors);
@@ -76,6 +80,7 @@ bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheck
                                      .data = stored->data,
                                      .bytes = stored_bytes(stored)};
     }
+    qsort(tensors, (size_t)store->count, sizeof *tensors, compare_names);
     InfoTexts texts;
     CvmFileText metadata[KEY_COUNT];
     describe(info, &texts, metadata);
@@ -170,6 +175,15 @@ static bool read_info(const CvmTensorFile *file, const char *path, CvmCheckpoint
     strcpy(info->model, model);
     info->epoch = (int)epoch;
     return true;
+}
+
+bool cvm_checkpoint_read_info(const char *path, CvmCheckpointInfo *info, CvmError *error) {
+    CvmTensorFile file;
+    if (!cvm_tensor_file_open(path, &file, error))
+        return false;
+    bool done = read_info(&file, path, info, error);
+    cvm_tensor_file_close(&file);
+    return done;
 }
 
 /* Loading: tensors */

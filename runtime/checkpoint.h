@@ -18,8 +18,12 @@ typedef struct CvmCheckpointInfo {
     char *classes;   /* their names, one a line; NULL: not known. To be freed by who loads */
 } CvmCheckpointInfo;
 
+/* The tensors are written in the order of their names, whichever the store's is. */
 bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheckpointInfo *info,
                          CvmError *error);
+
+/* What a checkpoint says of itself. Errors: it cannot be read, or is none. */
+bool cvm_checkpoint_read_info(const char *path, CvmCheckpointInfo *info, CvmError *error);
 
 /* Fills the store's tensors (which must exist: cvm_store_add_slots) from the file. Refused, with a
  * sentence that names the first offending tensors with both shapes: another model's hash, missing

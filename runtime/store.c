@@ -17,14 +17,16 @@ static int64_t stored_bytes(const CvmStored *tensor) {
     return count * (int64_t)cvm_dtype_bytes(tensor->dtype);
 }
 
+static void free_tensor(CvmStored *tensor) {
+    if (!tensor->borrowed)
+        cvm_memory_free(tensor->data, stored_bytes(tensor));
+    free(tensor->name);
+}
+
 /* Frees the tensors from number `count` on. */
 static void truncate_store(CvmStore *store, int count) {
-    while (store->count > count) {
-        CvmStored *last = &store->tensors[--store->count];
-        if (!last->borrowed)
-            cvm_memory_free(last->data, stored_bytes(last));
-        free(last->name);
-    }
+    while (store->count > count)
+        free_tensor(&store->tensors[--store->count]);
 }
 
 void cvm_store_free(CvmStore *store) {
@@ -135,4 +137,23 @@ bool cvm_store_add_slots(CvmStore *store, const CvmPlan *plan, uint64_t seed, Cv
         }
     }
     return true;
+}
+
+static bool has_slot(const CvmPlan *plan, const char *name) {
+    for (int i = 0; i < plan->slot_count; i++)
+        if (strcmp(plan->slots[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+void cvm_store_drop_optimizer(CvmStore *store, const CvmPlan *plan) {
+    int kept = 0;
+    for (int i = 0; i < store->count; i++) {
+        CvmStored *tensor = &store->tensors[i];
+        if (tensor->kind == CVM_SLOT_OPTIMIZER && !has_slot(plan, tensor->name))
+            free_tensor(tensor);
+        else
+            store->tensors[kept++] = *tensor;
+    }
+    store->count = kept;
 }

@@ -98,7 +98,7 @@ static void consider(CvmGuesses *guesses, int top, int label, float probability)
 
 CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels) {
     const CvmPreparation *input = &classifier->preparation;
-    const char *image = cvm_session_image_input(classifier->session);
+    const char *image = cvm_model_input_name(classifier->session->model);
     cvm_normalize(&classifier->normalization, pixels, (int64_t)input->height * input->width,
                   cvm_instance_input(classifier->instance, image));
     cvm_instance_run(classifier->instance, classifier->pool);

@@ -21,7 +21,7 @@ bool cvm_session_evaluate(CvmSession *session, CvmInstance *evaluator, int64_t b
     if (!evaluation->classes)
         evaluation->classes = cvm_arena_array(session->arena, (size_t)session->train->classes,
                                               sizeof *evaluation->classes);
-    if (!cvm_evaluate_dataset(evaluator, cvm_session_image_input(session), batch, data,
+    if (!cvm_evaluate_dataset(evaluator, cvm_model_input_name(session->model), batch, data,
                               normalization, pool, evaluation, &error))
         return cvm_session_fail(session, &error);
     return true;

@@ -2,6 +2,7 @@
 #include "compiler/driver/command.h"
 #include "compiler/driver/fusion_remarks.h"
 #include "compiler/driver/layers.h"
+#include "compiler/driver/learning.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
 #include "compiler/driver/table.h"
@@ -14,7 +15,7 @@ static const CvmColumn columns[COLUMNS] = {
     {"FLOPs", true},  {"bytes", true}, {"sees", true},    {"learns", false},
 };
 
-static void add_row(CvmTable *cells, const CvmLayerRow *row) {
+static void add_row(const CvmSession *session, CvmTable *cells, const CvmLayerRow *row) {
     char text[128];
     cvm_table_add_row(cells);
     cvm_table_set(cells, LAYER, "%s", row->name);
@@ -30,17 +31,16 @@ static void add_row(CvmTable *cells, const CvmLayerRow *row) {
         cvm_table_set(cells, SEES, "all");
     else
         cvm_table_set(cells, SEES, "%lldx%lld", (long long)row->field[0], (long long)row->field[1]);
-    if (row->parameters && row->rate == 0)
-        cvm_table_set(cells, LEARNS, "frozen");
-    else if (row->parameters && row->rate != 1)
-        cvm_table_set(cells, LEARNS, "rate %gx", row->rate);
+    if (row->learner && session->train)
+        cvm_table_set(cells, LEARNS, "%s",
+                      cvm_learning_text(session->train, row->learner, session->arena));
 }
 
 static void print_table(CvmSession *session, const CvmLayerTable *table) {
     char text[128];
     CvmTable *cells = cvm_table_create(session->arena, columns, COLUMNS);
     for (int i = 0; i < table->count; i++)
-        add_row(cells, &table->rows[i]);
+        add_row(session, cells, &table->rows[i]);
     cvm_table_add_row(cells);
     cvm_table_set(cells, LAYER, "total");
     cvm_table_set(cells, PARAMETERS, "%s", cvm_count_text(table->parameters, text));
@@ -61,7 +61,7 @@ static void print_text(CvmSession *session, const CvmLayerTable *table) {
     putchar('\n');
 }
 
-static cJSON *row_json(const CvmLayerRow *row) {
+static cJSON *row_json(const CvmSession *session, const CvmLayerRow *row) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "name", row->name);
     cJSON_AddStringToObject(object, "kind", row->op);
@@ -80,19 +80,25 @@ static cJSON *row_json(const CvmLayerRow *row) {
     }
     if (row->parameters)
         cJSON_AddNumberToObject(object, "rate", row->rate);
+    if (row->learner && session->train)
+        cJSON_AddStringToObject(object, "learns",
+                                cvm_learning_text(session->train, row->learner, session->arena));
     return object;
 }
 
-static void print_json(CvmSession *session, const CvmLayerTable *table) {
+static void print_json(CvmSession *session, const CvmLayerTable *table,
+                       const CvmPhaseLearning *phases, int phase_count) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "model", cvm_model_name(session->model));
     cJSON *layers = cJSON_AddArrayToObject(object, "layers");
     for (int i = 0; i < table->count; i++)
-        cJSON_AddItemToArray(layers, row_json(&table->rows[i]));
+        cJSON_AddItemToArray(layers, row_json(session, &table->rows[i]));
     cJSON_AddNumberToObject(object, "parameters", (double)table->parameters);
     cJSON_AddNumberToObject(object, "frozen_parameters", (double)table->frozen_parameters);
     cJSON_AddNumberToObject(object, "flops", table->flops);
     cJSON_AddNumberToObject(object, "bytes", table->bytes);
+    if (phases)
+        cJSON_AddItemToObject(object, "phases", cvm_learning_json(phases, phase_count));
     cvm_report_json(object);
 }
 
@@ -105,10 +111,19 @@ static bool explain(CvmSession *session) {
     if (!graph)
         return cvm_session_fail_compile(session);
     CvmLayerTable table = cvm_layer_table(graph, session->train, session->arena);
-    if (session->options->json)
-        print_json(session, &table);
-    else
-        print_text(session, &table);
+    CvmPhaseLearning *phases = NULL;
+    int phase_count = 0;
+    if (session->train && session->train->rule_count) {
+        phases = cvm_learning_phases(session, &phase_count);
+        if (!phases)
+            return false;
+    }
+    if (session->options->json) {
+        print_json(session, &table, phases, phase_count);
+        return true;
+    }
+    print_text(session, &table);
+    cvm_learning_print(phases, phase_count);
     return true;
 }
 

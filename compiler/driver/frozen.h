@@ -4,15 +4,15 @@
 
 #include "compiler/driver/session.h"
 
-/* A copy of every frozen parameter. */
+/* Hashes of the parameters that are frozen in the train's present epoch, in the store's order. */
 typedef struct CvmFrozen {
     int count; /* tensors */
-    const CvmStored **tensors;
-    void **copies; /* in the session's arena */
+    uint64_t *hashes;
 } CvmFrozen;
 
-CvmFrozen cvm_frozen_copy(const CvmSession *session);
-/* How many of them differ from their copy in any bit. */
-int cvm_frozen_changed(const CvmFrozen *frozen);
+/* In the session's arena. */
+CvmFrozen cvm_frozen_note(const CvmSession *session);
+/* How many of them differ from what they were, in the same epoch's phase. */
+int cvm_frozen_changed(const CvmSession *session, const CvmFrozen *frozen);
 
 #endif

@@ -126,6 +126,7 @@ static void count_parameter(Builder *builder, CvmLayerRow *row, const CvmNode *p
     int64_t count = 0;
     cvm_shape_count(&parameter->type.shape, &count);
     row->parameters += count;
+    row->learner = parameter->origin.name;
     builder->table.parameters += count;
     if (builder->train) {
         row->rate = cvm_train_multiplier(builder->train, parameter->origin.name);

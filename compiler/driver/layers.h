@@ -14,7 +14,8 @@ typedef struct CvmLayerRow {
     /* Receptive field, in pixels: what part of the picture one output value sees. */
     int64_t field[2];    /* height, width */
     bool field_is_whole; /* everything, from the first linear layer on */
-    double rate;         /* the train's multiplier: 0 frozen; 1 where the layer has no parameters */
+    const char *learner; /* the last of its parameters that can learn; NULL: it has none */
+    double rate;         /* the train's multiplier of it: 0 frozen; 1 where there is none */
 } CvmLayerRow;
 
 typedef struct CvmLayerTable {

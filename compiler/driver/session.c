@@ -4,6 +4,7 @@
 #include "compiler/codegen/cache.h"
 #include "compiler/driver/class_names.h"
 #include "compiler/driver/report.h"
+#include "compiler/plan_builder.h"
 #include "compiler/training_graph.h"
 
 #include <stdlib.h>
@@ -69,6 +70,16 @@ static int choose(CvmSession *session, const char *kind, const char *wanted,
     return -1;
 }
 
+/* Of rules that the command line's epochs leave no time for. */
+static void note_late_rules(const CvmSession *session) {
+    const CvmTrain *train = session->train;
+    for (int i = 0; i < train->rule_count; i++)
+        if (train->rules[i].epoch >= train->epochs)
+            cvm_report_note("'%s' would learn otherwise from epoch %d on, and with --epochs %d the "
+                            "training ends before",
+                            train->rules[i].pattern, train->rules[i].epoch + 1, train->epochs);
+}
+
 static bool choose_train(CvmSession *session, int count) {
     const char **names = cvm_arena_array(session->arena, (size_t)count + 1, sizeof *names);
     for (int i = 0; i < count; i++)
@@ -82,6 +93,7 @@ static bool choose_train(CvmSession *session, int count) {
     if (session->options->given & CVM_OPTION_SEED)
         session->settings.seed = session->options->seed;
     session->train = &session->settings;
+    note_late_rules(session);
     session->model = session->train->model;
     if (session->train->data->class_names)
         cvm_session_name_classes(session, session->train->data->class_names,
@@ -152,11 +164,17 @@ bool cvm_session_open(CvmSession *session, const CvmOptions *options) {
     return choose_compile_options(session);
 }
 
-int cvm_session_close(CvmSession *session) {
-    for (int i = 0; i < session->plan_count; i++) {
-        cvm_instance_free(session->instances[i]);
-        cvm_executable_free(session->executables[i]);
+void cvm_session_discard_plans(CvmSession *session, int count) {
+    while (session->plan_count > count) {
+        int last = --session->plan_count;
+        cvm_instance_free(session->instances[last]);
+        cvm_executable_free(session->executables[last]);
+        session->instances[last] = NULL;
     }
+}
+
+int cvm_session_close(CvmSession *session) {
+    cvm_session_discard_plans(session, 0);
     if (session->pool)
         cvm_pool_free(session->pool);
     cvm_store_free(&session->store);
@@ -242,6 +260,18 @@ CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const cha
     return session->instances[index];
 }
 
+bool cvm_session_add_slots(CvmSession *session, const CvmGraph *graph) {
+    CvmArena *arena = session->arena;
+    CvmSlot *slots = cvm_arena_array(arena, (size_t)graph->node_count + 1, sizeof *slots);
+    CvmPlan plan = {.name = graph->name, .slots = slots};
+    CvmError error;
+    for (int i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i]->op == CVM_OP_PARAMETER)
+            slots[plan.slot_count++] = cvm_slot_of_parameter(graph->nodes[i]);
+    return cvm_store_add_slots(&session->store, &plan, session->train->seed, &error) ||
+           cvm_session_fail(session, &error);
+}
+
 CvmInstance *cvm_session_inference(CvmSession *session, int64_t batch, bool with_softmax) {
     CvmGraph *graph =
         cvm_inference_graph(session->model, batch, with_softmax, session->arena, &session->diag);
@@ -269,15 +299,6 @@ CvmPool *cvm_session_pool(CvmSession *session) {
             cvm_session_fail(session, &error);
     }
     return session->pool;
-}
-
-const char *cvm_session_image_input(const CvmSession *session) {
-    /* the target and the rate are the other inputs of a training step */
-    const CvmPlan *plan = cvm_executable_plan(session->executables[0]);
-    for (int i = 0; i < plan->input_count; i++)
-        if (plan->inputs[i].shape.rank == 4)
-            return plan->inputs[i].name;
-    return "image";
 }
 
 bool cvm_session_model_hash(CvmSession *session, uint64_t *hash) {

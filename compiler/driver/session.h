@@ -70,6 +70,12 @@ bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *lo
  * the session owns. `what` names it in messages. */
 CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const char *what);
 
+/* Adds the graph's parameters to the store, as compiling it would. */
+bool cvm_session_add_slots(CvmSession *session, const CvmGraph *graph);
+
+/* Frees the plans compiled after the first `count`, and their instances. */
+void cvm_session_discard_plans(CvmSession *session, int count);
+
 /* Instances of the model at a batch size; with_softmax: output "probabilities" beside "logits". */
 CvmInstance *cvm_session_inference(CvmSession *session, int64_t batch, bool with_softmax);
 /* Of the train's step. */
@@ -77,9 +83,6 @@ CvmInstance *cvm_session_training(CvmSession *session, int64_t batch);
 
 /* The threads, made at the first call. NULL on error. */
 CvmPool *cvm_session_pool(CvmSession *session);
-
-/* Name of the plans' picture input. */
-const char *cvm_session_image_input(const CvmSession *session);
 
 /* Names the model in checkpoints: cvm_graph_hash of its forward graph at batch 1. */
 bool cvm_session_model_hash(CvmSession *session, uint64_t *hash);

@@ -5,9 +5,10 @@
 #include "compiler/driver/class_names.h"
 #include "compiler/driver/data.h"
 #include "compiler/driver/evaluation.h"
-#include "compiler/driver/frozen.h"
+#include "compiler/driver/phase.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/weights.h"
+#include "compiler/training_graph.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,11 +20,9 @@ typedef struct Run {
     CvmSession *session;
     CvmTrained *trained;
     CvmDataset train, test;
-    CvmInstance *step, *last, *evaluator;
-    int64_t batch, test_batch;
+    CvmPhase phase;         /* that the next epoch belongs to */
     CvmCheckpointInfo info; /* what a checkpoint says now */
-    CvmFrozen frozen;
-    double seconds; /* of the epochs done here */
+    double seconds;         /* of the epochs done here */
 } Run;
 
 /* --- where the checkpoint goes --- */
@@ -72,22 +71,6 @@ static bool take_weights(CvmSession *session) {
     return session->options->resume || cvm_session_start_weights(session);
 }
 
-static bool compile(Run *run) {
-    CvmSession *session = run->session;
-    int64_t count = run->train.count;
-    run->batch = session->train->batch < count ? session->train->batch : count;
-    run->step = cvm_session_training(session, run->batch);
-    if (!run->step)
-        return false;
-    if (count % run->batch != 0) {
-        run->last = cvm_session_training(session, count % run->batch);
-        if (!run->last)
-            return false;
-    }
-    run->evaluator = cvm_session_evaluator(session, run->test.count, &run->test_batch);
-    return run->evaluator != NULL && cvm_session_pool(session) != NULL;
-}
-
 static bool same_normalization(const CvmNormalization *a, const CvmNormalization *b) {
     if (a->channels != b->channels)
         return false;
@@ -97,10 +80,22 @@ static bool same_normalization(const CvmNormalization *a, const CvmNormalization
     return true;
 }
 
+/* Puts into the store what a checkpoint of the training has after so many epochs: the optimizer
+ * state of what learned in the last of them. */
+static bool add_slots(CvmSession *session, int epochs_done) {
+    session->settings.epoch = epochs_done > 0 ? epochs_done - 1 : 0;
+    CvmGraph *graph = cvm_training_graph(session->train, 1, session->arena, &session->diag);
+    return graph ? cvm_session_add_slots(session, graph) : cvm_session_fail_compile(session);
+}
+
 static bool resume(Run *run, uint64_t hash) {
     CvmSession *session = run->session;
     const char *path = run->trained->checkpoint;
     CvmError error;
+    if (!cvm_checkpoint_read_info(path, &run->info, &error))
+        return cvm_session_fail(session, &error);
+    if (!add_slots(session, run->info.epoch))
+        return false;
     if (!cvm_checkpoint_load(path, &session->store, cvm_model_name(session->model), hash, true,
                              &run->info, &error))
         return cvm_session_fail(session, &error);
@@ -180,7 +175,7 @@ static void report_epoch(const Run *run, const CvmEpochResult *result) {
     cvm_report_json(object);
 }
 
-static void report_trained(const Run *run, int changed) {
+static void report_trained(const Run *run) {
     const CvmSession *session = run->session;
     if (session->options->json) {
         cJSON *object = cJSON_CreateObject();
@@ -191,13 +186,13 @@ static void report_trained(const Run *run, int changed) {
         cJSON_AddNumberToObject(object, "epochs", session->train->epochs);
         cJSON_AddNumberToObject(object, "test_accuracy", run->info.accuracy);
         cJSON_AddNumberToObject(object, "seconds", run->seconds);
-        cJSON_AddNumberToObject(object, "frozen", run->frozen.count);
-        cJSON_AddNumberToObject(object, "frozen_changed", changed);
+        cJSON_AddNumberToObject(object, "frozen", run->phase.frozen.count);
+        cJSON_AddNumberToObject(object, "frozen_changed", 0); /* else the training has failed */
         cvm_report_json(object);
         return;
     }
-    if (run->frozen.count && !changed)
-        printf("frozen: %d tensors, bits unchanged\n", run->frozen.count);
+    if (run->phase.frozen.count)
+        printf("frozen: %d tensors, bits unchanged\n", run->phase.frozen.count);
     printf("trained %s for %d epoch%s: test accuracy %.4f, %.1f s; weights in %s\n",
            run->info.model, run->info.epoch, run->info.epoch == 1 ? "" : "s", run->info.accuracy,
            run->seconds, run->trained->checkpoint);
@@ -206,7 +201,7 @@ static void report_trained(const Run *run, int changed) {
 static void report_done_before(const Run *run) {
     const CvmSession *session = run->session;
     if (session->options->json)
-        report_trained(run, 0);
+        report_trained(run);
     else
         printf("%s is trained already: %d of %d epochs, test accuracy %.4f\n",
                run->trained->checkpoint, run->info.epoch, session->train->epochs,
@@ -215,13 +210,42 @@ static void report_done_before(const Run *run) {
 
 /* --- the epochs --- */
 
-static bool train_epoch(Run *run, const CvmTraining *training) {
+static void report_phase(const Run *run) {
+    if (run->info.epoch > 0 && !run->session->options->json)
+        cvm_report_note("from epoch %d on other parameters learn; %d tensors are frozen",
+                        run->info.epoch + 1, run->phase.frozen.count);
+}
+
+static bool enter_phase(Run *run) {
+    if (!cvm_phase_enter(run->session, run->info.epoch, run->train.count, run->test.count,
+                         &run->phase))
+        return false;
+    if (run->info.epoch > 0 && run->session->train->rule_count)
+        report_phase(run);
+    return true;
+}
+
+static bool train_epoch(Run *run) {
     CvmSession *session = run->session;
+    const CvmPhase *phase = &run->phase;
+    const CvmTraining training = {
+        .step = phase->step,
+        .last = phase->last,
+        .batch = phase->batch,
+        .image_input = cvm_model_input_name(session->model),
+        .data = &run->train,
+        .normalization = &run->trained->normalization,
+        .rate = rate_of(session->train),
+        .epochs = session->train->epochs,
+        .seed = session->train->seed,
+        .pool = session->pool,
+        .progress = cvm_report_progress,
+    };
     CvmEpochResult result;
     CvmError error;
-    if (!cvm_train_epoch(training, run->info.epoch, &result, &error))
+    if (!cvm_train_epoch(&training, run->info.epoch, &result, &error))
         return cvm_session_fail(session, &error);
-    if (!cvm_session_evaluate(session, run->evaluator, run->test_batch, &run->test,
+    if (!cvm_session_evaluate(session, phase->evaluator, phase->test_batch, &run->test,
                               &run->trained->normalization, &run->trained->evaluation))
         return false;
     run->seconds += result.seconds + run->trained->evaluation.seconds;
@@ -233,21 +257,18 @@ static bool train_epoch(Run *run, const CvmTraining *training) {
     return true;
 }
 
+/* The epochs of one phase, up to `end`. */
+static bool train_phase(Run *run, int end) {
+    if (!enter_phase(run))
+        return false;
+    while (run->info.epoch < run->phase.end && run->info.epoch < end)
+        if (!train_epoch(run))
+            return false;
+    return cvm_phase_leave(run->session, &run->phase);
+}
+
 static bool train_epochs(Run *run) {
     CvmSession *session = run->session;
-    CvmTraining training = {
-        .step = run->step,
-        .last = run->last,
-        .batch = run->batch,
-        .image_input = cvm_session_image_input(session),
-        .data = &run->train,
-        .normalization = &run->trained->normalization,
-        .rate = rate_of(session->train),
-        .epochs = session->train->epochs,
-        .seed = session->train->seed,
-        .pool = session->pool,
-        .progress = cvm_report_progress,
-    };
     int end = session->train->epochs;
     if (session->options->stop_after && session->options->stop_after < end)
         end = (int)session->options->stop_after;
@@ -255,17 +276,10 @@ static bool train_epochs(Run *run) {
         report_done_before(run);
         return true;
     }
-    run->frozen = cvm_frozen_copy(session);
     while (run->info.epoch < end)
-        if (!train_epoch(run, &training))
+        if (!train_phase(run, end))
             return false;
-    int changed = cvm_frozen_changed(&run->frozen);
-    report_trained(run, changed);
-    if (changed)
-        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
-                                  "%d of %d frozen tensors changed: a mistake in cvmc; please "
-                                  "report it",
-                                  changed, run->frozen.count);
+    report_trained(run);
     return true;
 }
 
@@ -276,7 +290,7 @@ bool cvm_session_train(CvmSession *session, CvmTrained *trained) {
         return false;
     choose_output(session, trained->checkpoint);
     bool done = check_writable(session, trained->checkpoint) && read_data(&run) &&
-                take_weights(session) && compile(&run) && start(&run) && train_epochs(&run);
+                take_weights(session) && start(&run) && train_epochs(&run);
     cvm_dataset_free(&run.train);
     cvm_dataset_free(&run.test);
     return done;

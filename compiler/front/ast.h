@@ -105,8 +105,9 @@ struct CvmAstStatement {
 typedef enum CvmAstSettingKind {
     CVM_AST_KEY,      /* key value */
     CVM_AST_WEIGHTS,  /* weights value names target except patterns */
-    CVM_AST_FREEZE,   /* freeze patterns */
-    CVM_AST_RATE,     /* rate patterns value */
+    CVM_AST_FREEZE,   /* freeze patterns at epoch … */
+    CVM_AST_UNFREEZE, /* unfreeze patterns at epoch … */
+    CVM_AST_RATE,     /* rate patterns value per layer at epoch … */
     CVM_AST_RENAME,   /* pattern -> target */
     CVM_AST_IN_ORDER, /* in key patterns -> target; target text NULL without */
     CVM_AST_IGNORE,   /* key patterns, in a name map */
@@ -124,6 +125,8 @@ struct CvmAstSetting {
     CvmAstExpr *value;
     CvmAstPattern *patterns;
     CvmAstName target; /* text NULL: none */
+    CvmAstExpr *epoch; /* NULL: none */
+    bool per_layer;
     CvmAstComments comments;
     CvmAstSetting *next;
 };

@@ -118,6 +118,15 @@ static void print_settings(const CvmAstSetting *one, int depth, FILE *stream) {
             begin_line(depth + 1, &one->target.span, stream);
             fprintf(stream, "target %s\n", one->target.text);
         }
+        if (one->per_layer) {
+            begin_line(depth + 1, &one->value->span, stream);
+            fputs("per layer\n", stream);
+        }
+        if (one->epoch) {
+            begin_line(depth + 1, &one->epoch->span, stream);
+            fputs("at epoch\n", stream);
+            print_expr(one->epoch, depth + 2, stream);
+        }
         print_comments(one->comments.after, "after", depth, stream);
     }
 }

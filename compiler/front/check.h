@@ -92,6 +92,18 @@ bool cvm_read_crop(CvmProgram *program, const CvmAstSetting *setting, CvmPrepara
 bool cvm_settle_preparation(CvmProgram *program, CvmSpan span, const CvmShape *image,
                             const char *whose, CvmPreparation *preparation);
 
+/* What a train's freeze, unfreeze or rate line says, added to its rules. `graph`: the model's, NULL
+ * when it does not hold. False when the line does not hold (reported). */
+bool cvm_read_rules(CvmProgram *program, const CvmAstSetting *setting, const CvmGraph *graph,
+                    CvmTrain *train);
+
+/* Once all settings are read: that every line with an epoch changes something in it, and that
+ * something learns in every epoch (1332 to 1334). */
+bool cvm_check_rules(CvmProgram *program, const CvmTrain *train, const CvmGraph *graph);
+
+/* That a pattern matches a parameter of the model (1330). */
+bool cvm_check_pattern(CvmProgram *program, const CvmAstPattern *pattern, const CvmGraph *graph);
+
 /* The map that a `names NAME` means (1343 when there is none); NULL when it does not hold. */
 const CvmNameMap *cvm_use_name_map(CvmProgram *program, CvmAstName name);
 

@@ -5,14 +5,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_RULES = 1000, MAX_EPOCHS = 1000000, MAX_BATCH = 65536 };
+enum { MAX_EPOCHS = 1000000, MAX_BATCH = 65536 };
 
 typedef struct TrainChecker {
     CvmProgram *program;
     const CvmAstItem *item;
     CvmTrain *train;
     const CvmGraph *graph; /* the model's, to match patterns with; NULL when it does not hold */
-    CvmRateRule *rules;
     CvmEval eval;
     bool sound;
 } TrainChecker;
@@ -168,53 +167,13 @@ static void read_seed(TrainChecker *checker, const CvmAstSetting *setting) {
 
 /* --- patterns --- */
 
-static bool pattern_matches_any(const CvmGraph *graph, const char *pattern) {
-    for (int i = 0; i < graph->node_count; i++)
-        if (graph->nodes[i]->op == CVM_OP_PARAMETER &&
-            cvm_pattern_matches(pattern, graph->nodes[i]->origin.name))
-            return true;
-    return false;
-}
-
-/* The sections and layers there are, for the hint. */
-static const char *nearest_section(TrainChecker *checker, const char *pattern) {
-    enum { MAX_NAMES = 256 };
-    const char *names[MAX_NAMES];
-    int count = 0;
-    for (int i = 0; i < checker->graph->node_count && count < MAX_NAMES; i++) {
-        const CvmNode *node = checker->graph->nodes[i];
-        const char *name = node->op == CVM_OP_PARAMETER ? node->origin.name : "";
-        for (const char *dot = strchr(name, '.'); dot && count < MAX_NAMES;
-             dot = strchr(dot + 1, '.'))
-            names[count++] = cvm_arena_copy(checker->program->arena, name, (size_t)(dot - name));
-    }
-    return cvm_nearest_name(pattern, names, count);
+static void read_rules(TrainChecker *checker, const CvmAstSetting *setting) {
+    checker->sound &= cvm_read_rules(checker->program, setting, checker->graph, checker->train);
 }
 
 static void check_pattern(TrainChecker *checker, const CvmAstPattern *pattern) {
-    CvmArena *arena = checker->program->arena;
-    if (!checker->graph || pattern_matches_any(checker->graph, pattern->name.text))
-        return;
-    breach(checker, 1330, pattern->name.span,
-           cvm_did_you_mean(arena, nearest_section(checker, pattern->name.text),
-                            "'cvmc explain' lists the layers' names"),
-           cvm_arena_format(arena, "'%s' matches no parameter of %s", pattern->name.text,
-                            checker->item->model.text));
-}
-
-static void read_rules(TrainChecker *checker, const CvmAstSetting *setting) {
-    CvmTrain *train = checker->train;
-    for (const CvmAstPattern *one = setting->patterns; one; one = one->next) {
-        check_pattern(checker, one);
-        if (train->rule_count == MAX_RULES) {
-            breach(checker, 1331, one->name.span, NULL, "too many freeze and rate lines");
-            return;
-        }
-        checker->rules[train->rule_count++] = (CvmRateRule){
-            one->name.text, setting->kind == CVM_AST_FREEZE ? 0 : setting->value->real,
-            one->name.span};
-    }
-    train->rules = checker->rules;
+    if (checker->graph)
+        checker->sound &= cvm_check_pattern(checker->program, pattern, checker->graph);
 }
 
 static void read_weights(TrainChecker *checker, const CvmAstSetting *setting) {
@@ -253,7 +212,8 @@ static const Key keys[] = {
     {"optimizer", true, false, read_optimizer},  {"schedule", false, false, read_schedule},
     {"epochs", true, false, read_epochs},        {"batch", true, false, read_batch},
     {"seed", false, false, read_seed},           {"weights", false, false, read_weights},
-    {"freeze", false, true, read_rules},         {"rate", false, true, read_rules},
+    {"freeze", false, true, read_rules},         {"unfreeze", false, true, read_rules},
+    {"rate", false, true, read_rules},
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
@@ -358,8 +318,6 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     TrainChecker checker = {.program = program,
                             .item = item,
                             .train = train,
-                            .rules =
-                                cvm_arena_array(program->arena, MAX_RULES, sizeof(CvmRateRule)),
                             .eval = {.diag = program->diag},
                             .sound = true};
     train->name = item->name.text ? item->name.text : item->model.text;
@@ -379,5 +337,7 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
             breach(&checker, 1326, item->model.span, NULL,
                    cvm_arena_format(program->arena, "train '%s' does not say its '%s'", train->name,
                                     keys[i].name));
+    if (checker.graph && checker.sound)
+        checker.sound = cvm_check_rules(program, train, checker.graph);
     return checker.sound ? train : NULL;
 }

@@ -35,8 +35,22 @@ bool cvm_pattern_matches(const char *pattern, const char *name) {
 
 double cvm_train_multiplier(const CvmTrain *train, const char *name) {
     double multiplier = 1;
-    for (int i = 0; i < train->rule_count; i++) /* later lines win */
-        if (cvm_pattern_matches(train->rules[i].pattern, name))
-            multiplier = train->rules[i].multiplier;
-    return multiplier;
+    bool frozen = false;
+    for (int i = 0; i < train->rule_count; i++) { /* later lines win */
+        const CvmRateRule *rule = &train->rules[i];
+        if (rule->epoch > train->epoch || !cvm_pattern_matches(rule->pattern, name))
+            continue;
+        frozen = rule->kind == CVM_RULE_FREEZE;
+        if (rule->kind == CVM_RULE_RATE)
+            multiplier = rule->multiplier;
+    }
+    return frozen ? 0 : multiplier;
+}
+
+int cvm_train_phase_end(const CvmTrain *train, int epoch) {
+    int end = train->epochs;
+    for (int i = 0; i < train->rule_count; i++)
+        if (train->rules[i].epoch > epoch && train->rules[i].epoch < end)
+            end = train->rules[i].epoch;
+    return end;
 }

@@ -169,6 +169,10 @@ const char *cvm_model_name(const CvmModelUse *model) {
     return model->item->name.text;
 }
 
+const char *cvm_model_input_name(const CvmModelUse *model) {
+    return cvm_model_input_statement(model->item)->name.text;
+}
+
 CvmShape cvm_model_input(const CvmModelUse *model) {
     CvmArena *arena = cvm_arena_create();
     CvmDiag diag;

@@ -99,11 +99,19 @@ typedef enum CvmScheduleKind {
     CVM_SCHEDULE_COSINE
 } CvmScheduleKind;
 
-/* freeze PATTERN / rate PATTERN 0.01x, in the order written; later lines win. multiplier 0: frozen.
- */
+/* freeze PATTERN / unfreeze PATTERN / rate PATTERN 0.01x, in the order written; of those whose
+ * epoch has come, later lines win. */
+typedef enum CvmRateRuleKind {
+    CVM_RULE_FREEZE,
+    CVM_RULE_UNFREEZE, /* back to what the rate lines before say */
+    CVM_RULE_RATE,     /* learns, at this multiple; 0: frozen */
+} CvmRateRuleKind;
+
 typedef struct CvmRateRule {
+    CvmRateRuleKind kind;
     const char *pattern;
-    double multiplier;
+    double multiplier; /* RATE */
+    int epoch;         /* from which on it counts, the first being 0 */
     CvmSpan span;
 } CvmRateRule;
 
@@ -130,6 +138,7 @@ struct CvmTrain {
     int weights_except_count;
     const CvmRateRule *rules;
     int rule_count;
+    int epoch; /* whose rules count now, the first being 0 */
 };
 
 /* Loads path and what it imports ("std/…" from the stdlib folder, others beside the file), parses
@@ -166,6 +175,7 @@ const CvmNameMap *cvm_program_name_map(const CvmProgram *program, const char *na
 
 const char *cvm_model_name(const CvmModelUse *model);
 CvmShape cvm_model_input(const CvmModelUse *model); /* [c, h, w] */
+const char *cvm_model_input_name(const CvmModelUse *model);
 
 /* Builds the model's forward graph for a batch size in `arena`: one input named as in the model
  * ("image"), shape [batch, c, h, w]; one output "logits". Cannot fail for a checked program unless
@@ -182,8 +192,12 @@ CvmGraph *cvm_model_build_training(const CvmTrain *train, int64_t batch, CvmAren
  * ("body", "body.conv1"), or with '*'. */
 bool cvm_pattern_matches(const char *pattern, const char *name);
 
-/* The rate multiplier of a parameter (or layer) under the train's rules: 1 by default, 0 when
- * frozen. */
+/* The rate multiplier of a parameter (or layer) under the train's rules in train->epoch: 1 by
+ * default, 0 when frozen. */
 double cvm_train_multiplier(const CvmTrain *train, const char *name);
+
+/* A training is one phase after another, in each of which the same rules count: the first epoch of
+ * the phase after that of `epoch`; train->epochs where there is none. */
+int cvm_train_phase_end(const CvmTrain *train, int epoch);
 
 #endif

@@ -131,6 +131,14 @@ static const Mistake mistakes[] = {
     {DATA MODEL "train M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 }\n", 1326, 3, 7,
      NULL},
     {TRAIN "freeze boddy }\n", 1330, 3, 83, "'body'"},
+    {TRAIN "freeze body at epoch 2 }\n", 1332, 3, 83, "earlier epoch"},
+    {TRAIN "freeze body unfreeze body at epoch 2 }\n", 1332, 3, 97, NULL},
+    {TRAIN "freeze body at epoch 0 }\n", 1214, 3, 97, NULL},
+    {TRAIN "unfreeze body at epoch 1 }\n", 1333, 3, 85, "freeze it"},
+    {TRAIN "unfreeze body }\n", 1001, 3, 90, NULL},
+    {TRAIN "freeze * }\n", 1334, 3, 83, "last layer"},
+    {TRAIN "rate bod 0.5x per layer }\n", 1330, 3, 81, "'body'"},
+    {TRAIN "rate body 0.5x per }\n", 1001, 3, 95, NULL},
     /* name maps */
     {"names m { \"a\" -> b \"a\" }\n", 1001, 1, 24, NULL},
     {"names m { ignor \"a\" }\n", 1341, 1, 11, "ignore"},
@@ -281,6 +289,64 @@ static void test_settings_of_a_train(void **state) {
     cvm_arena_free(checked.arena);
 }
 
+static double multiplier_in(const CvmTrain *train, int epoch, const char *name) {
+    CvmTrain then = *train;
+    then.epoch = epoch;
+    return cvm_train_multiplier(&then, name);
+}
+
+/* Later lines win among those whose epoch has come; unfreezing gives back what `rate` said. */
+static void test_what_learns_changes_with_the_epochs(void **state) {
+    (void)state;
+    Checked checked;
+    check(&checked,
+          DATA "model M {\n input image: [1, 8, 8]\n"
+               " body { conv(2, kernel=1) batchnorm conv(2, kernel=1) flatten linear(4) }\n"
+               " head { linear(2) }\n}\n"
+               "train M on d {\n loss cross_entropy optimizer sgd(rate=0.1)\n"
+               " epochs 9 batch 2\n rate body 0.5x per layer\n freeze body\n"
+               " unfreeze body.linear1, body.conv2 at epoch 3\n"
+               " rate body.conv2 0.1x at epoch 5\n freeze head at epoch 7\n}\n");
+    assert_non_null(checked.program);
+    const CvmTrain *train = cvm_program_train(checked.program, 0);
+    static const struct {
+        int epoch;
+        const char *name;
+        double multiplier;
+    } cases[] = {
+        {0, "body.conv2.weight", 0},    {1, "body.conv2.weight", 0},
+        {2, "body.conv2.weight", 0.25}, {2, "body.linear1.bias", 0.5},
+        {4, "body.conv2.weight", 0.1},  {8, "body.conv1.weight", 0},
+        {5, "head.linear1.bias", 1},    {6, "head.linear1.bias", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_true(multiplier_in(train, cases[i].epoch, cases[i].name) == cases[i].multiplier);
+    static const int ends[] = {2, 2, 4, 4, 6, 6, 9, 9, 9};
+    for (int epoch = 0; epoch < 9; epoch++)
+        assert_int_equal(cvm_train_phase_end(train, epoch), ends[epoch]);
+    cvm_arena_free(checked.arena);
+}
+
+/* Batch norm goes with the layer before it. */
+static void test_a_rate_per_layer_falls_from_the_last_one_back(void **state) {
+    (void)state;
+    Checked checked;
+    check(&checked,
+          DATA "model M {\n input image: [1, 8, 8]\n"
+               " body { conv(2, kernel=1) batchnorm conv(2, kernel=1) flatten linear(4) }\n"
+               " head { linear(2) }\n}\n"
+               "train M on d {\n loss cross_entropy optimizer sgd(rate=0.1)\n"
+               " epochs 1 batch 2\n rate body 0.5x per layer\n}\n");
+    assert_non_null(checked.program);
+    const CvmTrain *train = cvm_program_train(checked.program, 0);
+    assert_true(cvm_train_multiplier(train, "body.conv1.weight") == 0.125);
+    assert_true(cvm_train_multiplier(train, "body.batchnorm1.scale") == 0.125);
+    assert_true(cvm_train_multiplier(train, "body.conv2.bias") == 0.25);
+    assert_true(cvm_train_multiplier(train, "body.linear1.weight") == 0.5);
+    assert_true(cvm_train_multiplier(train, "head.linear1.weight") == 1);
+    cvm_arena_free(checked.arena);
+}
+
 static void test_patterns(void **state) {
     (void)state;
     assert_true(cvm_pattern_matches("body", "body.conv1.weight"));
@@ -327,6 +393,8 @@ int main(void) {
         cmocka_unit_test(test_mistakes_in_blocks_show_their_uses),
         cmocka_unit_test(test_layers_are_named_by_section_and_count),
         cmocka_unit_test(test_settings_of_a_train),
+        cmocka_unit_test(test_what_learns_changes_with_the_epochs),
+        cmocka_unit_test(test_a_rate_per_layer_falls_from_the_last_one_back),
         cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_nearest_names),
         cmocka_unit_test(test_deep_texts_are_refused),
