@@ -1,6 +1,8 @@
 /* See plan_builder.h. */
 #include "compiler/plan_builder.h"
 
+#include "compiler/passes/pass.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,14 +68,44 @@ static const char *slot_of(const Builder *builder, const CvmNode *node) {
     return NULL;
 }
 
+/* The number of an input among the graph's; -1 where the node is none. */
+static int find_input(const Builder *builder, const CvmNode *node) {
+    int index = 0;
+    for (int i = 0; node->op == CVM_OP_INPUT && i < builder->graph->node_count; i++) {
+        if (builder->graph->nodes[i] == node)
+            return index;
+        index += builder->graph->nodes[i]->op == CVM_OP_INPUT;
+    }
+    return -1;
+}
+
+/* The number of the only output that is the value, under whatever shape; -1 where there is none. A
+ * value that is several outputs can lie in one place alone, and so stays in the arena. */
+static int find_output(const Builder *builder, const CvmNode *root) {
+    int found = -1, count = 0;
+    for (int i = 0; i < builder->graph->output_count; i++)
+        if (cvm_alias_root(builder->graph->outputs[i].value) == root) {
+            found = i;
+            count++;
+        }
+    return count == 1 ? found : -1;
+}
+
 static CvmBuffer locate(const Builder *builder, const CvmNode *node) {
     const char *slot = slot_of(builder, node);
     if (slot)
         return (CvmBuffer){CVM_SPACE_SLOT, find_slot(builder, slot)};
+    CvmNode *root = cvm_alias_root((CvmNode *)node);
+    int output = find_output(builder, root), input = find_input(builder, root);
+    if (output >= 0)
+        return (CvmBuffer){CVM_SPACE_OUTPUT, output};
+    if (input >= 0)
+        return (CvmBuffer){CVM_SPACE_INPUT, input};
     int64_t offset = builder->memory->offsets[node->id];
     if (offset < 0)
         abort(); /* the memory plan forgot a value that a kernel touches: a bug */
-    return (CvmBuffer){CVM_SPACE_ARENA, offset};
+    bool prepared = builder->memory->prepared[root->id];
+    return (CvmBuffer){prepared ? CVM_SPACE_PREPARED : CVM_SPACE_ARENA, offset};
 }
 
 static bool is_prepared(const Builder *builder, const CvmKernel *kernel) {
@@ -131,7 +163,8 @@ CvmPlan *cvm_plan_build(const CvmGraph *graph, const CvmKernelList *kernels,
                       .output_count = graph->output_count,
                       .slots = builder.slots,
                       .slot_count = builder.slot_count,
-                      .arena_bytes = memory->arena_bytes};
+                      .arena_bytes = memory->arena_bytes,
+                      .prepared_bytes = memory->prepared_bytes};
     return plan;
 }
 
@@ -145,7 +178,13 @@ static void print_ports(const char *what, const CvmPort *ports, int count, FILE 
 }
 
 void cvm_plan_print(const CvmPlan *plan, FILE *stream) {
-    fprintf(stream, "plan %s arena %" PRId64 "\n", plan->name, plan->arena_bytes);
+    static const char *const spaces[] = {[CVM_SPACE_ARENA] = "arena",
+                                         [CVM_SPACE_SLOT] = "slot",
+                                         [CVM_SPACE_PREPARED] = "prepared",
+                                         [CVM_SPACE_INPUT] = "input",
+                                         [CVM_SPACE_OUTPUT] = "output"};
+    fprintf(stream, "plan %s arena %" PRId64 " prepared %" PRId64 "\n", plan->name,
+            plan->arena_bytes, plan->prepared_bytes);
     print_ports("input", plan->inputs, plan->input_count, stream);
     print_ports("output", plan->outputs, plan->output_count, stream);
     for (int i = 0; i < plan->slot_count; i++) {
@@ -158,8 +197,7 @@ void cvm_plan_print(const CvmPlan *plan, FILE *stream) {
         fprintf(stream, "  %s %s for %s items %" PRId64 " (", call->prepares ? "prepare" : "call",
                 call->kernel, call->layer, call->extent);
         for (int k = 0; k < call->buffer_count; k++)
-            fprintf(stream, "%s%s %" PRId64, k ? ", " : "",
-                    call->buffers[k].space == CVM_SPACE_ARENA ? "arena" : "slot",
+            fprintf(stream, "%s%s %" PRId64, k ? ", " : "", spaces[call->buffers[k].space],
                     call->buffers[k].position);
         fputs(")\n", stream);
     }

@@ -20,14 +20,18 @@ typedef struct Step {
 
 struct CvmInstance {
     const CvmPlan *plan;
-    char *arena;
-    void **buffers; /* of all steps, one after the other */
+    char *arena, *prepared_memory;
+    bool owns_arena, owns_prepared;
+    void **inputs, **outputs; /* where they lie now */
+    void **buffers;           /* of all steps, one after the other */
     Step *steps;
     int step_count;
     int shared_end; /* after this many steps thread 0 is alone; 0: from the start */
 
-    /* of the run that is going on */
     bool prepared; /* what calls prepare is there */
+
+    /* of the run that is going on */
+    bool only_prepares;
     CvmPool *pool;
     CvmCallTime *times; /* NULL: nobody wants them */
 };
@@ -78,12 +82,22 @@ static bool find_slots(const CvmPlan *plan, const CvmStore *store, void **slots,
 static bool resolve(const CvmInstance *instance, const CvmBuffer *buffer, void *const *slots,
                     void **pointer) {
     const CvmPlan *plan = instance->plan;
-    bool in_arena = buffer->space == CVM_SPACE_ARENA;
-    /* an empty tensor may stand at the very end */
-    int64_t end = in_arena ? plan->arena_bytes + 1 : plan->slot_count;
-    if (buffer->position < 0 || buffer->position >= end)
+    const struct {
+        char *block;        /* which `position` is an offset into; or … */
+        void *const *table; /* … an index into */
+        int64_t end;        /* an empty tensor may stand at the very end of a block */
+    } spaces[] = {
+        [CVM_SPACE_ARENA] = {instance->arena, NULL, plan->arena_bytes + 1},
+        [CVM_SPACE_PREPARED] = {instance->prepared_memory, NULL, plan->prepared_bytes + 1},
+        [CVM_SPACE_SLOT] = {NULL, slots, plan->slot_count},
+        [CVM_SPACE_INPUT] = {NULL, instance->inputs, plan->input_count},
+        [CVM_SPACE_OUTPUT] = {NULL, instance->outputs, plan->output_count},
+    };
+    if ((size_t)buffer->space >= sizeof spaces / sizeof *spaces || buffer->position < 0 ||
+        buffer->position >= spaces[buffer->space].end)
         return false;
-    *pointer = in_arena ? instance->arena + buffer->position : slots[buffer->position];
+    *pointer = spaces[buffer->space].block ? spaces[buffer->space].block + buffer->position
+                                           : spaces[buffer->space].table[buffer->position];
     return true;
 }
 
@@ -103,14 +117,17 @@ static bool bind_buffers(CvmInstance *instance, void *const *slots, CvmError *er
 }
 
 /* Whether threads meet before the step: not where thread 0 does it and did the one before alone.
- * The one before may be left out, and then the one before that counts. */
+ * The one before may be left out, and then the one before that counts; a step that prepares may
+ * also run among its like alone. */
 static bool meets_before(const CvmInstance *instance, int index) {
-    const Step *steps = instance->steps;
-    for (int i = index - 1; i >= 0; i--) {
-        if (!steps[index].alone || !steps[i].alone)
+    const Step *steps = instance->steps, *step = &steps[index];
+    bool found_any = false, found_like = !step->prepares;
+    for (int i = index - 1; i >= 0 && !(found_any && found_like); i--) {
+        bool counts = !found_any || (!found_like && steps[i].prepares);
+        if (counts && (!step->alone || !steps[i].alone))
             return true;
-        if (!steps[i].prepares)
-            return false;
+        found_any |= !steps[i].prepares;
+        found_like |= steps[i].prepares;
     }
     return false;
 }
@@ -134,29 +151,48 @@ static bool allocate(CvmInstance *instance, CvmError *error) {
     size_t buffers = 0;
     for (int i = 0; i < plan->call_count; i++)
         buffers += (size_t)plan->calls[i].buffer_count;
-    instance->arena = cvm_memory_allocate(plan->arena_bytes);
+    instance->owns_arena = !instance->arena;
+    instance->owns_prepared = !instance->prepared_memory;
+    if (instance->owns_arena)
+        instance->arena = cvm_memory_allocate(plan->arena_bytes);
+    if (instance->owns_prepared)
+        instance->prepared_memory = cvm_memory_allocate(plan->prepared_bytes);
+    instance->inputs = calloc((size_t)plan->input_count + 1, sizeof *instance->inputs);
+    instance->outputs = calloc((size_t)plan->output_count + 1, sizeof *instance->outputs);
     instance->buffers = calloc(buffers + 1, sizeof *instance->buffers);
     instance->steps = calloc((size_t)plan->call_count + 1, sizeof *instance->steps);
     instance->step_count = plan->call_count;
-    if (instance->arena && instance->buffers && instance->steps)
+    if (instance->arena && instance->prepared_memory && instance->inputs && instance->outputs &&
+        instance->buffers && instance->steps)
         return true;
     return cvm_error_set(error, CVM_ERROR_MACHINE,
-                         "no memory for the plan '%s' (an arena of %lld bytes)", plan->name,
-                         (long long)plan->arena_bytes);
+                         "no memory for the plan '%s' (an arena of %lld bytes and %lld of prepared "
+                         "weights)",
+                         plan->name, (long long)plan->arena_bytes, (long long)plan->prepared_bytes);
 }
 
 static bool prepare(CvmInstance *instance, const CvmStore *store, void **slots, CvmError *error) {
     const CvmPlan *plan = instance->plan;
     if (!check_ports(plan, plan->inputs, plan->input_count, error) ||
         !check_ports(plan, plan->outputs, plan->output_count, error) ||
-        !find_slots(plan, store, slots, error) || !allocate(instance, error) ||
-        !bind_buffers(instance, slots, error))
+        !find_slots(plan, store, slots, error) || !allocate(instance, error))
+        return false;
+    for (int i = 0; i < plan->input_count; i++)
+        instance->inputs[i] = instance->arena + plan->inputs[i].offset;
+    for (int i = 0; i < plan->output_count; i++)
+        instance->outputs[i] = instance->arena + plan->outputs[i].offset;
+    if (!bind_buffers(instance, slots, error))
         return false;
     schedule(instance);
     return true;
 }
 
 CvmInstance *cvm_instance_create(const CvmPlan *plan, const CvmStore *store, CvmError *error) {
+    return cvm_instance_create_in(plan, store, &(CvmPlace){0}, error);
+}
+
+CvmInstance *cvm_instance_create_in(const CvmPlan *plan, const CvmStore *store,
+                                    const CvmPlace *place, CvmError *error) {
     CvmInstance *instance = calloc(1, sizeof *instance);
     void **slots = calloc((size_t)plan->slot_count + 1, sizeof *slots);
     bool ready = instance && slots;
@@ -164,6 +200,9 @@ CvmInstance *cvm_instance_create(const CvmPlan *plan, const CvmStore *store, Cvm
         cvm_error_set(error, CVM_ERROR_MACHINE, "no memory for the plan '%s'", plan->name);
     } else {
         instance->plan = plan;
+        instance->arena = place->arena;
+        instance->prepared_memory = place->prepared;
+        instance->prepared = place->prepared != NULL;
         ready = prepare(instance, store, slots, error);
     }
     free(slots);
@@ -176,8 +215,12 @@ CvmInstance *cvm_instance_create(const CvmPlan *plan, const CvmStore *store, Cvm
 void cvm_instance_free(CvmInstance *instance) {
     if (!instance)
         return;
-    if (instance->plan)
+    if (instance->owns_arena)
         cvm_memory_free(instance->arena, instance->plan->arena_bytes);
+    if (instance->owns_prepared)
+        cvm_memory_free(instance->prepared_memory, instance->plan->prepared_bytes);
+    free(instance->inputs);
+    free(instance->outputs);
     free(instance->buffers);
     free(instance->steps);
     free(instance);
@@ -187,20 +230,47 @@ const CvmPlan *cvm_instance_plan(const CvmInstance *instance) {
     return instance->plan;
 }
 
-static char *find_port(const CvmInstance *instance, const CvmPort *ports, int count,
-                       const char *name) {
+static void *find_port(const CvmPort *ports, int count, void *const *memory, const char *name) {
     for (int i = 0; i < count; i++)
         if (strcmp(ports[i].name, name) == 0)
-            return instance->arena + ports[i].offset;
+            return memory[i];
     return NULL;
 }
 
 void *cvm_instance_input(CvmInstance *instance, const char *name) {
-    return find_port(instance, instance->plan->inputs, instance->plan->input_count, name);
+    return find_port(instance->plan->inputs, instance->plan->input_count, instance->inputs, name);
 }
 
 const void *cvm_instance_output(const CvmInstance *instance, const char *name) {
-    return find_port(instance, instance->plan->outputs, instance->plan->output_count, name);
+    return find_port(instance->plan->outputs, instance->plan->output_count, instance->outputs,
+                     name);
+}
+
+/* Has every call see a port at its new place. */
+static void rebind(CvmInstance *instance, CvmSpace space, int index, void *memory) {
+    void **next = instance->buffers;
+    for (int i = 0; i < instance->step_count; i++) {
+        const CvmCall *call = &instance->plan->calls[i];
+        for (int b = 0; b < call->buffer_count; b++, next++)
+            if (call->buffers[b].space == space && call->buffers[b].position == index)
+                *next = memory;
+    }
+}
+
+void cvm_instance_bind_input(CvmInstance *instance, int index, const void *memory) {
+    void *place = memory ? (void *)memory : instance->arena + instance->plan->inputs[index].offset;
+    if (place == instance->inputs[index])
+        return;
+    instance->inputs[index] = place;
+    rebind(instance, CVM_SPACE_INPUT, index, place);
+}
+
+void cvm_instance_bind_output(CvmInstance *instance, int index, void *memory) {
+    void *place = memory ? memory : instance->arena + instance->plan->outputs[index].offset;
+    if (place == instance->outputs[index])
+        return;
+    instance->outputs[index] = place;
+    rebind(instance, CVM_SPACE_OUTPUT, index, place);
 }
 
 static int64_t smaller(int64_t a, int64_t b) {
@@ -230,11 +300,15 @@ static void run_part(const CvmInstance *instance, int index, int thread, int thr
     run_range(instance, index, thread, begin, begin + length + (thread < longer));
 }
 
+static bool is_due(const CvmInstance *instance, const Step *step) {
+    return step->prepares ? !instance->prepared : !instance->only_prepares;
+}
+
 static void walk(void *context, int thread, int threads) {
     const CvmInstance *instance = context;
     for (int i = 0; i < instance->shared_end; i++) {
         const Step *step = &instance->steps[i];
-        if (step->prepares && instance->prepared)
+        if (!is_due(instance, step))
             continue;
         if (step->barrier_before)
             cvm_pool_barrier(instance->pool);
@@ -251,9 +325,15 @@ static void run(CvmInstance *instance, CvmPool *pool, CvmCallTime *times) {
     if (instance->shared_end > 0)
         cvm_pool_run(pool, walk, instance);
     for (int i = instance->shared_end; i < instance->step_count; i++)
-        if (!instance->steps[i].prepares || !instance->prepared)
+        if (is_due(instance, &instance->steps[i]))
             run_range(instance, i, 0, 0, instance->steps[i].extent);
     instance->prepared = true;
+}
+
+void cvm_instance_prepare(CvmInstance *instance, CvmPool *pool) {
+    instance->only_prepares = true;
+    run(instance, pool, NULL);
+    instance->only_prepares = false;
 }
 
 void cvm_instance_forget(CvmInstance *instance) {

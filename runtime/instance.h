@@ -15,9 +15,19 @@ typedef struct CvmInstance CvmInstance;
  * splitting it could win is not more than what waking and meeting the other threads may cost. */
 #define CVM_SMALL_COST 524288.0
 
+/* Where an instance's memory lies; what is NULL it allocates itself. Both must outlive it, aligned
+ * to CVM_ALIGNMENT and zeroed. */
+typedef struct CvmPlace {
+    void *arena;    /* plan->arena_bytes; what is in it between two runs does not matter */
+    void *prepared; /* plan->prepared_bytes, filled already: by an instance of the same plan and
+                       store */
+} CvmPlace;
+
 /* Takes neither plan nor store, both must outlive the instance. NULL on error: a slot missing from
  * the store or of another shape (CVM_ERROR_INPUT), no memory (CVM_ERROR_MACHINE). */
 CvmInstance *cvm_instance_create(const CvmPlan *plan, const CvmStore *store, CvmError *error);
+CvmInstance *cvm_instance_create_in(const CvmPlan *plan, const CvmStore *store,
+                                    const CvmPlace *place, CvmError *error);
 void cvm_instance_free(CvmInstance *instance);
 
 /* The plan it was made of. */
@@ -26,6 +36,14 @@ const CvmPlan *cvm_instance_plan(const CvmInstance *instance);
 /* Memory of the input or output called name, in the arena; NULL when the plan has none. */
 void *cvm_instance_input(CvmInstance *instance, const char *name);
 const void *cvm_instance_output(const CvmInstance *instance, const char *name);
+
+/* Has the runs from now on read input number `index` (write the output) in the caller's memory,
+ * aligned to its elements; NULL: in the arena again. Not while a run goes on. */
+void cvm_instance_bind_input(CvmInstance *instance, int index, const void *memory);
+void cvm_instance_bind_output(CvmInstance *instance, int index, void *memory);
+
+/* Does what depends on slots alone now, unless it is done: a run then finds it. */
+void cvm_instance_prepare(CvmInstance *instance, CvmPool *pool);
 
 /* Says that the store's contents changed: what calls prepared from them (packed weights, say) is
  * prepared again at the next run. Needed after a run alone: the first run prepares everything. */

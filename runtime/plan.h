@@ -1,10 +1,12 @@
 /* A compiled computation: kernel calls in order, where each of their buffers lies, and how far each
  * call splits over threads. The compiler builds it (JIT or ahead of time); instance.h runs it.
  *
- * Buffers live in one of two spaces. The *arena* is one block of memory private to an instance;
- * inputs, outputs and every intermediate tensor have a fixed offset in it. *Slots* are tensors that
- * outlive a step - parameters, optimizer state, running statistics - and are bound by name to a
- * CvmStore, so that a training plan and an evaluation plan share them. */
+ * Buffers live in one of several spaces. The *arena* is one block of memory private to an instance;
+ * every intermediate tensor has a fixed offset in it. *Inputs* and *outputs* have one, too, where
+ * they lie unless the caller binds them to memory of its own. *Prepared* memory holds what is
+ * computed once from slots alone (packed weights, say); instances may share it. *Slots* are tensors
+ * that outlive a step - parameters, optimizer state, running statistics - and are bound by name to
+ * a CvmStore, so that a training plan and an evaluation plan share them. */
 #ifndef CVM_RUNTIME_PLAN_H
 #define CVM_RUNTIME_PLAN_H
 
@@ -17,11 +19,18 @@
  * computes does not depend on how the items are split, so any split gives the same bits. */
 typedef void (*CvmKernelFunction)(void *const *buffers, int64_t begin, int64_t end);
 
-typedef enum CvmSpace { CVM_SPACE_ARENA, CVM_SPACE_SLOT } CvmSpace;
+typedef enum CvmSpace {
+    CVM_SPACE_ARENA,
+    CVM_SPACE_SLOT,
+    CVM_SPACE_PREPARED,
+    CVM_SPACE_INPUT,
+    CVM_SPACE_OUTPUT,
+} CvmSpace;
 
 typedef struct CvmBuffer {
     CvmSpace space;
-    int64_t position; /* arena: offset in bytes; slot: index into plan->slots */
+    int64_t position; /* arena, prepared: offset in bytes; else index into the plan's slots, inputs
+                         or outputs */
 } CvmBuffer;
 
 typedef struct CvmCall {
@@ -33,9 +42,9 @@ typedef struct CvmCall {
     int64_t extent; /* number of work items */
     double flops;   /* floating-point operations, a multiply-add being two */
     double bytes;   /* of its tensors, each read or written once */
-    bool prepares;  /* depends on slots alone that the plan does not write: an instance does it at
-                       its  first run, and again after cvm_instance_forget; what it stores is written
-                       by no  other call */
+    bool prepares;  /* depends on slots alone that the plan does not write, and stores prepared
+                       memory: an instance does it at its first run, and again after
+                       cvm_instance_forget */
     /* of the whole call, estimated; their sum is what the runtime looks at to keep small work on
      * one thread */
 } CvmCall;
@@ -76,7 +85,7 @@ typedef struct CvmPlan {
     int output_count;
     const CvmSlot *slots;
     int slot_count;
-    int64_t arena_bytes;
+    int64_t arena_bytes, prepared_bytes;
 } CvmPlan;
 
 #endif

@@ -1,7 +1,7 @@
 /* The memory plan: every tensor's place in one arena. A tensor lives from the step that stores it
  * to the last step that reads it, a step being the kernel of a group or of a single node; tensors
  * that live at different times may share bytes. What depends on parameters alone is computed once
- * and keeps its place. Placing is first-fit, largest tensors first: each
+ * and lies apart, so that it can be shared. Placing is first-fit, largest tensors first: each
  * takes the lowest gap among those placed before that live at the same time. */
 #include "compiler/passes/pass.h"
 #include "runtime/plan.h"
@@ -15,6 +15,7 @@ enum { NO_MEMORY = -1, BEFORE_THE_FIRST = -1 };
 typedef struct Storage {
     int64_t bytes;   /* a multiple of CVM_ALIGNMENT */
     int first, last; /* steps, inclusive */
+    bool prepared;   /* lies in memory of its own, where nothing shares bytes */
     int64_t offset;
 } Storage;
 
@@ -177,9 +178,9 @@ static int find_dying_operand(const Planning *planning, const CvmNode *result, i
 }
 
 static bool add_storage(Planning *planning, const CvmNode *node, int first) {
-    Storage storage = {.first = planning->steps[node->id], .last = planning->last[node->id]};
-    if (planning->prepared[node->id])
-        storage.first = BEFORE_THE_FIRST;
+    Storage storage = {.first = planning->steps[node->id],
+                       .last = planning->last[node->id],
+                       .prepared = planning->prepared[node->id]};
     if (node->op != CVM_OP_INPUT && is_pointwise_step(planning, first)) {
         int taken = find_dying_operand(planning, node, first);
         if (taken >= 0) {
@@ -249,12 +250,27 @@ static void insert_by_offset(Storage **placed, int count, Storage *storage) {
     placed[at] = storage;
 }
 
+/* One behind the other. */
+static bool place_prepared(Planning *planning, int64_t *prepared_bytes) {
+    *prepared_bytes = 0;
+    for (int i = 0; i < planning->storage_count; i++) {
+        Storage *storage = &planning->storages[i];
+        if (!storage->prepared)
+            continue;
+        storage->offset = *prepared_bytes;
+        if (__builtin_add_overflow(*prepared_bytes, storage->bytes, prepared_bytes))
+            return false;
+    }
+    return true;
+}
+
 static bool place(Planning *planning, CvmArena *scratch, int64_t *arena_bytes) {
-    size_t count = (size_t)planning->storage_count;
-    Storage **order = cvm_arena_array(scratch, count + 1, sizeof *order);
-    Storage **placed = cvm_arena_array(scratch, count + 1, sizeof *placed);
-    for (size_t i = 0; i < count; i++)
-        order[i] = &planning->storages[i];
+    size_t all = (size_t)planning->storage_count, count = 0;
+    Storage **order = cvm_arena_array(scratch, all + 1, sizeof *order);
+    Storage **placed = cvm_arena_array(scratch, all + 1, sizeof *placed);
+    for (size_t i = 0; i < all; i++)
+        if (!planning->storages[i].prepared)
+            order[count++] = &planning->storages[i];
     qsort(order, count, sizeof *order, by_size);
     *arena_bytes = 0;
     for (size_t i = 0; i < count; i++) {
@@ -273,7 +289,8 @@ static int64_t find_lower_bound(const Planning *planning) {
     for (int step = BEFORE_THE_FIRST; step <= planning->step_count; step++) {
         int64_t alive = 0;
         for (int i = 0; i < planning->storage_count; i++)
-            if (planning->storages[i].first <= step && step <= planning->storages[i].last)
+            if (!planning->storages[i].prepared && planning->storages[i].first <= step &&
+                step <= planning->storages[i].last)
                 alive += planning->storages[i].bytes;
         most = alive > most ? alive : most;
     }
@@ -321,7 +338,8 @@ bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan
     number_steps(&planning);
     find_lives(&planning);
     find_prepared(&planning);
-    bool fits = add_storages(&planning) && place(&planning, scratch, &plan->arena_bytes);
+    bool fits = add_storages(&planning) && place_prepared(&planning, &plan->prepared_bytes) &&
+                place(&planning, scratch, &plan->arena_bytes);
     if (fits) {
         plan->lower_bound = find_lower_bound(&planning);
         fill_offsets(&planning, plan);

@@ -65,12 +65,13 @@ typedef struct CvmMemoryPlan {
     int64_t *offsets; /* bytes, by node id; -1: takes no arena memory (parameters and updates lie in
                          slots, constants are immediates, values inside a group stay in registers).
                          Aliases have their operand's offset. */
-    bool
-        *prepared; /* by node id: computed by a kernel from parameters alone that the graph does not
-                      update, so that it keeps its memory and need not be computed every step */
+    bool *prepared;   /* by node id: computed by a kernel from parameters alone that the graph does
+                         not   update, so that it need not be computed every step; its offset is one
+                         into   memory of its own, which nothing else is placed in */
     int id_count;
-    int64_t arena_bytes; /* a multiple of CVM_ALIGNMENT */
-    int64_t lower_bound; /* largest sum of bytes alive at once: no plan could take less */
+    int64_t arena_bytes;    /* a multiple of CVM_ALIGNMENT */
+    int64_t prepared_bytes; /* another one, of what is prepared */
+    int64_t lower_bound;    /* largest sum of bytes alive at once: no plan could take less */
 } CvmMemoryPlan;
 
 /* Plans a graph that cvm_run_passes has finished with.

@@ -319,8 +319,59 @@ static void test_calls_that_prepare_run_once(void **state) {
     cvm_pool_free(pool);
 }
 
+static void copy_one(void *const *buffers, int64_t begin, int64_t end) {
+    if (begin < end)
+        *(float *)buffers[1] = *(const float *)buffers[0];
+}
+
+/* Ports lie where the caller binds them; what one instance prepared, another one uses. */
+static void test_memory_may_be_the_callers(void **state) {
+    (void)state;
+    CvmError error;
+    CvmPool *pool = cvm_pool_create(1, &error);
+    const CvmBuffer prepare[] = {{CVM_SPACE_PREPARED, 0}};
+    const CvmBuffer copy[] = {{CVM_SPACE_INPUT, 0}, {CVM_SPACE_OUTPUT, 0}};
+    const CvmBuffer fetch[] = {{CVM_SPACE_PREPARED, 0}, {CVM_SPACE_OUTPUT, 1}};
+    const CvmCall calls[] = {
+        {"count_up", "count", count_up, prepare, 1, 1, 0, 0, true},
+        {"copy", "copy", copy_one, copy, 2, 1, 0, 0, false},
+        {"fetch", "fetch", copy_one, fetch, 2, 1, 0, 0, false},
+    };
+    const CvmPort inputs[] = {{"x", CVM_F32, {0, {0}}, 0}};
+    const CvmPort outputs[] = {{"y", CVM_F32, {0, {0}}, 64}, {"count", CVM_F32, {0, {0}}, 128}};
+    const CvmPlan plan = {"bound", calls, 3, inputs, 1, outputs, 2, NULL, 0, 192, 64};
+    CvmStore store;
+    cvm_store_init(&store);
+    CvmInstance *first = cvm_instance_create(&plan, &store, &error);
+    assert_non_null(first);
+    *(float *)cvm_instance_input(first, "x") = 3;
+    cvm_instance_prepare(first, pool);
+    assert_true(*(const float *)cvm_instance_output(first, "y") == 0);
+    cvm_instance_run(first, pool);
+    assert_true(*(const float *)cvm_instance_output(first, "y") == 3);
+    assert_true(*(const float *)cvm_instance_output(first, "count") == 1);
+
+    _Alignas(CVM_ALIGNMENT) float arena[48] = {0}, prepared[16] = {7}, x = 5, y = 0;
+    CvmInstance *second =
+        cvm_instance_create_in(&plan, &store, &(CvmPlace){arena, prepared}, &error);
+    assert_non_null(second);
+    cvm_instance_bind_input(second, 0, &x);
+    cvm_instance_bind_output(second, 0, &y);
+    cvm_instance_run(second, pool);
+    assert_true(y == 5 && arena[32] == 7);
+    cvm_instance_bind_output(second, 0, NULL);
+    x = 6;
+    cvm_instance_run(second, pool);
+    assert_true(y == 5 && arena[16] == 6 && prepared[0] == 7);
+    cvm_instance_free(second);
+    cvm_instance_free(first);
+    cvm_store_free(&store);
+    cvm_pool_free(pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_may_be_the_callers),
         cmocka_unit_test(test_calls_that_prepare_run_once),
         cmocka_unit_test(test_any_number_of_threads_gives_the_same),
         cmocka_unit_test(test_small_work_stays_on_the_callers_thread),
