@@ -84,7 +84,7 @@ static void report_files(const Paths *paths, const char *model, const CvmOnnxCon
     int64_t parameters = 0;
     for (int i = 0; i < converted->tensor_count; i++)
         parameters += converted->tensors[i].bytes / 4;
-    printf("%s: model %s, %d layers\n", paths->text, model, converted->net.count);
+    printf("%s: model %s, %d layers\n", paths->text, model, converted->layer_count);
     printf("%s: %d tensors, %s numbers\n", paths->weights, converted->tensor_count,
            cvm_count_text(parameters, count));
     if (converted->net.softmax)

@@ -63,6 +63,7 @@ bool cvm_onnx_convert(CvmOnnxModel *model, const CvmOnnxNames *names, CvmArena *
         cvm_arena_array(arena, CVM_ONNX_MAX_PARAMETERS * layers, sizeof *converted->tensors);
     converted->text = cvm_onnx_net_text(&converted->net, names, arena, order, &written);
     converted->length = strlen(converted->text);
+    converted->layer_count = written;
     if (converted->length > LARGEST_TEXT)
         return cvm_diag_error(diag, 1708, (CvmSpan){.source = model->nodes}, NULL, NULL,
                               "the net would be a text of more than 1 MiB");

@@ -10,6 +10,7 @@ typedef struct CvmOnnxConverted {
     CvmFileTensor
         *tensors; /* f32, named as the text's parameters; elements lie in the model or arena */
     int tensor_count;
+    int layer_count; /* that the text applies */
     CvmOnnxNet net;
 } CvmOnnxConverted;
 

@@ -1,8 +1,7 @@
-/* See net.h: from an ONNX graph to a list of layers. Every name of the graph gets a place in one
- * sorted table; the nodes that the output needs are read in an order where operands come first.
- * Errors are collected: what a refused node gives is unknown, and what reads it is passed over in
- * silence, so that each error told is one of its own. */
-#include "compiler/onnx/import.h"
+/* See net.h: from an ONNX graph to a list of layers. The nodes that the output needs are read in an
+ * order where operands come first. Errors are collected: what a refused node gives is unknown, and
+ * what reads it is passed over in silence, so that each error told is one of its own. */
+#include "compiler/onnx/scope.h"
 
 #include "runtime/text.h"
 
@@ -11,99 +10,10 @@
 
 enum { LEAST_OPSET = 7, MOST_OPSET = 21 };
 
-typedef enum Source { INITIALIZER, NODE, INPUT } Source; /* in the order they hide one another */
-
-typedef struct Name {
-    const char *text;
-    Source source;
-    int index; /* of the initializer, node or input */
-    bool first_output;
-    CvmOnnxValue value;
-} Name;
-
-typedef struct Names {
-    Name *names;
-    int count;
-} Names;
-
 static bool refuse(CvmOnnxImport *import, int code, const char *mend, const char *message,
                    const char *name) {
     CvmSpan file = {.source = import->model->nodes};
     return cvm_diag_error(import->diag, code, file, NULL, mend, message, cvm_shown(name).text);
-}
-
-/* --- names --- */
-
-static int by_text(const void *left, const void *right) {
-    const Name *a = left, *b = right;
-    int order = strcmp(a->text, b->text);
-    return order ? order : (int)a->source - (int)b->source;
-}
-
-static void add_name(Names *names, const char *text, Source source, size_t index, bool first) {
-    if (text && *text)
-        names->names[names->count++] =
-            (Name){.text = text, .source = source, .index = (int)index, .first_output = first};
-}
-
-/* An initializer may be listed among the inputs too, as its default; any other name has one source.
- */
-static bool drop_doubles(CvmOnnxImport *import, Names *names) {
-    int kept = 0;
-    bool sound = true;
-    for (int i = 0; i < names->count; i++) {
-        const Name *name = &names->names[i], *before = kept ? &names->names[kept - 1] : NULL;
-        if (!before || strcmp(before->text, name->text))
-            names->names[kept++] = *name;
-        else if (before->source != INITIALIZER || name->source != INPUT)
-            sound = refuse(import, 1706, NULL, "two tensors are called '%s'", name->text);
-    }
-    names->count = kept;
-    return sound;
-}
-
-static bool list_names(CvmOnnxImport *import, Names *names) {
-    const Onnx__GraphProto *graph = import->model->message->graph;
-    size_t count = graph->n_initializer + graph->n_input;
-    for (size_t i = 0; i < graph->n_node; i++)
-        count += graph->node[i]->n_output;
-    names->names = cvm_arena_array(import->arena, count + 1, sizeof *names->names);
-    for (size_t i = 0; i < graph->n_initializer; i++)
-        add_name(names, graph->initializer[i]->name, INITIALIZER, i, true);
-    for (size_t i = 0; i < graph->n_input; i++)
-        add_name(names, graph->input[i]->name, INPUT, i, true);
-    for (size_t i = 0; i < graph->n_node; i++)
-        for (size_t k = 0; k < graph->node[i]->n_output; k++)
-            add_name(names, graph->node[i]->output[k], NODE, i, k == 0);
-    qsort(names->names, (size_t)names->count, sizeof *names->names, by_text);
-    return drop_doubles(import, names);
-}
-
-static Name *find_name(const Names *names, const char *text) {
-    int low = 0, high = names->count;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        int order = strcmp(names->names[middle].text, text);
-        if (order == 0)
-            return &names->names[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
-static void count_uses(CvmOnnxImport *import, Names *names) {
-    const Onnx__GraphProto *graph = import->model->message->graph;
-    Name *name;
-    for (size_t i = 0; i < graph->n_node; i++)
-        for (size_t k = 0; k < graph->node[i]->n_input; k++)
-            if ((name = find_name(names, graph->node[i]->input[k])))
-                name->value.uses++;
-    for (size_t i = 0; i < graph->n_output; i++)
-        if (graph->output[i]->name && (name = find_name(names, graph->output[i]->name)))
-            name->value.uses++;
 }
 
 /* --- the model as a whole --- */
@@ -148,14 +58,14 @@ static bool read_picture(CvmOnnxImport *import, const Onnx__ValueInfoProto *inpu
     return true;
 }
 
-static bool read_inputs(CvmOnnxImport *import, Names *names) {
+static bool read_inputs(CvmOnnxImport *import, const CvmOnnxScope *scope) {
     const Onnx__GraphProto *graph = import->model->message->graph;
     const Onnx__ValueInfoProto *input = NULL;
     bool sound = true;
     for (size_t i = 0; i < graph->n_input; i++) {
         const char *text = graph->input[i]->name;
-        Name *name = text ? find_name(names, text) : NULL;
-        if (!name || name->source != INPUT)
+        CvmOnnxName *name = text ? cvm_onnx_scope_find(scope, text) : NULL;
+        if (!name || name->source != CVM_ONNX_FROM_INPUT)
             continue;
         if (input)
             sound = refuse(import, 1700, NULL, "there is a second input, '%s'", text);
@@ -168,161 +78,112 @@ static bool read_inputs(CvmOnnxImport *import, Names *names) {
 }
 
 /* The name of the one output; NULL (reported). */
-static Name *find_output(CvmOnnxImport *import, const Names *names) {
+static CvmOnnxName *find_output(CvmOnnxImport *import, const CvmOnnxScope *scope) {
     const Onnx__GraphProto *graph = import->model->message->graph;
     if (graph->n_output != 1 || !graph->output[0]->name) {
         refuse(import, 1700, "export the net without its further outputs",
                "the graph has no output, or several%s", "");
         return NULL;
     }
-    Name *name = find_name(names, graph->output[0]->name);
+    CvmOnnxName *name = cvm_onnx_scope_find(scope, graph->output[0]->name);
     if (!name)
         refuse(import, 1707, NULL, "nothing gives the output '%s'", graph->output[0]->name);
     return name;
 }
 
-/* --- nodes --- */
+/* --- nodes, from the output to what it needs --- */
 
-static bool check_attributes(CvmOnnxImport *import) {
-    bool known = true;
-    for (size_t i = 0; i < import->proto->n_attribute; i++) {
-        const char *name = import->proto->attribute[i]->name, *list = import->operator->attributes;
-        size_t length = name ? strlen(name) : 0;
-        const char *found = length ? strstr(list, name) : NULL;
-        while (found &&
-               ((found != list && found[-1] != ' ') || (found[length] && found[length] != ' ')))
-            found = strstr(found + 1, name);
-        if (!found)
-            known =
-                cvm_onnx_refuse(import, 1702, NULL, "has the attribute '%s', which is not known",
-                                cvm_shown(name ? name : "").text);
-    }
-    return known;
-}
-
-/* Its operands, which are all read by now; *skip: one of them is unknown. */
-static bool collect_inputs(CvmOnnxImport *import, const Names *names, bool *skip) {
-    const Onnx__NodeProto *proto = import->proto;
-    bool sound = true;
-    import->input_count = (int)proto->n_input;
-    import->inputs = cvm_arena_array(import->arena, proto->n_input + 1, sizeof *import->inputs);
-    for (int i = 0; i < import->input_count; i++) {
-        Name *name = proto->input[i][0] ? find_name(names, proto->input[i]) : NULL;
-        if (!name && proto->input[i][0])
-            sound = cvm_onnx_refuse(import, 1707, NULL, "reads '%s', which nothing gives",
-                                    cvm_shown(proto->input[i]).text);
-        import->inputs[i] = name ? &name->value : NULL;
-        *skip |= name && name->value.kind == CVM_ONNX_UNKNOWN;
-    }
-    return sound;
-}
-
-static bool read_operator(CvmOnnxImport *import, const Names *names) {
-    const Onnx__NodeProto *proto = import->proto;
-    bool skip = false,
-         foreign = proto->domain && *proto->domain && strcmp(proto->domain, "ai.onnx");
-    import->operator= proto->op_type && !foreign ? cvm_onnx_operator(proto->op_type) : NULL;
-    if (!import->operator) {
-        if (!proto->op_type)
-            return refuse(import, 1701, NULL, "a node has no operator%s", "");
-        return foreign
-                   ? cvm_onnx_refuse(import, 1701, NULL, "is an operator of %s, not of ONNX itself",
-                                     cvm_shown(proto->domain).text)
-                   : cvm_onnx_refuse(import, 1701, NULL, "does what no layer does");
-    }
-    if (!check_attributes(import) || !collect_inputs(import, names, &skip) || skip)
-        return false;
-    if (import->input_count <
-        import->operator->least ||(import->operator->most >= 0 &&
-                                   import->input_count> import->operator->most))
-        return cvm_onnx_refuse(import, 1703, NULL, "has %d inputs, which is not possible",
-                               import->input_count);
-    return import->operator->read(import);
-}
-
-static void read_node(CvmOnnxImport *import, const Names *names, int node) {
-    import->node = node;
-    import->proto = import->model->message->graph->node[node];
-    import->result = (CvmOnnxValue){.kind = CVM_ONNX_UNKNOWN};
-    if (!read_operator(import, names))
-        import->result.kind = CVM_ONNX_UNKNOWN;
-    import->proto = import->model->message->graph->node[node];
-    for (size_t i = 0; i < import->proto->n_output; i++) {
-        Name *name = find_name(names, import->proto->output[i]);
-        if (!name)
-            continue;
-        int uses = name->value.uses;
-        if (name->first_output)
-            name->value = import->result;
-        else
-            name->value.kind = CVM_ONNX_UNKNOWN;
-        name->value.uses = uses;
-        if (!name->first_output && uses && import->result.kind != CVM_ONNX_UNKNOWN)
-            cvm_onnx_refuse(import, 1701, NULL, "gives '%s' too, which no layer does",
-                            cvm_shown(name->text).text);
-    }
-}
-
-static void read_initializer(CvmOnnxImport *import, Name *name) {
-    CvmError error;
-    const Onnx__TensorProto *tensor = import->model->message->graph->initializer[name->index];
-    name->value.kind = CVM_ONNX_CONSTANT;
-    if (cvm_onnx_tensor(import->model, tensor, &name->value.constant, &error))
-        return;
-    name->value.kind = CVM_ONNX_UNKNOWN;
-    import->diag->machine_at_fault |= error.kind == CVM_ERROR_MACHINE;
-    cvm_diag_error(import->diag, 1704, (CvmSpan){.source = import->model->nodes}, NULL, NULL, "%s",
-                   error.message);
-}
-
-/* A node on the way from the output to what it needs. */
+/* A node on the way. An If needs what the taken branch reads, too, once it is known which that is.
+ */
 typedef struct Visit {
     int node;
     size_t next; /* operand to look at */
+    const Onnx__GraphProto *branch;
+    size_t branch_node, branch_next; /* its node and operand to look at */
 } Visit;
 
 typedef enum Mark { NEW, OPEN, READ } Mark;
 
+typedef struct Search {
+    CvmOnnxImport *import;
+    const CvmOnnxScope *scope;
+    Mark *marks;
+    Visit *stack;
+    int depth;
+} Search;
+
+/* The next operand's name; NULL when all have been looked at. */
+static const char *next_operand(const Search *search, Visit *visit) {
+    const Onnx__NodeProto *node = search->scope->graph->node[visit->node];
+    if (visit->next < node->n_input)
+        return node->input[visit->next++];
+    if (!visit->branch)
+        visit->branch = cvm_onnx_taken_branch(search->import, search->scope, visit->node);
+    const Onnx__GraphProto *branch = visit->branch;
+    while (branch && visit->branch_node < branch->n_node) {
+        if (visit->branch_next < branch->node[visit->branch_node]->n_input)
+            return branch->node[visit->branch_node]->input[visit->branch_next++];
+        visit->branch_node++;
+        visit->branch_next = 0;
+    }
+    if (branch && visit->branch_node == branch->n_node && branch->n_output > 0) {
+        visit->branch_node++;
+        return branch->output[0]->name ? branch->output[0]->name : "";
+    }
+    return NULL;
+}
+
+static void push(Search *search, int node) {
+    search->marks[node] = OPEN;
+    search->stack[search->depth++] = (Visit){.node = node};
+}
+
+/* Looks at an operand: what has not been read yet is read before the node that needs it. */
+static void need(Search *search, int node, const char *operand) {
+    CvmOnnxImport *import = search->import;
+    CvmOnnxName *name = *operand ? cvm_onnx_scope_find(search->scope, operand) : NULL;
+    if (name && name->source == CVM_ONNX_FROM_INITIALIZER) {
+        cvm_onnx_read_initializer(import, search->scope, name);
+    } else if (name && name->source == CVM_ONNX_FROM_NODE && search->marks[name->index] == NEW) {
+        push(search, name->index);
+    } else if (name && name->source == CVM_ONNX_FROM_NODE && search->marks[name->index] == OPEN) {
+        import->node = node;
+        import->proto = search->scope->graph->node[node];
+        cvm_onnx_refuse(import, 1705, NULL, "depends on itself, in a circle");
+        name->value.kind = CVM_ONNX_UNKNOWN;
+    }
+}
+
 /* Reads every node that the output needs, operands first; without recursion, since a graph may be a
  * hundred thousand nodes deep. */
-static void read_needed(CvmOnnxImport *import, const Names *names, const Name *output) {
-    const Onnx__GraphProto *graph = import->model->message->graph;
-    Mark *marks = cvm_arena_array(import->arena, graph->n_node, sizeof *marks);
-    Visit *stack = cvm_arena_array(import->arena, graph->n_node + 1, sizeof *stack);
-    int depth = 0;
-    if (output->source == NODE) {
-        stack[depth++] = (Visit){output->index, 0};
-        marks[output->index] = OPEN;
-    }
-    while (depth > 0) {
-        Visit *top = &stack[depth - 1];
-        const Onnx__NodeProto *node = graph->node[top->node];
-        if (top->next == node->n_input) {
-            read_node(import, names, top->node);
-            marks[top->node] = READ;
-            depth--;
+static void read_needed(CvmOnnxImport *import, const CvmOnnxScope *scope,
+                        const CvmOnnxName *output) {
+    size_t nodes = scope->graph->n_node;
+    Search search = {.import = import,
+                     .scope = scope,
+                     .marks = cvm_arena_array(import->arena, nodes, sizeof(Mark)),
+                     .stack = cvm_arena_array(import->arena, nodes + 1, sizeof(Visit))};
+    if (output->source == CVM_ONNX_FROM_NODE)
+        push(&search, output->index);
+    while (search.depth > 0) {
+        Visit *top = &search.stack[search.depth - 1];
+        const char *operand = next_operand(&search, top);
+        if (operand) {
+            need(&search, top->node, operand);
             continue;
         }
-        Name *name = find_name(names, node->input[top->next++]);
-        if (name && name->source == INITIALIZER && name->value.kind == CVM_ONNX_UNREAD) {
-            read_initializer(import, name);
-        } else if (name && name->source == NODE && marks[name->index] == NEW) {
-            marks[name->index] = OPEN;
-            stack[depth++] = (Visit){name->index, 0};
-        } else if (name && name->source == NODE && marks[name->index] == OPEN) {
-            import->node = top->node;
-            import->proto = node;
-            cvm_onnx_refuse(import, 1705, NULL, "depends on itself, in a circle");
-            name->value.kind = CVM_ONNX_UNKNOWN;
-        }
+        import->node = top->node;
+        cvm_onnx_read_node(import, scope, scope->graph->node[top->node]);
+        search.marks[top->node] = READ;
+        search.depth--;
     }
 }
 
 /* The output as the logits: a softmax at the end is left out, since the language never has it
  * there, and [c, 1, 1] is made [c]. */
-static bool finish_output(CvmOnnxImport *import, const Name *output) {
+static bool finish_output(CvmOnnxImport *import, const CvmOnnxName *output) {
     CvmOnnxNet *net = import->net;
-    import->node = output->source == NODE ? output->index : 0;
+    import->node = output->source == CVM_ONNX_FROM_NODE ? output->index : 0;
     import->proto = import->model->message->graph->node[import->node];
     if (output->value.kind == CVM_ONNX_UNKNOWN)
         return false; /* told where it became so */
@@ -381,22 +242,23 @@ static void read_normalization(CvmOnnxImport *import) {
 }
 
 bool cvm_onnx_read_net(CvmOnnxModel *model, CvmArena *arena, CvmOnnxNet *net, CvmDiag *diag) {
-    Names names = {0};
-    size_t nodes = model->message->graph->n_node;
-    *net = (CvmOnnxNet){.capacity = 2 * (int)nodes + 1};
-    net->layers = cvm_arena_array(arena, 2 * nodes + 1, sizeof *net->layers);
+    CvmOnnxScope scope;
+    *net = (CvmOnnxNet){0};
     CvmOnnxImport import = {.model = model,
                             .arena = arena,
                             .diag = diag,
                             .net = net,
                             .graph = cvm_graph_create(arena, "import")};
-    if (!check_opset(&import) || !list_names(&import, &names) || !read_inputs(&import, &names))
+    if (!check_opset(&import) ||
+        !cvm_onnx_scope_open(&import, model->message->graph, NULL, &scope) ||
+        !read_inputs(&import, &scope))
         return false;
-    count_uses(&import, &names);
+    net->capacity = 2 * (int)cvm_onnx_list_branches(&import, &scope) + 1;
+    net->layers = cvm_arena_array(arena, (size_t)net->capacity, sizeof *net->layers);
     read_normalization(&import);
-    Name *output = find_output(&import, &names);
+    CvmOnnxName *output = find_output(&import, &scope);
     if (!output)
         return false;
-    read_needed(&import, &names, output);
+    read_needed(&import, &scope, output);
     return finish_output(&import, output) && diag->error_count == 0;
 }

@@ -6,7 +6,7 @@
 
 #include "compiler/onnx/net.h"
 
-enum { CVM_ONNX_MAX_NUMBERS = 8 };
+enum { CVM_ONNX_MAX_NUMBERS = 16 };
 
 /* The number of pictures at once, among the numbers of a shape. */
 #define CVM_ONNX_BATCH INT64_MIN
@@ -20,12 +20,41 @@ typedef enum CvmOnnxKind {
     CVM_ONNX_PART,
 } CvmOnnxKind;
 
-/* factor x^power e, where e is 1, erf(x / sqrt 2), or 1 + erf(x / sqrt 2): what GELU is made of. */
+/* Formulas that as a whole are a layer. */
+typedef enum CvmOnnxFormula {
+    CVM_ONNX_GELU,    /* factor x^power e, where e is 1, erf(x / sqrt 2), or 1 + erf(x / sqrt 2) */
+    CVM_ONNX_LRN,     /* (k + alpha * mean of neighbouring channels' x^2)^beta, as far as it got */
+    CVM_ONNX_PADDED,  /* x with zeros around its pixels */
+    CVM_ONNX_ADAPTIVE /* x with the means of uneven windows along its rows */
+} CvmOnnxFormula;
+
 typedef enum CvmOnnxErf { CVM_ONNX_NO_ERF, CVM_ONNX_ERF, CVM_ONNX_ONE_PLUS_ERF } CvmOnnxErf;
+
+/* What there is of LRN. Up to the means the channels are an axis that pooling can move along:
+ * [n, 1, c, h, w]. */
+typedef enum CvmOnnxLrnStage {
+    CVM_ONNX_LRN_SQUARES,
+    CVM_ONNX_LRN_PADDED,
+    CVM_ONNX_LRN_MEANS,
+    CVM_ONNX_LRN_FLAT_MEANS, /* [n, c, h, w] again */
+    CVM_ONNX_LRN_SUM,        /* k added */
+    CVM_ONNX_LRN_POWER
+} CvmOnnxLrnStage;
+
 typedef struct CvmOnnxPart {
+    CvmOnnxFormula formula;
+    /* GELU */
     double factor;
     int power; /* 0 or 1 */
     CvmOnnxErf erf;
+    /* LRN */
+    CvmOnnxLrnStage stage;
+    int64_t size;
+    double alpha, beta, k;
+    /* PADDED: top, left, bottom, right */
+    int64_t pads[4];
+    /* ADAPTIVE */
+    int64_t windows;
 } CvmOnnxPart;
 
 typedef struct CvmOnnxValue {
@@ -33,14 +62,20 @@ typedef struct CvmOnnxValue {
     int tensor;             /* TENSOR: the net's value; PART: that of x */
     CvmFileTensor constant; /* CONSTANT */
     int64_t numbers[CVM_ONNX_MAX_NUMBERS];
-    int count;   /* of numbers */
-    bool scalar; /* they are one number without an axis */
+    int count; /* of numbers */
+    int rank;  /* of them: 0 (one number), 1, or 2, rows of `columns` */
+    int columns;
     CvmOnnxPart part;
     int node; /* PART: that gives it */
     int uses; /* operands that are it, and graph outputs */
 } CvmOnnxValue;
 
 typedef struct CvmOnnxImport CvmOnnxImport;
+struct CvmOnnxScope;
+
+typedef struct CvmOnnxBranches {
+    const Onnx__GraphProto *then, *otherwise;
+} CvmOnnxBranches;
 
 typedef struct CvmOnnxOperator {
     const char *name;
@@ -59,8 +94,11 @@ struct CvmOnnxImport {
     int opset;
     int64_t batch; /* as the model states it; CVM_ONNX_BATCH when it leaves it open */
 
+    CvmOnnxBranches *branches; /* by node: those of an If */
+
     /* the node that is being read */
-    int node;
+    int node;                         /* in a branch: the If */
+    const struct CvmOnnxScope *scope; /* the names around it */
     const Onnx__NodeProto *proto;
     const CvmOnnxOperator *operator;
     CvmOnnxValue **inputs; /* NULL where an optional one is left out */
@@ -114,6 +152,13 @@ void cvm_onnx_set_real(CvmOnnxLayer *layer, const char *name, double value);
 void cvm_onnx_set_parameter(CvmOnnxLayer *layer, const char *name, CvmShape shape,
                             const float *elements);
 
+/* Gives a layer of n channels its argument `bias`, and that parameter: input i times `factor`,
+ * where there is one. */
+bool cvm_onnx_set_bias(CvmOnnxImport *import, CvmOnnxLayer *layer, int64_t n, int i, double factor);
+
+/* The node's attribute is that text. */
+bool cvm_onnx_text_is(const Onnx__AttributeProto *attribute, const char *text);
+
 /* Builds the layer's nodes, so that its type is known; false when it does not hold (reported). */
 bool cvm_onnx_build_layer(CvmOnnxImport *import, CvmOnnxLayer *layer);
 
@@ -123,14 +168,45 @@ bool cvm_onnx_finish_layer(CvmOnnxImport *import, CvmOnnxLayer *layer);
 /* The node's result is a tensor there is already. */
 bool cvm_onnx_give_tensor(CvmOnnxImport *import, int tensor);
 
-/* --- parts of GELU (import_gelu.c) --- */
+/* --- numbers and parts: whether the node computes with some, and then its result is given, or
+ * *failed: it was refused --- */
 
-/* Whether one operand of the node is a part or becomes one, and then its result is given; for Add,
- * Mul and Div. *failed: it was refused. */
-bool cvm_onnx_join_parts(CvmOnnxImport *import, bool *failed);
+/* GELU, for Add, Mul and Div (import_gelu.c). */
+bool cvm_onnx_join_gelu(CvmOnnxImport *import, bool *failed);
 
-/* The same for whole numbers about shapes, for Add, Sub, Mul and Div (import_numbers.c). */
+/* LRN, for Add, Mul, Div and Pow, and for what moves axes or pools: Reshape to `target`, Unsqueeze,
+ * Squeeze, Pad and AveragePool (import_lrn.c). */
+bool cvm_onnx_join_lrn(CvmOnnxImport *import, bool *failed);
+bool cvm_onnx_lrn_reshape(CvmOnnxImport *import, const CvmOnnxValue *target, bool *failed);
+bool cvm_onnx_lrn_unsqueeze(CvmOnnxImport *import, const CvmOnnxValue *axes, bool *failed);
+bool cvm_onnx_lrn_squeeze(CvmOnnxImport *import, const CvmOnnxValue *axes, bool *failed);
+bool cvm_onnx_lrn_pad(CvmOnnxImport *import, const CvmOnnxValue *pads, bool *failed);
+bool cvm_onnx_lrn_pool(CvmOnnxImport *import, bool *failed);
+
+/* The shape of a part of LRN, of five axes; false where input 0 is none. */
+bool cvm_onnx_lrn_shape(CvmOnnxImport *import, CvmOnnxValue *numbers);
+
+/* adaptive_avgpool as export writes it, for MatMul (import_windows.c). */
+bool cvm_onnx_join_means(CvmOnnxImport *import, bool *failed);
+
+/* Whole numbers about shapes, for Add, Sub, Mul, Div and Equal, and those that change the shape of
+ * the numbers themselves (import_numbers.c). */
 bool cvm_onnx_join_numbers(CvmOnnxImport *import, bool *failed);
+bool cvm_onnx_reshape_numbers(CvmOnnxImport *import);
+bool cvm_onnx_concat_numbers(CvmOnnxImport *import);
+bool cvm_onnx_is_numbers(const CvmOnnxImport *import, int i);
+bool cvm_onnx_give_numbers(CvmOnnxImport *import, const CvmOnnxValue *numbers);
+
+/* Input i as a part of that formula; NULL when it is none. */
+const CvmOnnxValue *cvm_onnx_part(const CvmOnnxImport *import, int i, CvmOnnxFormula formula);
+bool cvm_onnx_give_part(CvmOnnxImport *import, int tensor, const CvmOnnxPart *part);
+
+/* A whole number that decides something; false when it is not known. */
+bool cvm_onnx_is_true(const CvmOnnxValue *value, bool *truth);
+
+/* The axes of an operator that has them as an attribute up to opset 12 (17 for ReduceMean), then as
+ * an operand; count 0: none are given. */
+bool cvm_onnx_take_axes(CvmOnnxImport *import, CvmOnnxValue *axes);
 
 #define OPERATOR(name, least, most, function, attributes, layer)                                   \
     bool cvm_onnx_read_##function(CvmOnnxImport *import);

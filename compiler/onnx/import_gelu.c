@@ -15,8 +15,9 @@ static bool near(double a, double b) {
 
 /* A tensor is the part 1 x; false for what is neither tensor nor part. */
 static bool part_of(const CvmOnnxValue *value, CvmOnnxPart *part) {
-    *part = value->kind == CVM_ONNX_PART ? value->part : (CvmOnnxPart){1, 1, CVM_ONNX_NO_ERF};
-    return value->kind == CVM_ONNX_PART || value->kind == CVM_ONNX_TENSOR;
+    bool given = value->kind == CVM_ONNX_PART && value->part.formula == CVM_ONNX_GELU;
+    *part = given ? value->part : (CvmOnnxPart){.factor = 1, .power = 1};
+    return given || value->kind == CVM_ONNX_TENSOR;
 }
 
 static bool give_part(CvmOnnxImport *import, int tensor, CvmOnnxPart part) {
@@ -24,9 +25,7 @@ static bool give_part(CvmOnnxImport *import, int tensor, CvmOnnxPart part) {
         CvmOnnxLayer *layer = cvm_onnx_begin_layer(import, "gelu", &tensor, 1);
         return layer && cvm_onnx_finish_layer(import, layer);
     }
-    import->result =
-        (CvmOnnxValue){.kind = CVM_ONNX_PART, .tensor = tensor, .part = part, .node = import->node};
-    return true;
+    return cvm_onnx_give_part(import, tensor, &part);
 }
 
 bool cvm_onnx_read_erf(CvmOnnxImport *import) {
@@ -35,7 +34,7 @@ bool cvm_onnx_read_erf(CvmOnnxImport *import) {
     if (!x || !part_of(x, &part) || part.power != 1 || part.erf != CVM_ONNX_NO_ERF ||
         !near(part.factor, M_SQRT1_2))
         return cvm_onnx_refuse(import, 1701, NULL, "is not part of GELU's formula");
-    return give_part(import, x->tensor, (CvmOnnxPart){1, 0, CVM_ONNX_ERF});
+    return give_part(import, x->tensor, (CvmOnnxPart){.factor = 1, .erf = CVM_ONNX_ERF});
 }
 
 /* A part and a single number. */
@@ -56,7 +55,7 @@ static bool join_number(CvmOnnxImport *import, int tensor, CvmOnnxPart part, dou
     return give_part(import, tensor, part);
 }
 
-bool cvm_onnx_join_parts(CvmOnnxImport *import, bool *failed) {
+bool cvm_onnx_join_gelu(CvmOnnxImport *import, bool *failed) {
     CvmOnnxPart parts[2];
     double number;
     if (!cvm_onnx_has_input(import, 0) || !cvm_onnx_has_input(import, 1))
@@ -75,8 +74,9 @@ bool cvm_onnx_join_parts(CvmOnnxImport *import, bool *failed) {
     bool fits = !strcmp(import->operator->name, "Mul") && a->tensor == b->tensor &&
                 parts[0].power + parts[1].power <= 1 &&
                 (parts[0].erf == CVM_ONNX_NO_ERF || parts[1].erf == CVM_ONNX_NO_ERF);
-    CvmOnnxPart product = {parts[0].factor * parts[1].factor, parts[0].power + parts[1].power,
-                           parts[0].erf > parts[1].erf ? parts[0].erf : parts[1].erf};
+    CvmOnnxPart product = {.factor = parts[0].factor * parts[1].factor,
+                           .power = parts[0].power + parts[1].power,
+                           .erf = parts[0].erf > parts[1].erf ? parts[0].erf : parts[1].erf};
     *failed = !(fits ? give_part(import, a->tensor, product)
                      : cvm_onnx_refuse(import, 1701, NULL, "computes what is not GELU's formula"));
     return true;

@@ -6,73 +6,6 @@
 
 #include <string.h>
 
-/* --- attributes of windows --- */
-
-/* A list of `count` whole numbers; `otherwise` for each when the attribute is left out. */
-static bool read_list(CvmOnnxImport *import, const char *name, int count, int64_t otherwise,
-                      int64_t *list) {
-    const Onnx__AttributeProto *attribute = cvm_onnx_attribute(import, name);
-    for (int i = 0; i < count; i++)
-        list[i] = otherwise;
-    if (!attribute)
-        return true;
-    if (attribute->n_ints != (size_t)count)
-        return cvm_onnx_refuse(import, 1702, NULL,
-                               "has %d numbers as its %s, where pictures need %d",
-                               (int)attribute->n_ints, name, count);
-    for (int i = 0; i < count; i++) {
-        list[i] = attribute->ints[i];
-        if (list[i] < 0 || list[i] > INT32_MAX)
-            return cvm_onnx_refuse(import, 1702, NULL, "has %s out of range", name);
-    }
-    return true;
-}
-
-static bool text_is(const Onnx__AttributeProto *attribute, const char *text) {
-    return attribute->s.len == strlen(text) && !memcmp(attribute->s.data, text, attribute->s.len);
-}
-
-/* What keeps ceil(size / stride) pixels, the odd one at the top and left; `same` in the language
- * has it at the bottom and right. */
-static void same_lower(const CvmShape *x, const int64_t *kernel, const int64_t *stride,
-                       const int64_t *dilation, int64_t pads[4]) {
-    for (int i = 0; i < 2; i++) {
-        int64_t size = x->sizes[2 + i], step = stride[i] > 0 ? stride[i] : 1;
-        int64_t total =
-            ((size + step - 1) / step - 1) * step + (kernel[i] - 1) * dilation[i] + 1 - size;
-        total = total > 0 && total < INT32_MAX ? total : 0;
-        pads[i] = total - total / 2;
-        pads[2 + i] = total / 2;
-    }
-}
-
-static bool read_pads(CvmOnnxImport *import, CvmArgument *pad, const CvmShape *x,
-                      const int64_t *kernel, const int64_t *stride, const int64_t *dilation) {
-    const Onnx__AttributeProto *automatic = cvm_onnx_attribute(import, "auto_pad");
-    pad->given = true;
-    if (!automatic || text_is(automatic, "NOTSET"))
-        return read_list(import, "pads", 4, 0, pad->integers);
-    if (text_is(automatic, "SAME_UPPER"))
-        pad->same = true;
-    else if (text_is(automatic, "SAME_LOWER"))
-        same_lower(x, kernel, stride, dilation, pad->integers);
-    else if (!text_is(automatic, "VALID"))
-        return cvm_onnx_refuse(import, 1702, NULL, "has an auto_pad that is not known");
-    return true;
-}
-
-static bool need_picture(CvmOnnxImport *import, int tensor) {
-    return cvm_onnx_shape(import, tensor)->rank == 4 ||
-           cvm_onnx_refuse(import, 1703, NULL, "works on pictures, and gets a vector");
-}
-
-static bool set_size(CvmOnnxLayer *layer, const char *name, const int64_t size[2]) {
-    CvmArgument *argument = cvm_onnx_argument(layer, name);
-    argument->given = true;
-    memcpy(argument->integers, size, 2 * sizeof *size);
-    return true;
-}
-
 /* --- contractions --- */
 
 /* A bias [n], or [1], [1, n], [n, 1, 1] … that is broadcast to it: n elements times `factor`, in
@@ -101,8 +34,8 @@ static const float *read_bias(CvmOnnxImport *import, const CvmFileTensor *bias, 
     return elements;
 }
 
-static bool set_bias(CvmOnnxImport *import, CvmOnnxLayer *layer, int64_t n, int input,
-                     double factor) {
+bool cvm_onnx_set_bias(CvmOnnxImport *import, CvmOnnxLayer *layer, int64_t n, int input,
+                       double factor) {
     CvmFileTensor bias;
     bool has = cvm_onnx_has_input(import, input) && factor != 0;
     cvm_onnx_set_int(layer, "bias", has);
@@ -114,41 +47,6 @@ static bool set_bias(CvmOnnxImport *import, CvmOnnxLayer *layer, int64_t n, int 
     if (elements)
         cvm_onnx_set_parameter(layer, "bias", (CvmShape){1, {n}}, elements);
     return elements != NULL;
-}
-
-bool cvm_onnx_read_conv(CvmOnnxImport *import) {
-    int x;
-    CvmFileTensor weight;
-    int64_t kernel[2], stride[2], dilation[2];
-    if (!cvm_onnx_take_tensor(import, 0, &x) || !cvm_onnx_take_constant(import, 1, &weight) ||
-        !need_picture(import, x))
-        return false;
-    if (weight.shape.rank != 4)
-        return cvm_onnx_refuse(import, 1704, NULL, "has weights that are not [o, c, h, w]");
-    int64_t groups = cvm_onnx_int(import, "group", 1), channels = weight.shape.sizes[0];
-    if (groups < 1 || groups > INT32_MAX || channels < 1 || channels > INT32_MAX)
-        return cvm_onnx_refuse(import, 1702, NULL, "has groups or channels out of range");
-    CvmOnnxLayer *layer = cvm_onnx_begin_layer(import, import->operator->layer, &x, 1);
-    if (!layer || !read_list(import, "strides", 2, 1, stride) ||
-        !read_list(import, "dilations", 2, 1, dilation) ||
-        !read_list(import, "kernel_shape", 2, 0, kernel))
-        return false;
-    if (cvm_onnx_attribute(import, "kernel_shape") &&
-        memcmp(kernel, weight.shape.sizes + 2, sizeof kernel) != 0)
-        return cvm_onnx_refuse(import, 1704, NULL,
-                               "has weights of another size than its kernel_shape");
-    memcpy(kernel, weight.shape.sizes + 2, sizeof kernel);
-    const float *elements = cvm_onnx_floats(import, &weight);
-    if (!elements || !read_pads(import, cvm_onnx_argument(layer, "pad"), cvm_onnx_shape(import, x),
-                                kernel, stride, dilation))
-        return false;
-    cvm_onnx_set_int(layer, "channels", channels);
-    cvm_onnx_set_int(layer, "groups", groups);
-    set_size(layer, "kernel", kernel);
-    set_size(layer, "stride", stride);
-    set_size(layer, "dilation", dilation);
-    cvm_onnx_set_parameter(layer, "weight", weight.shape, elements);
-    return set_bias(import, layer, channels, 2, 1) && cvm_onnx_finish_layer(import, layer);
 }
 
 /* Weights as the language has them, [features, inputs], times `factor`. */
@@ -187,7 +85,7 @@ static bool read_linear(CvmOnnxImport *import, bool transposed, double factor, i
         return false;
     cvm_onnx_set_int(layer, "features", features);
     cvm_onnx_set_parameter(layer, "weight", (CvmShape){2, {features, inputs}}, elements);
-    return set_bias(import, layer, features, bias, bias_factor) &&
+    return cvm_onnx_set_bias(import, layer, features, bias, bias_factor) &&
            cvm_onnx_finish_layer(import, layer);
 }
 
@@ -200,50 +98,20 @@ bool cvm_onnx_read_gemm(CvmOnnxImport *import) {
 }
 
 bool cvm_onnx_read_matmul(CvmOnnxImport *import) {
+    bool failed = false;
+    if (cvm_onnx_join_means(import, &failed))
+        return !failed;
     return read_linear(import, false, 1, 2, 1); /* input 2 there is not: no bias */
 }
 
-/* --- windows --- */
-
-bool cvm_onnx_read_pool(CvmOnnxImport *import) {
-    int x;
-    int64_t kernel[2], stride[2], dilation[2];
-    if (!cvm_onnx_take_tensor(import, 0, &x) || !need_picture(import, x) ||
-        !read_list(import, "kernel_shape", 2, 0, kernel) ||
-        !read_list(import, "strides", 2, 1, stride) ||
-        !read_list(import, "dilations", 2, 1, dilation))
-        return false;
-    if (dilation[0] != 1 || dilation[1] != 1)
-        return cvm_onnx_refuse(import, 1702, NULL, "has dilations, which pooling has not here");
-    CvmOnnxLayer *layer = cvm_onnx_begin_layer(import, import->operator->layer, &x, 1);
-    if (!layer || !read_pads(import, cvm_onnx_argument(layer, "pad"), cvm_onnx_shape(import, x),
-                             kernel, stride, dilation))
-        return false;
-    const int64_t *pads = cvm_onnx_argument(layer, "pad")->integers;
-    bool padded = pads[0] || pads[1] || pads[2] || pads[3];
-    if (kernel[0] == 1 && kernel[1] == 1 && stride[0] == 1 && stride[1] == 1 && !padded)
-        return cvm_onnx_give_tensor(import, x); /* windows of one pixel, as exporters write them */
-    set_size(layer, "kernel", kernel);
-    set_size(layer, "stride", stride);
-    cvm_onnx_argument(layer, "stride")->given = memcmp(kernel, stride, sizeof kernel) != 0;
-    cvm_onnx_set_int(layer, "ceil", cvm_onnx_int(import, "ceil_mode", 0) != 0);
-    bool same = cvm_onnx_argument(layer, "pad")->same;
-    if (!strcmp(import->operator->layer, "avgpool") && (padded || same))
-        cvm_onnx_set_int(layer, "count_pad", cvm_onnx_int(import, "count_include_pad", 0) != 0);
-    return cvm_onnx_finish_layer(import, layer);
-}
+/* --- element by element, and along channels --- */
 
 /* The mean over height and width. */
 bool cvm_onnx_read_reduce_mean(CvmOnnxImport *import) {
     int x;
-    const Onnx__AttributeProto *attribute = cvm_onnx_attribute(import, "axes");
-    CvmOnnxValue axes = {.count = 0};
-    if (!cvm_onnx_take_tensor(import, 0, &x))
+    CvmOnnxValue axes;
+    if (!cvm_onnx_take_tensor(import, 0, &x) || !cvm_onnx_take_axes(import, &axes))
         return false;
-    if (cvm_onnx_has_input(import, 1) && !cvm_onnx_take_numbers(import, 1, &axes))
-        return false;
-    for (size_t i = 0; attribute && i < attribute->n_ints && i < 3; i++)
-        axes.numbers[axes.count++] = attribute->ints[i];
     bool seen[4] = {false};
     for (int i = 0; i < axes.count; i++)
         if (axes.numbers[i] >= -4 && axes.numbers[i] < 4)
@@ -260,8 +128,6 @@ bool cvm_onnx_read_reduce_mean(CvmOnnxImport *import) {
     return layer && cvm_onnx_finish_layer(import, layer);
 }
 
-/* --- element by element, and along channels --- */
-
 bool cvm_onnx_read_unary(CvmOnnxImport *import) {
     int x;
     if (!cvm_onnx_take_tensor(import, 0, &x))
@@ -272,7 +138,7 @@ bool cvm_onnx_read_unary(CvmOnnxImport *import) {
 
 bool cvm_onnx_read_gelu(CvmOnnxImport *import) {
     const Onnx__AttributeProto *approximate = cvm_onnx_attribute(import, "approximate");
-    if (approximate && !text_is(approximate, "none"))
+    if (approximate && !cvm_onnx_text_is(approximate, "none"))
         return cvm_onnx_refuse(import, 1702, NULL, "approximates GELU, which is exact here");
     return cvm_onnx_read_unary(import);
 }
@@ -336,6 +202,11 @@ bool cvm_onnx_read_dropout(CvmOnnxImport *import) {
         return false;
     if (cvm_onnx_has_input(import, 1) && !cvm_onnx_single(import->inputs[1], &rate))
         return cvm_onnx_refuse(import, 1703, NULL, "computes its ratio");
+    bool training = false;
+    if (cvm_onnx_has_input(import, 2) &&
+        (!cvm_onnx_is_true(import->inputs[2], &training) || training))
+        return cvm_onnx_refuse(import, 1702, "export the net for inference",
+                               "drops out while pictures are classified");
     if (!(rate > 0 && rate < 1))
         return cvm_onnx_give_tensor(import, x);
     CvmOnnxLayer *layer = cvm_onnx_begin_layer(import, import->operator->layer, &x, 1);
@@ -387,8 +258,8 @@ static bool becomes_bias(CvmOnnxImport *import, int x, int constant, bool *done)
     if (!along)
         return cvm_onnx_refuse(import, 1704, NULL,
                                "adds a constant that is no number for each channel");
-    return set_bias(import, layer, n, constant, 1) && cvm_onnx_build_layer(import, layer) &&
-           cvm_onnx_give_tensor(import, tensor);
+    return cvm_onnx_set_bias(import, layer, n, constant, 1) &&
+           cvm_onnx_build_layer(import, layer) && cvm_onnx_give_tensor(import, tensor);
 }
 
 static bool read_pair(CvmOnnxImport *import) {
@@ -398,6 +269,12 @@ static bool read_pair(CvmOnnxImport *import) {
         return false;
     CvmOnnxLayer *layer = cvm_onnx_begin_layer(import, import->operator->layer, operands, 2);
     return layer && cvm_onnx_finish_layer(import, layer);
+}
+
+/* Whether the node computes with numbers, or with parts of a formula. */
+static bool join_any(CvmOnnxImport *import, bool *failed) {
+    return cvm_onnx_join_numbers(import, failed) || cvm_onnx_join_lrn(import, failed) ||
+           cvm_onnx_join_gelu(import, failed);
 }
 
 bool cvm_onnx_read_add(CvmOnnxImport *import) {
@@ -410,19 +287,35 @@ bool cvm_onnx_read_add(CvmOnnxImport *import) {
         if (done)
             return true;
     }
-    if (cvm_onnx_join_numbers(import, &failed) || cvm_onnx_join_parts(import, &failed))
+    if (join_any(import, &failed))
         return !failed;
     return read_pair(import);
 }
 
 bool cvm_onnx_read_mul(CvmOnnxImport *import) {
     bool failed = false;
-    if (cvm_onnx_join_numbers(import, &failed) || cvm_onnx_join_parts(import, &failed))
+    if (join_any(import, &failed))
         return !failed;
     return read_pair(import);
 }
 
-/* Only numbers about shapes are subtracted and divided, and GELU's x by the root of 2. */
+/* x^2 is x times x; another power can only be LRN's. */
+bool cvm_onnx_read_pow(CvmOnnxImport *import) {
+    int x[2];
+    double power;
+    bool failed = false;
+    if (cvm_onnx_join_lrn(import, &failed))
+        return !failed;
+    if (!cvm_onnx_take_tensor(import, 0, &x[0]))
+        return false;
+    if (!cvm_onnx_has_input(import, 1) || !cvm_onnx_single(import->inputs[1], &power) || power != 2)
+        return cvm_onnx_refuse(import, 1701, NULL, "does what no layer does");
+    x[1] = x[0];
+    CvmOnnxLayer *layer = cvm_onnx_begin_layer(import, import->operator->layer, x, 2);
+    return layer && cvm_onnx_finish_layer(import, layer);
+}
+
+/* Only numbers about shapes are subtracted and divided, GELU's x by the root of 2, and LRN's x. */
 bool cvm_onnx_read_sub(CvmOnnxImport *import) {
     bool failed = false;
     if (cvm_onnx_join_numbers(import, &failed))
@@ -432,7 +325,7 @@ bool cvm_onnx_read_sub(CvmOnnxImport *import) {
 
 bool cvm_onnx_read_div(CvmOnnxImport *import) {
     bool failed = false;
-    if (cvm_onnx_join_numbers(import, &failed) || cvm_onnx_join_parts(import, &failed))
+    if (join_any(import, &failed))
         return !failed;
     return cvm_onnx_refuse(import, 1701, NULL, "does what no layer does");
 }

@@ -56,12 +56,17 @@ static const CvmOnnxValue *need_input(CvmOnnxImport *import, int i) {
 
 /* Told at the node that gives the part, which is what no layer does. */
 static bool refuse_part(CvmOnnxImport *import, const CvmOnnxValue *part) {
+    static const char *const whats[] = {
+        "computes with a constant, which only GELU's formula can do",
+        "is part of a formula that is not LRN's",
+        "pads a picture, which can only be a convolution's or an average's pad",
+        "multiplies rows of pixels by a matrix, as no layer does",
+    };
     int node = import->node;
     const Onnx__NodeProto *proto = import->proto;
     import->node = part->node;
     import->proto = import->model->message->graph->node[part->node];
-    cvm_onnx_refuse(import, 1701, NULL,
-                    "computes with a constant, which only GELU's formula can do");
+    cvm_onnx_refuse(import, 1701, NULL, whats[part->part.formula]);
     import->node = node;
     import->proto = proto;
     return false;
@@ -79,6 +84,18 @@ bool cvm_onnx_take_tensor(CvmOnnxImport *import, int i, int *tensor) {
     return cvm_onnx_refuse(
         import, 1703, NULL, "takes %s as its input %d, where no layer can",
         value->kind == CVM_ONNX_CONSTANT ? "a constant" : "the numbers of a shape", i + 1);
+}
+
+const CvmOnnxValue *cvm_onnx_part(const CvmOnnxImport *import, int i, CvmOnnxFormula formula) {
+    const CvmOnnxValue *value = cvm_onnx_has_input(import, i) ? import->inputs[i] : NULL;
+    bool is = value && value->kind == CVM_ONNX_PART && value->part.formula == formula;
+    return is ? value : NULL;
+}
+
+bool cvm_onnx_give_part(CvmOnnxImport *import, int tensor, const CvmOnnxPart *part) {
+    import->result = (CvmOnnxValue){
+        .kind = CVM_ONNX_PART, .tensor = tensor, .part = *part, .node = import->node};
+    return true;
 }
 
 bool cvm_onnx_take_constant(CvmOnnxImport *import, int i, CvmFileTensor *constant) {
@@ -100,8 +117,8 @@ static bool numbers_of_constant(CvmOnnxImport *import, int i, const CvmFileTenso
         return cvm_onnx_refuse(
             import, 1703, NULL,
             "needs a few whole numbers as its input %d, and it is something else", i + 1);
-    *numbers = (CvmOnnxValue){
-        .kind = CVM_ONNX_NUMBERS, .count = (int)count, .scalar = constant->shape.rank == 0};
+    *numbers =
+        (CvmOnnxValue){.kind = CVM_ONNX_NUMBERS, .count = (int)count, .rank = constant->shape.rank};
     for (int k = 0; k < numbers->count; k++) {
         int32_t narrow;
         if (constant->dtype == CVM_FILE_I64) {

@@ -37,6 +37,7 @@ static bool unpack(const void *bytes, int64_t size, CvmOnnxModel *model, CvmErro
     Budget budget = {.left = ROOM + ROOM_PER_BYTE * (size_t)size};
     ProtobufCAllocator allocator = {allocate, release, &budget};
     model->message = onnx__model_proto__unpack(&allocator, (size_t)size, bytes);
+    model->room = budget.left;
     if (budget.exceeded)
         return cvm_error_set(error, CVM_ERROR_INPUT,
                              "%.800s would need far more memory than it has bytes", model->path);
@@ -50,6 +51,22 @@ static bool unpack(const void *bytes, int64_t size, CvmOnnxModel *model, CvmErro
         return cvm_error_set(error, CVM_ERROR_INPUT, "%.800s has more than %d nodes", model->path,
                              MAX_NODES);
     return true;
+}
+
+const Onnx__GraphProto *cvm_onnx_branch(CvmOnnxModel *model,
+                                        const Onnx__AttributeProto *attribute) {
+    Budget budget = {.left = model->room};
+    ProtobufCAllocator allocator = {allocate, release, &budget};
+    if (!attribute->has_g)
+        return NULL;
+    CvmOnnxBranch *branch = CVM_NEW(model->arena, CvmOnnxBranch);
+    branch->graph = onnx__graph_proto__unpack(&allocator, attribute->g.len, attribute->g.data);
+    model->room = budget.left;
+    if (!branch->graph)
+        return NULL;
+    branch->next = model->branches;
+    model->branches = branch;
+    return branch->graph->n_node > MAX_NODES ? NULL : branch->graph;
 }
 
 /* --- nodes as text --- */
@@ -127,9 +144,10 @@ bool cvm_onnx_model_open(const char *path, CvmArena *arena, CvmOnnxModel *model,
 void cvm_onnx_model_close(CvmOnnxModel *model) {
     for (CvmOnnxDataFile *one = model->data_files; one; one = one->next)
         cvm_mapped_file_close(&one->file);
-    if (model->message) {
-        ProtobufCAllocator allocator = {allocate, release, NULL};
+    ProtobufCAllocator allocator = {allocate, release, NULL};
+    for (CvmOnnxBranch *branch = model->branches; branch; branch = branch->next)
+        onnx__graph_proto__free_unpacked(branch->graph, &allocator);
+    if (model->message)
         onnx__model_proto__free_unpacked(model->message, &allocator);
-    }
     *model = (CvmOnnxModel){0};
 }

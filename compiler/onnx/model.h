@@ -18,6 +18,7 @@ enum {
     CVM_ONNX_UINT8 = 2,
     CVM_ONNX_INT32 = 6,
     CVM_ONNX_INT64 = 7,
+    CVM_ONNX_BOOL = 9,
     CVM_ONNX_FLOAT16 = 10,
     CVM_ONNX_DOUBLE = 11,
     CVM_ONNX_BFLOAT16 = 16,
@@ -29,6 +30,7 @@ enum {
     CVM_ONNX_ATTRIBUTE_INT = 2,
     CVM_ONNX_ATTRIBUTE_STRING = 3,
     CVM_ONNX_ATTRIBUTE_TENSOR = 4,
+    CVM_ONNX_ATTRIBUTE_GRAPH = 5,
     CVM_ONNX_ATTRIBUTE_FLOATS = 6,
     CVM_ONNX_ATTRIBUTE_INTS = 7,
 };
@@ -45,11 +47,19 @@ typedef struct CvmOnnxDataFile {
     struct CvmOnnxDataFile *next;
 } CvmOnnxDataFile;
 
+/* A graph in an attribute. */
+typedef struct CvmOnnxBranch {
+    Onnx__GraphProto *graph;
+    struct CvmOnnxBranch *next;
+} CvmOnnxBranch;
+
 typedef struct CvmOnnxModel {
     CvmArena *arena; /* texts, and elements that had to be converted */
     const char *path;
     Onnx__ModelProto *message;
-    const char *folder; /* of the file: where external data lies; NULL: none may be read */
+    CvmOnnxBranch *branches; /* read so far */
+    size_t room;             /* bytes that messages may still take */
+    const char *folder;      /* of the file: where external data lies; NULL: none may be read */
     CvmOnnxDataFile *data_files;
     CvmSource *nodes; /* line i is node i, counted from 1 */
 } CvmOnnxModel;
@@ -63,6 +73,10 @@ bool cvm_onnx_model_open(const char *path, CvmArena *arena, CvmOnnxModel *model,
 bool cvm_onnx_model_parse(const void *bytes, int64_t size, const char *path, CvmArena *arena,
                           CvmOnnxModel *model, CvmError *error);
 void cvm_onnx_model_close(CvmOnnxModel *model);
+
+/* The graph that an attribute holds; it lives as long as the model. NULL when it holds none, or one
+ * that cannot be read or has more nodes than a model may have. */
+const Onnx__GraphProto *cvm_onnx_branch(CvmOnnxModel *model, const Onnx__AttributeProto *attribute);
 
 /* The place of a node: its line in model->nodes. */
 CvmSpan cvm_onnx_node_span(const CvmOnnxModel *model, int node);

@@ -19,7 +19,7 @@ static const TypeRow TYPES[] = {
     {CVM_ONNX_FLOAT, CVM_FILE_F32},     {CVM_ONNX_FLOAT16, CVM_FILE_F16},
     {CVM_ONNX_BFLOAT16, CVM_FILE_BF16}, {CVM_ONNX_DOUBLE, CVM_FILE_F64},
     {CVM_ONNX_INT64, CVM_FILE_I64},     {CVM_ONNX_INT32, CVM_FILE_I32},
-    {CVM_ONNX_UINT8, CVM_FILE_U8},
+    {CVM_ONNX_UINT8, CVM_FILE_U8},      {CVM_ONNX_BOOL, CVM_FILE_U8},
 };
 
 static bool wrong(const CvmFileTensor *tensor, CvmError *error, const char *what) {
@@ -35,7 +35,7 @@ static bool read_type(const Onnx__TensorProto *tensor, CvmFileTensor *read, CvmE
         }
     return cvm_error_set(error, CVM_ERROR_INPUT,
                          "tensor '%s' has elements of type %d, which is not read (float, float16, "
-                         "bfloat16, double, int64, int32 and uint8 are)",
+                         "bfloat16, double, int64, int32, uint8 and bool are)",
                          cvm_shown(read->name).text, (int)tensor->data_type);
 }
 

@@ -98,6 +98,11 @@ void onnx_test_text(OnnxTest *test, Onnx__NodeProto *node, const char *name, con
     one->s = (ProtobufCBinaryData){strlen(value), (uint8_t *)copy(test, value)};
 }
 
+void onnx_test_tensor(OnnxTest *test, Onnx__NodeProto *node, const char *name,
+                      Onnx__TensorProto *value) {
+    attribute(test, node, name, CVM_ONNX_ATTRIBUTE_TENSOR)->t = value;
+}
+
 void onnx_test_ints(OnnxTest *test, Onnx__NodeProto *node, const char *name, int count, ...) {
     Onnx__AttributeProto *one = attribute(test, node, name, CVM_ONNX_ATTRIBUTE_INTS);
     va_list values;
@@ -151,6 +156,27 @@ Onnx__TensorProto *onnx_test_integers(OnnxTest *test, const char *name, int coun
         tensor->int64_data[i] = va_arg(values, int);
     va_end(values);
     return tensor;
+}
+
+OnnxBranch onnx_test_take_branch(OnnxTest *test, size_t first, const char *output) {
+    Onnx__GraphProto graph = ONNX__GRAPH_PROTO__INIT;
+    Onnx__ValueInfoProto *info = value_info(test, output, NULL, 0);
+    OnnxBranch branch;
+    graph.n_node = test->graph.n_node - first;
+    graph.node = test->graph.node + first;
+    graph.n_output = 1;
+    graph.output = &info;
+    test->graph.n_node = first;
+    branch.bytes.len = onnx__graph_proto__get_packed_size(&graph);
+    branch.bytes.data = cvm_arena_alloc(test->arena, branch.bytes.len + 1);
+    onnx__graph_proto__pack(&graph, branch.bytes.data);
+    return branch;
+}
+
+void onnx_test_branch(OnnxTest *test, Onnx__NodeProto *node, const char *name, OnnxBranch branch) {
+    Onnx__AttributeProto *one = attribute(test, node, name, CVM_ONNX_ATTRIBUTE_GRAPH);
+    one->has_g = true;
+    one->g = branch.bytes;
 }
 
 const uint8_t *onnx_test_end(OnnxTest *test, const char *output, size_t *size) {
