@@ -1,6 +1,6 @@
-# Finds LLVM 19 or newer through its llvm-config and sets CVM_LLVM_INCLUDE and CVM_LLVM_LIBRARIES.
-# LLVM is linked statically where its archives are installed: the shared library needs about 50 ms
-# to load and relocate, more than a whole run of a small network from a warm cache.
+# Finds LLVM 19 or newer through its llvm-config and sets CVM_LLVM_INCLUDE, CVM_LLVM_ARCHIVES, to link
+# with statically, and CVM_LLVM_SHARED, to link with the shared library; each of the two stands for the
+# other where only one is installed.
 find_program(LLVM_CONFIG NAMES llvm-config-19 llvm-config-20 llvm-config-21 llvm-config REQUIRED)
 
 function(llvm_config OUTPUT)
@@ -19,13 +19,15 @@ if(LLVM_VERSION VERSION_LESS 19)
 endif()
 llvm_config(CVM_LLVM_INCLUDE --includedir)
 set(CVM_LLVM_COMPONENTS orcjit passes x86 aarch64)
-llvm_config(ARCHIVES --link-static --libs ${CVM_LLVM_COMPONENTS})
 llvm_config(FLAGS --ldflags)
-if(ARCHIVES)
-  llvm_config(SYSTEM --link-static --system-libs ${CVM_LLVM_COMPONENTS})
-  set(CVM_LLVM_LIBRARIES ${FLAGS} ${ARCHIVES} ${SYSTEM})
-else()
-  llvm_config(SHARED --libs)
-  set(CVM_LLVM_LIBRARIES ${FLAGS} ${SHARED})
+llvm_config(ARCHIVES --link-static --libs ${CVM_LLVM_COMPONENTS})
+llvm_config(SYSTEM --link-static --system-libs ${CVM_LLVM_COMPONENTS})
+llvm_config(SHARED --link-shared --libs)
+if(NOT ARCHIVES)
+  set(ARCHIVES ${SHARED})
+elseif(NOT SHARED)
+  set(SHARED ${ARCHIVES} ${SYSTEM})
 endif()
+set(CVM_LLVM_ARCHIVES ${FLAGS} ${ARCHIVES} ${SYSTEM})
+set(CVM_LLVM_SHARED ${FLAGS} ${SHARED})
 message(STATUS "LLVM ${LLVM_VERSION}")
