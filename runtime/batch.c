@@ -72,3 +72,52 @@ const void *cvm_batch_output(const CvmInstance *instance, const char *name, CvmD
         return NULL;
     return cvm_instance_output(instance, name);
 }
+
+static bool find_pictures(const CvmFeed *feed, CvmInstance *instance, CvmFeedPorts *ports,
+                          CvmError *error) {
+    const CvmDataset *data = feed->data;
+    const CvmShape shape = {4, {ports->batch, data->channels, data->height, data->width}};
+    ports->count = 1;
+    ports->numbers[0] = (int64_t)data->channels * data->height * data->width;
+    ports->inputs[0] = cvm_batch_input(instance, feed->image_input, CVM_F32, shape, error);
+    return ports->inputs[0] != NULL;
+}
+
+bool cvm_feed_find(const CvmFeed *feed, CvmInstance *instance, int64_t batch, CvmFeedPorts *ports,
+                   CvmError *error) {
+    *ports = (CvmFeedPorts){.batch = batch};
+    if (!feed->features)
+        return find_pictures(feed, instance, ports, error);
+    ports->count = cvm_features_outputs(feed->features);
+    for (int i = 0; i < ports->count; i++) {
+        CvmShape shape;
+        const char *name = cvm_features_output(feed->features, i, &shape);
+        ports->numbers[i] = 1;
+        for (int axis = 1; axis < shape.rank; axis++)
+            ports->numbers[i] *= shape.sizes[axis];
+        shape.sizes[0] = batch;
+        ports->inputs[i] = cvm_batch_input(instance, name, CVM_F32, shape, error);
+        if (!ports->inputs[i])
+            return false;
+    }
+    return true;
+}
+
+bool cvm_feed_fill(const CvmFeed *feed, const CvmFeedPorts *ports, const int32_t *samples,
+                   int64_t count, int32_t *labels, CvmPool *pool, CvmError *error) {
+    const CvmBatch batch = {.data = feed->data,
+                            .normalization = feed->normalization,
+                            .samples = samples,
+                            .count = count,
+                            .images = ports->inputs[0],
+                            .labels = labels};
+    for (int i = 0; i < ports->count; i++)
+        memset(ports->inputs[i] + count * ports->numbers[i], 0,
+               (size_t)((ports->batch - count) * ports->numbers[i]) * sizeof(float));
+    if (!feed->features)
+        return cvm_batch_fill(&batch, pool, error);
+    for (int64_t i = 0; i < count; i++)
+        labels[i] = feed->data->labels[samples[i]];
+    return cvm_features_fill(feed->features, feed->data, samples, count, ports->inputs, pool,
+                             error);
+}

@@ -8,9 +8,10 @@
 #include "runtime/preparation.h"
 #include "runtime/tensor.h"
 
-/* Sums over all pixels of each channel; whole numbers, so that they have one value in any order. */
+/* Sums over all pixels of each channel (and of hashes of the pictures); whole numbers, so that they
+ * have one value in any order. */
 typedef struct CvmPixelSums {
-    uint64_t values[CVM_MAX_CHANNELS], squares[CVM_MAX_CHANNELS];
+    uint64_t values[CVM_MAX_CHANNELS], squares[CVM_MAX_CHANNELS], hashes;
 } CvmPixelSums;
 
 typedef struct CvmDataset {
@@ -58,6 +59,9 @@ typedef struct CvmFolderReading {
  * whenever they are wanted. Errors: none is left (input), no memory (machine). */
 bool cvm_dataset_read_folder(CvmPictureFolder *folder, const CvmFolderReading *reading,
                              CvmDataset *dataset, CvmError *error);
+
+/* Of all pixels in their order: whether two data sets have the same pictures. */
+uint64_t cvm_dataset_hash(const CvmDataset *dataset);
 
 void cvm_dataset_free(CvmDataset *dataset);
 

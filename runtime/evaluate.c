@@ -2,7 +2,6 @@
  * the places that the last one leaves over hold zeros, and their results are not looked at. */
 #include "runtime/train.h"
 
-#include "runtime/batch.h"
 #include "runtime/clock.h"
 
 #include <math.h>
@@ -39,64 +38,59 @@ static void count_results(const float *logits, int64_t classes, const int32_t *l
     result->count += count;
 }
 
-/* Samples and labels of one batch, allocated once. */
-typedef struct Buffers {
-    int32_t *samples, *labels;
-} Buffers;
+/* An evaluation while it runs. */
+typedef struct Run {
+    CvmInstance *instance;
+    const CvmFeed *feed;
+    CvmFeedPorts ports;
+    const float *logits;
+    int32_t *samples, *labels; /* of one batch */
+} Run;
 
-static bool run_batches(CvmInstance *instance, CvmBatch batch, const Buffers *buffers, int64_t size,
-                        const float *logits, CvmPool *pool, CvmEvaluation *result,
-                        CvmError *error) {
-    const CvmDataset *data = batch.data;
-    int64_t picture = (int64_t)data->channels * data->height * data->width;
+static bool run_batches(const Run *run, CvmPool *pool, CvmEvaluation *result, CvmError *error) {
+    const CvmDataset *data = run->feed->data;
+    int64_t size = run->ports.batch;
     for (int64_t first = 0; first < data->count; first += size) {
-        batch.count = data->count - first < size ? data->count - first : size;
-        for (int64_t i = 0; i < batch.count; i++)
-            buffers->samples[i] = (int32_t)(first + i);
-        if (!cvm_batch_fill(&batch, pool, error))
+        int64_t count = data->count - first < size ? data->count - first : size;
+        for (int64_t i = 0; i < count; i++)
+            run->samples[i] = (int32_t)(first + i);
+        if (!cvm_feed_fill(run->feed, &run->ports, run->samples, count, run->labels, pool, error))
             return false;
-        memset(batch.images + batch.count * picture, 0,
-               (size_t)((size - batch.count) * picture) * sizeof *batch.images);
-        cvm_instance_run(instance, pool);
-        count_results(logits, data->classes, batch.labels, batch.count, result);
+        cvm_instance_run(run->instance, pool);
+        count_results(run->logits, data->classes, run->labels, count, result);
     }
     result->loss /= (double)data->count;
     return true;
 }
 
-bool cvm_evaluate_dataset(CvmInstance *instance, const char *image_input, int64_t batch,
-                          const CvmDataset *data, const CvmNormalization *normalization,
-                          CvmPool *pool, CvmEvaluation *result, CvmError *error) {
+bool cvm_evaluate_dataset(CvmInstance *instance, int64_t batch, const CvmFeed *feed, CvmPool *pool,
+                          CvmEvaluation *result, CvmError *error) {
+    const CvmDataset *data = feed->data;
     double began = cvm_seconds();
     cvm_instance_forget(instance); /* training may have moved the weights */
-    const CvmShape image_shape = {4, {batch, data->channels, data->height, data->width}};
     const CvmShape logits_shape = {2, {batch, data->classes}};
     if (data->count < 1 || batch < 1)
         return cvm_error_set(error, CVM_ERROR_INPUT,
                              "cannot evaluate %lld pictures in batches of %lld",
                              (long long)data->count, (long long)batch);
-    float *images = cvm_batch_input(instance, image_input, CVM_F32, image_shape, error);
-    const float *logits =
-        images ? cvm_batch_output(instance, "logits", CVM_F32, logits_shape, error) : NULL;
-    if (!logits)
+    Run run = {.instance = instance, .feed = feed};
+    if (!cvm_feed_find(feed, instance, batch, &run.ports, error))
         return false;
-    Buffers buffers = {.samples = malloc((size_t)batch * sizeof(int32_t)),
-                       .labels = malloc((size_t)batch * sizeof(int32_t))};
-    bool done = buffers.samples && buffers.labels;
+    run.logits = cvm_batch_output(instance, "logits", CVM_F32, logits_shape, error);
+    if (!run.logits)
+        return false;
+    run.samples = malloc((size_t)batch * sizeof *run.samples);
+    run.labels = malloc((size_t)batch * sizeof *run.labels);
+    bool done = run.samples && run.labels;
     if (!done) {
         cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to evaluate");
     } else {
-        const CvmBatch first = {.data = data,
-                                .normalization = normalization,
-                                .samples = buffers.samples,
-                                .images = images,
-                                .labels = buffers.labels};
         *result = (CvmEvaluation){.classes = result->classes};
         memset(result->classes, 0, (size_t)data->classes * sizeof *result->classes);
-        done = run_batches(instance, first, &buffers, batch, logits, pool, result, error);
+        done = run_batches(&run, pool, result, error);
         result->seconds = cvm_seconds() - began;
     }
-    free(buffers.samples);
-    free(buffers.labels);
+    free(run.samples);
+    free(run.labels);
     return done;
 }

@@ -2,6 +2,7 @@
  * can be, by all threads, each taking the next one that is left. Pictures that fit into memory stay
  * there; of others only the sums that their mean needs. */
 #include "runtime/dataset.h"
+#include "runtime/hash.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ typedef struct Reading {
     int64_t picture_bytes;
     bool *unreadable; /* [count] */
     _Atomic int64_t next;
-    _Atomic uint64_t values[CVM_MAX_CHANNELS], squares[CVM_MAX_CHANNELS];
+    _Atomic uint64_t values[CVM_MAX_CHANNELS], squares[CVM_MAX_CHANNELS], hashes;
 } Reading;
 
 static bool read_picture(const CvmDataset *dataset, int64_t sample, CvmImage *image,
@@ -30,7 +31,7 @@ static bool read_picture(const CvmDataset *dataset, int64_t sample, CvmImage *im
     return cvm_prepare_picture(&dataset->preparation, path, image, error);
 }
 
-static void add_sums(Reading *reading, const CvmImage *image) {
+static void add_sums(Reading *reading, int64_t sample, const CvmImage *image) {
     int64_t plane = (int64_t)image->height * image->width;
     for (int c = 0; c < image->channels; c++) {
         uint64_t values = 0, squares = 0;
@@ -42,6 +43,7 @@ static void add_sums(Reading *reading, const CvmImage *image) {
         reading->values[c] += values;
         reading->squares[c] += squares;
     }
+    reading->hashes += cvm_hash((uint64_t)sample, image->pixels, (size_t)reading->picture_bytes);
 }
 
 static void read_part(void *context, int thread, int threads) {
@@ -60,7 +62,7 @@ static void read_part(void *context, int thread, int threads) {
             memcpy(dataset->pixels + sample * reading->picture_bytes, image.pixels,
                    (size_t)reading->picture_bytes);
         else
-            add_sums(reading, &image);
+            add_sums(reading, sample, &image);
         cvm_image_free(&image);
     }
 }
@@ -122,6 +124,7 @@ static bool read_all(Reading *reading, CvmError *error) {
         dataset->sums.values[c] = reading->values[c];
         dataset->sums.squares[c] = reading->squares[c];
     }
+    dataset->sums.hashes = reading->hashes;
     return dataset->count > 0 ||
            cvm_error_set(error, CVM_ERROR_INPUT, "%.800s has no picture that can be read",
                          dataset->folder.path);
@@ -165,4 +168,14 @@ bool cvm_dataset_picture(const CvmDataset *dataset, int64_t sample, uint8_t *pix
     memcpy(pixels, image.pixels, (size_t)bytes);
     cvm_image_free(&image);
     return true;
+}
+
+uint64_t cvm_dataset_hash(const CvmDataset *dataset) {
+    int64_t bytes = (int64_t)dataset->channels * dataset->height * dataset->width;
+    uint64_t sum = 0;
+    if (!dataset->pixels)
+        return dataset->sums.hashes;
+    for (int64_t i = 0; i < dataset->count; i++)
+        sum += cvm_hash((uint64_t)i, dataset->pixels + i * bytes, (size_t)bytes);
+    return sum;
 }

@@ -2,7 +2,6 @@
  * is made for one batch size, so that the rest of the data set that fills no batch has its own. */
 #include "runtime/train.h"
 
-#include "runtime/batch.h"
 #include "runtime/clock.h"
 
 #include <math.h>
@@ -15,7 +14,7 @@ static const double PROGRESS_SECONDS = 0.1;
 typedef struct Stage {
     CvmInstance *instance;
     int64_t batch;
-    float *images;
+    CvmFeedPorts ports;
     int32_t *targets;
     float *rate;
     uint32_t *random; /* NULL: the plan draws no random numbers */
@@ -33,17 +32,19 @@ typedef struct Epoch {
     double began, reported;
 } Epoch;
 
-static CvmShape image_shape(const CvmDataset *data, int64_t batch) {
-    return (CvmShape){4, {batch, data->channels, data->height, data->width}};
+static CvmFeed feed_of(const CvmTraining *training) {
+    return (CvmFeed){.data = training->data,
+                     .normalization = training->normalization,
+                     .image_input = training->image_input,
+                     .features = training->features};
 }
 
 static bool find_ports(const CvmTraining *training, CvmInstance *instance, int64_t batch,
                        Stage *stage, CvmError *error) {
     const CvmShape vector = {1, {batch}}, scalar = {0};
     *stage = (Stage){.instance = instance, .batch = batch};
-    stage->images = cvm_batch_input(instance, training->image_input, CVM_F32,
-                                    image_shape(training->data, batch), error);
-    if (!stage->images)
+    const CvmFeed feed = feed_of(training);
+    if (!cvm_feed_find(&feed, instance, batch, &stage->ports, error))
         return false;
     stage->targets = cvm_batch_input(instance, "target", CVM_I32, vector, error);
     if (!stage->targets)
@@ -107,13 +108,9 @@ static void fill_random(const Epoch *epoch, const Stage *stage, int64_t step) {
 static bool run_step(Epoch *epoch, const Stage *stage, int64_t step, int64_t done,
                      CvmError *error) {
     const CvmTraining *training = epoch->training;
-    const CvmBatch batch = {.data = training->data,
-                            .normalization = training->normalization,
-                            .samples = epoch->order + done,
-                            .count = stage->batch,
-                            .images = stage->images,
-                            .labels = stage->targets};
-    if (!cvm_batch_fill(&batch, training->pool, error))
+    const CvmFeed feed = feed_of(training);
+    if (!cvm_feed_fill(&feed, &stage->ports, epoch->order + done, stage->batch, stage->targets,
+                       training->pool, error))
         return false;
     *stage->rate = (float)cvm_rate_at(&training->rate, epoch->number, step, epoch->steps);
     if (stage->random)

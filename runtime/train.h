@@ -2,8 +2,7 @@
 #ifndef CVM_RUNTIME_TRAIN_H
 #define CVM_RUNTIME_TRAIN_H
 
-#include "runtime/dataset.h"
-#include "runtime/instance.h"
+#include "runtime/batch.h"
 
 /* The learning rate of a step: base * factor(step of all steps). */
 typedef enum CvmRateSchedule { CVM_RATE_CONSTANT, CVM_RATE_STEP, CVM_RATE_COSINE } CvmRateSchedule;
@@ -44,6 +43,8 @@ typedef struct CvmEvaluation {
 typedef struct CvmTraining {
     CvmInstance *step, *last; /* last: NULL when the batch divides the count */
     int64_t batch;
+    CvmFeatures
+        *features; /* NULL: the plans take pictures; else what a frozen prefix makes of them */
     const char *image_input; /* the plans' picture input; their others: "target", "rate", and
                                "random" where chance takes part (i32 [4]: the halves of the seed
                                and of the step's number, low first) */
@@ -67,11 +68,10 @@ typedef struct CvmEpochResult {
 bool cvm_train_epoch(const CvmTraining *training, int epoch, CvmEpochResult *result,
                      CvmError *error);
 
-/* Runs the whole data set through an inference instance with inputs `image_input` [batch, …] and
- * output "logits"; the last batch is filled up with zeros whose results are not counted.
+/* Runs the feed's whole data set through an inference instance with the inputs that it fills and
+ * the output "logits"; the last batch is filled up with zeros whose results are not counted.
  * result->classes is the caller's memory, and the rest is written. */
-bool cvm_evaluate_dataset(CvmInstance *instance, const char *image_input, int64_t batch,
-                          const CvmDataset *data, const CvmNormalization *normalization,
-                          CvmPool *pool, CvmEvaluation *result, CvmError *error);
+bool cvm_evaluate_dataset(CvmInstance *instance, int64_t batch, const CvmFeed *feed, CvmPool *pool,
+                          CvmEvaluation *result, CvmError *error);
 
 #endif

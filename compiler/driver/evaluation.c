@@ -12,8 +12,7 @@ CvmInstance *cvm_session_evaluator(CvmSession *session, int64_t count, int64_t *
 }
 
 bool cvm_session_evaluate(CvmSession *session, CvmInstance *evaluator, int64_t batch,
-                          const CvmDataset *data, const CvmNormalization *normalization,
-                          CvmEvaluation *evaluation) {
+                          const CvmFeed *feed, CvmEvaluation *evaluation) {
     CvmError error;
     CvmPool *pool = cvm_session_pool(session);
     if (!pool)
@@ -21,8 +20,7 @@ bool cvm_session_evaluate(CvmSession *session, CvmInstance *evaluator, int64_t b
     if (!evaluation->classes)
         evaluation->classes = cvm_arena_array(session->arena, (size_t)session->train->classes,
                                               sizeof *evaluation->classes);
-    if (!cvm_evaluate_dataset(evaluator, cvm_model_input_name(session->model), batch, data,
-                              normalization, pool, evaluation, &error))
+    if (!cvm_evaluate_dataset(evaluator, batch, feed, pool, evaluation, &error))
         return cvm_session_fail(session, &error);
     return true;
 }
@@ -101,8 +99,10 @@ bool cvm_session_evaluate_weights(CvmSession *session) {
     CvmNormalization normalization;
     CvmEvaluation evaluation = {0};
     CvmInstance *evaluator = open_evaluator(session, data.count, &batch, &normalization);
-    bool done = evaluator &&
-                cvm_session_evaluate(session, evaluator, batch, &data, &normalization, &evaluation);
+    const CvmFeed feed = {.data = &data,
+                          .normalization = &normalization,
+                          .image_input = cvm_model_input_name(session->model)};
+    bool done = evaluator && cvm_session_evaluate(session, evaluator, batch, &feed, &evaluation);
     if (done)
         cvm_session_print_evaluation(session, &evaluation);
     cvm_dataset_free(&data);

@@ -10,11 +10,10 @@
 /* An inference instance at the train's batch size (or `count` pictures, if that is less). */
 CvmInstance *cvm_session_evaluator(CvmSession *session, int64_t count, int64_t *batch);
 
-/* Runs the test set through it. evaluation->classes is taken from the session's arena where it is
- * NULL. */
+/* Runs the feed's data set through it. evaluation->classes is taken from the session's arena where
+ * it is NULL. */
 bool cvm_session_evaluate(CvmSession *session, CvmInstance *evaluator, int64_t batch,
-                          const CvmDataset *data, const CvmNormalization *normalization,
-                          CvmEvaluation *evaluation);
+                          const CvmFeed *feed, CvmEvaluation *evaluation);
 
 double cvm_accuracy(const CvmEvaluation *evaluation); /* 0…1 */
 

@@ -110,6 +110,10 @@ static bool measure_phase(CvmSession *session, CvmPhaseLearning *phase) {
     CvmTrain train = *session->train, all = train;
     train.epoch = phase->first;
     all.rule_count = 0;
+    CvmGraph *step = cvm_training_graph(&train, train.batch, session->arena, &session->diag);
+    if (!step)
+        return cvm_session_fail_compile(session);
+    phase->has_prefix = cvm_frozen_prefix_find(step, &phase->prefix);
     CvmGraph *graph = cvm_model_build(train.model, 1, session->arena, &session->diag);
     if (!graph)
         return cvm_session_fail_compile(session);
@@ -140,6 +144,14 @@ static void print_bytes(const char *what, double bytes, double whole) {
            cvm_amount_text(whole, text[1]));
 }
 
+static void print_prefix(const CvmFrozenPrefix *prefix) {
+    char numbers[32], flops[16];
+    printf(
+        "  up to %s the same in every epoch: computed once a picture (%sFLOP), %s numbers kept\n",
+        prefix->last, cvm_amount_text(prefix->flops, flops),
+        cvm_count_text(prefix->numbers, numbers));
+}
+
 static void print_epochs(const CvmPhaseLearning *phase) {
     if (phase->end == phase->first + 1)
         printf("epoch %d: ", phase->end);
@@ -159,6 +171,8 @@ void cvm_learning_print(const CvmPhaseLearning *phases, int count) {
                cvm_count_text(phase->frozen_parameters, frozen));
         if (!phase->frozen)
             continue;
+        if (phase->has_prefix)
+            print_prefix(&phase->prefix);
         puts("  compiled into a step, of what it would have if everything learned:");
         printf("    %-11s %d of %d nodes\n", "backward", step->nodes, whole->nodes);
         print_bytes("gradients", step->gradients, whole->gradients);
@@ -189,6 +203,12 @@ cJSON *cvm_learning_json(const CvmPhaseLearning *phases, int count) {
         cJSON_AddNumberToObject(object, "learning_parameters", (double)phase->learning_parameters);
         cJSON_AddNumberToObject(object, "frozen_tensors", phase->frozen);
         cJSON_AddNumberToObject(object, "frozen_parameters", (double)phase->frozen_parameters);
+        if (phase->has_prefix) {
+            cJSON *prefix = cJSON_AddObjectToObject(object, "frozen_prefix");
+            cJSON_AddStringToObject(prefix, "last", phase->prefix.last);
+            cJSON_AddNumberToObject(prefix, "flops", phase->prefix.flops);
+            cJSON_AddNumberToObject(prefix, "numbers", (double)phase->prefix.numbers);
+        }
         add_size(object, "step", &phase->step);
         add_size(object, "step_if_everything_learned", &phase->whole);
         cJSON_AddItemToArray(array, object);

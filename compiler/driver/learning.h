@@ -3,6 +3,7 @@
 #define CVM_DRIVER_LEARNING_H
 
 #include "compiler/driver/session.h"
+#include "compiler/frozen_prefix.h"
 
 #include <cjson/cJSON.h>
 
@@ -24,6 +25,8 @@ typedef struct CvmPhaseLearning {
     int learning, frozen; /* weights: tensors */
     int64_t learning_parameters, frozen_parameters;
     CvmStepSize step, whole; /* whole: if everything learned */
+    bool has_prefix;         /* computed once a picture */
+    CvmFrozenPrefix prefix;
 } CvmPhaseLearning;
 
 /* The phases of the session's train, in its arena; NULL on error (reported). */

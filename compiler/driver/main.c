@@ -24,7 +24,8 @@ typedef struct Command {
 #define TRAINING                                                                                   \
     (CVM_OPTION_TRAIN | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT |                \
      CVM_OPTION_CHECKPOINT | CVM_OPTION_EPOCHS | CVM_OPTION_SEED | CVM_OPTION_THREADS |            \
-     CVM_OPTION_DATA | CVM_OPTION_JSON | CVM_OPTIONS_COMPILE)
+     CVM_OPTION_DATA | CVM_OPTION_JSON | CVM_OPTION_CACHE_SIZE | CVM_OPTION_CACHE_FILE |           \
+     CVM_OPTIONS_COMPILE)
 #define CLASSIFYING                                                                                \
     (CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_THREADS | CVM_OPTIONS_COMPILE)
 #define GRAPH (CVM_OPTION_FUSION | CVM_OPTION_FORWARD | CVM_OPTION_BATCH | CVM_OPTIONS_COMPILE)

@@ -5,19 +5,20 @@
 #include "compiler/driver/report.h"
 #include "compiler/front/diag.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum ValueKind { FLAG, TEXT, COUNT, NUMBER } ValueKind;
+typedef enum ValueKind { FLAG, TEXT, COUNT, NUMBER, BYTES } ValueKind;
 
 typedef struct Option {
     CvmOptionSet bit;
     const char *name;
     char letter;       /* 0: none */
-    ValueKind kind;    /* COUNT: 1 … 2^31-1; NUMBER: 0 … 2^64-1 */
+    ValueKind kind;    /* COUNT: 1 … 2^31-1; NUMBER: 0 … 2^64-1; BYTES: 500M */
     const char *value; /* its name in the help */
     size_t offset;     /* of its member in CvmOptions */
     const char *help;
@@ -87,6 +88,10 @@ static const Option table[] = {
      "write one run as a trace, for ui.perfetto.dev or chrome://tracing"},
     {CVM_OPTION_LOGITS, "logits", 0, FLAG, NULL, MEMBER(logits),
      "the logits beside the probabilities; with --json those of every class"},
+    {CVM_OPTION_CACHE_SIZE, "cache-size", 0, BYTES, "BYTES", MEMBER(cache_size),
+     "most that features of frozen layers may take, as 500M or 2G (default: 1G; 0: keep none)"},
+    {CVM_OPTION_CACHE_FILE, "cache-file", 0, TEXT, "PATH", MEMBER(cache_file),
+     "keep those features in this file, for later runs too"},
     {CVM_OPTION_PASSES, "passes", 0, TEXT, "LIST", MEMBER(passes),
      "default, none, or changes to it: -fuse-pointwise,+cse"},
     {CVM_OPTION_PASS_LIMIT, "pass-limit", 0, TEXT, "NAME=N", MEMBER(pass_limit),
@@ -150,6 +155,24 @@ static bool parse_number(const Option *option, const char *text, uint64_t most, 
     return true;
 }
 
+/* 1000s, as disks and memory are sold and as messages tell sizes. */
+static bool parse_bytes(const Option *option, const char *text, int64_t *bytes) {
+    static const char units[] = "KMGT";
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    for (long power = unit ? unit - units : -1; power >= 0; power--)
+        value *= 1000;
+    if (text[0] < '0' || text[0] > '9' || errno || end[unit != NULL] || !(value < 1e15)) {
+        cvm_report_error("--%s needs a number of bytes such as 0, 500M or 2G, and '%s' is none",
+                         option->name, text);
+        return false;
+    }
+    *bytes = (int64_t)value;
+    return true;
+}
+
 static bool store_value(const Option *option, const char *value, CvmOptions *options) {
     void *member = (char *)options + option->offset;
     if (options->given & option->bit) {
@@ -175,6 +198,8 @@ static bool store_value(const Option *option, const char *value, CvmOptions *opt
             return false;
         *(uint64_t *)member = number;
         return true;
+    case BYTES:
+        return parse_bytes(option, value, (int64_t *)member);
     }
     return false;
 }

@@ -43,6 +43,8 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_LOGITS (UINT64_C(1) << 31)
 #define CVM_OPTION_TOP (UINT64_C(1) << 32)
 #define CVM_OPTION_CSV (UINT64_C(1) << 33)
+#define CVM_OPTION_CACHE_SIZE (UINT64_C(1) << 34)
+#define CVM_OPTION_CACHE_FILE (UINT64_C(1) << 35)
 
 #define CVM_OPTION_PASS_LIMIT (UINT64_C(1) << 40)
 #define CVM_OPTION_FUSION (UINT64_C(1) << 41)
@@ -67,7 +69,8 @@ typedef struct CvmOptions {
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
         each, logits;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx, *trace, *pass_limit, *a, *b, *bad;
+        *names, *onnx, *trace, *pass_limit, *a, *b, *bad, *cache_file;
+    int64_t cache_size; /* bytes; where given & CVM_OPTION_CACHE_SIZE */
     int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, precision,
         time;      /* 0: not given */
     uint64_t seed; /* where given & CVM_OPTION_SEED */

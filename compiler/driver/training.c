@@ -210,19 +210,12 @@ static void report_done_before(const Run *run) {
 
 /* --- the epochs --- */
 
-static void report_phase(const Run *run) {
-    if (run->info.epoch > 0 && !run->session->options->json)
-        cvm_report_note("from epoch %d on other parameters learn; %d tensors are frozen",
-                        run->info.epoch + 1, run->phase.frozen.count);
-}
-
 static bool enter_phase(Run *run) {
-    if (!cvm_phase_enter(run->session, run->info.epoch, run->train.count, run->test.count,
-                         &run->phase))
-        return false;
+    const CvmPictures pictures = {&run->train, &run->test, &run->trained->normalization};
     if (run->info.epoch > 0 && run->session->train->rule_count)
-        report_phase(run);
-    return true;
+        cvm_report_note("from epoch %d on other parameters learn, or at other rates",
+                        run->info.epoch + 1);
+    return cvm_phase_enter(run->session, run->info.epoch, &pictures, &run->phase);
 }
 
 static bool train_epoch(Run *run) {
@@ -235,6 +228,7 @@ static bool train_epoch(Run *run) {
         .image_input = cvm_model_input_name(session->model),
         .data = &run->train,
         .normalization = &run->trained->normalization,
+        .features = phase->prefix.features,
         .rate = rate_of(session->train),
         .epochs = session->train->epochs,
         .seed = session->train->seed,
@@ -245,8 +239,8 @@ static bool train_epoch(Run *run) {
     CvmError error;
     if (!cvm_train_epoch(&training, run->info.epoch, &result, &error))
         return cvm_session_fail(session, &error);
-    if (!cvm_session_evaluate(session, phase->evaluator, phase->test_batch, &run->test,
-                              &run->trained->normalization, &run->trained->evaluation))
+    if (!cvm_session_evaluate(session, phase->evaluator, phase->test_batch, &phase->test,
+                              &run->trained->evaluation))
         return false;
     run->seconds += result.seconds + run->trained->evaluation.seconds;
     run->info.epoch++;
@@ -291,6 +285,7 @@ bool cvm_session_train(CvmSession *session, CvmTrained *trained) {
     choose_output(session, trained->checkpoint);
     bool done = check_writable(session, trained->checkpoint) && read_data(&run) &&
                 take_weights(session) && start(&run) && train_epochs(&run);
+    cvm_prefix_close(&run.phase.prefix); /* where a phase failed */
     cvm_dataset_free(&run.train);
     cvm_dataset_free(&run.test);
     return done;

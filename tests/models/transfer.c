@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -58,6 +59,96 @@ static void a_gradual_training_goes_on_to_the_same_bits(void **state) {
     cvm_test_expect(&place, 0, "\"first_epoch\":3", NULL, "explain", "gradual.cvm", "--json", NULL);
 }
 
+/* --- the frozen part, computed once --- */
+
+/* In batches of 16 vectors hold pictures, in others not; 330 and 90 are multiples of neither. */
+#define FROZEN(batch)                                                                              \
+    CVM_TEST_DATA "model Normed(classes: int = 4) {\n"                                             \
+                  "    input image: [1, 28, 28]\n"                                                 \
+                  "    body { conv(4, kernel=5) batchnorm relu maxpool(3)\n"                       \
+                  "        let side = it conv(4, kernel=1)\n"                                      \
+                  "        conv(4, kernel=3, pad=1) dropout(0.3) relu add(it, side) flatten }\n"   \
+                  "    middle { linear(20) batchnorm relu }\n"                                     \
+                  "    head { dropout(0.2) linear(classes) }\n"                                    \
+                  "}\n"                                                                            \
+                  "train Normed on patterns {\n"                                                   \
+                  "    loss cross_entropy optimizer sgd(rate=0.02, momentum=0.9)\n"                \
+                  "    epochs 3 batch " batch " seed 3 freeze body\n}\n"
+
+static void the_cache_of_features_changes_no_bit(void **state) {
+    (void)state;
+    static const char *const programs[] = {FROZEN("32"), FROZEN("7"), FROZEN("50")};
+    static const char *const sizes[] = {"0", "300K"};
+    for (int i = 0; i < 3; i++) {
+        cvm_test_write_text(&place, "normed.cvm", programs[i]);
+        cvm_test_expect(&place, 0, "frozen: ", "kept for all 420 pictures", "train", "normed.cvm",
+                        NULL);
+        for (int k = 0; k < 2; k++) {
+            cvm_test_expect(&place, 0, "frozen: ", "of 420 pictures", "train", "normed.cvm",
+                            "--cache-size", sizes[k], "-o", "other.safetensors", NULL);
+            assert_true(cvm_test_same_bytes(&place, "normed.safetensors", "other.safetensors"));
+        }
+    }
+}
+
+static void train_with_file(const char *note) {
+    cvm_test_expect(&place, 0, NULL, note, "train", "normed.cvm", "--cache-file", "body.features",
+                    "-o", "other.safetensors", NULL);
+    assert_true(cvm_test_same_bytes(&place, "normed.safetensors", "other.safetensors"));
+}
+
+static void features_in_a_file_serve_later_runs_unless_damaged(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "normed.cvm", FROZEN("32"));
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "normed.cvm", NULL);
+    train_with_file(NULL);
+    size_t size, again;
+    char *bytes = cvm_test_read(&place, "body.features", &size);
+    train_with_file(NULL);
+    char *same = cvm_test_read(&place, "body.features", &again);
+    assert_true(size == again && memcmp(bytes, same, size) == 0);
+    free(same);
+
+    bytes[size - 9] ^= 1; /* in the last record */
+    bytes[size / 2] ^= 1;
+    cvm_test_write(&place, "body.features", bytes, size);
+    train_with_file("the features of 2 pictures were damaged");
+    train_with_file(NULL);
+    cvm_test_write(&place, "body.features", bytes, size / 2); /* torn */
+    train_with_file("were damaged");
+    bytes[40] ^= 1; /* in the header */
+    cvm_test_write(&place, "body.features", bytes, size);
+    train_with_file("computed anew");
+    cvm_test_write(&place, "body.features", "", 0);
+    train_with_file("computed anew");
+    free(bytes);
+}
+
+static void features_of_something_else_are_refused_before_any_work(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "normed.cvm", FROZEN("32"));
+    cvm_test_remove(&place, "body.features");
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "normed.cvm", NULL);
+    train_with_file(NULL);
+    cvm_test_expect(&place, 1, "", "made by other weights", "train", "normed.cvm", "--seed", "4",
+                    "--cache-file", "body.features", "-o", "none.safetensors", NULL);
+    cvm_test_write_text(&place, "normed.cvm", FROZEN("33"));
+    cvm_test_expect(&place, 1, "", "made by another frozen part", "train", "normed.cvm",
+                    "--cache-file", "body.features", "-o", "none.safetensors", NULL);
+    cvm_test_write_patterns(&place, 330, 91);
+    cvm_test_write_text(&place, "normed.cvm", FROZEN("32"));
+    cvm_test_expect(&place, 1, "", "made of other pictures", "train", "normed.cvm", "--cache-file",
+                    "body.features", "-o", "none.safetensors", NULL);
+    cvm_test_write_patterns(&place, 330, 90);
+    cvm_test_expect(&place, 1, "", "holds no features of cvm", "train", "normed.cvm",
+                    "--cache-file", "normed.cvm", "-o", "none.safetensors", NULL);
+    cvm_test_expect(&place, 3, "", "nowhere", "train", "normed.cvm", "--cache-file",
+                    "nowhere/body.features", "-o", "none.safetensors", NULL);
+    cvm_test_expect(&place, 2, "", "--cache-size needs", "train", "normed.cvm", "--cache-size",
+                    "2Q", NULL);
+    assert_false(cvm_test_exists(&place, "none.safetensors"));
+}
+
 /* What the command line's epochs leave no time for is told, and is no error. */
 static void an_epoch_beyond_the_end_is_an_error_of_the_file_alone(void **state) {
     (void)state;
@@ -73,6 +164,9 @@ static void an_epoch_beyond_the_end_is_an_error_of_the_file_alone(void **state) 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gradual_training_goes_on_to_the_same_bits),
+        cmocka_unit_test(the_cache_of_features_changes_no_bit),
+        cmocka_unit_test(features_in_a_file_serve_later_runs_unless_damaged),
+        cmocka_unit_test(features_of_something_else_are_refused_before_any_work),
         cmocka_unit_test(an_epoch_beyond_the_end_is_an_error_of_the_file_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

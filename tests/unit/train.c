@@ -331,7 +331,8 @@ static void test_evaluation_counts_and_averages(void **state) {
                              .labels = labels};
     const CvmNormalization unit = cvm_normalization_unit(1);
     const CvmBuffer buffers[] = {{CVM_SPACE_ARENA, 0}, {CVM_SPACE_ARENA, AT_TARGET}};
-    const CvmCall call = {"name_pixel", "all", name_pixel, buffers, 2, BATCH, CVM_SMALL_COST, 0, false};
+    const CvmCall call = {"name_pixel", "all",          name_pixel, buffers, 2,
+                          BATCH,        CVM_SMALL_COST, 0,          false};
     const CvmPort image = {"image", CVM_F32, {4, {BATCH, 1, 16, 16}}, 0};
     const CvmPort logits = {"logits", CVM_F32, {2, {BATCH, 3}}, AT_TARGET};
     const CvmPlan plan = {.name = "eval",
@@ -342,6 +343,7 @@ static void test_evaluation_counts_and_averages(void **state) {
                           .outputs = &logits,
                           .output_count = 1,
                           .arena_bytes = AT_END};
+    const CvmFeed feed = {.data = &data, .normalization = &unit, .image_input = "image"};
     for (int threads = 1; threads <= 3; threads++) {
         CvmError error = {0};
         CvmStore store;
@@ -350,16 +352,14 @@ static void test_evaluation_counts_and_averages(void **state) {
         CvmPool *pool = cvm_pool_create(threads, &error);
         cvm_store_init(&store);
         CvmInstance *instance = cvm_instance_create(&plan, &store, &error);
-        assert_true(
-            cvm_evaluate_dataset(instance, "image", BATCH, &data, &unit, pool, &result, &error));
+        assert_true(cvm_evaluate_dataset(instance, BATCH, &feed, pool, &result, &error));
         assert_true(result.count == 7 && result.correct == 4); /* a tie is the first class */
         assert_true(scores[0].count == 2 && scores[0].correct == 2);
         assert_true(scores[1].count == 3 && scores[1].correct == 1);
         assert_true(scores[2].count == 2 && scores[2].correct == 1);
         double expected = (2 * log(3) + 2 * 2000) / 7; /* two ties, two wrong by 2000 */
         assert_true(fabs(result.loss - expected) < 1e-9);
-        assert_false(cvm_evaluate_dataset(instance, "image", BATCH + 1, &data, &unit, pool, &result,
-                                          &error));
+        assert_false(cvm_evaluate_dataset(instance, BATCH + 1, &feed, pool, &result, &error));
         assert_int_equal(error.kind, CVM_ERROR_INPUT);
         cvm_instance_free(instance);
         cvm_pool_free(pool);
