@@ -644,6 +644,10 @@ static void emit_output_axis(Reduce *reduce, int axis, LLVMValueRef rest) {
 }
 
 void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item) {
+    if (emitter->kernel->schedule.strip) {
+        cvm_emit_strip(emitter, item);
+        return;
+    }
     Reduce reduce = {
         .emitter = emitter, .kernel = emitter->kernel, .schedule = &emitter->kernel->schedule};
     emit_output_axis(&reduce, reduce.kernel->axis_count - 1, item);

@@ -123,6 +123,7 @@ LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr, const CvmEx
 
 /* --- generators: each emits the body for the work item `item` (i64) --- */
 void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_strip(CvmEmitter *emitter, LLVMValueRef item); /* a REDUCE kernel's way, at times */
 void cvm_emit_rows(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item);

@@ -138,6 +138,9 @@ typedef struct CvmSchedule {
     bool broadcast; /* vectors of b meet single elements of a, which are read anew for every tap:
                        registers hold sums, not what taps could share */
     int unrolled;   /* broadcast: reduce axis unrolled inside of the taps; -1: none */
+    int64_t strip;  /* columns (of vector_axis) of a work item that walks over a large matrix b in
+                       chunks of rows (emit_strips.c); 0: sums stay in registers to their end */
+    int64_t strip_rows; /* rows in a chunk */
     const char *reason; /* for `cvmc explain --kernels` */
 } CvmSchedule;
 

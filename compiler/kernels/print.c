@@ -97,6 +97,9 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
     fprintf(stream, "  combine %s %d %d", combines[kernel->combine], kernel->a, kernel->b);
     if (schedule->broadcast)
         fputs(" broadcast", stream);
+    if (schedule->strip)
+        fprintf(stream, " strips of %" PRId64 " in chunks of %" PRId64, schedule->strip,
+                schedule->strip_rows);
     if (kernel->term) {
         fputs(" of ", stream);
         print_expr(kernel->term, stream);

@@ -344,6 +344,7 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     choose_broadcast(kernel);
     choose_tiles(kernel, target);
     kernel->extent = work_items(kernel);
+    cvm_schedule_strips(kernel, target);
 }
 
 /* Rows that vectors lie across are kept on the stack side by side, so long ones need narrower

@@ -13,6 +13,16 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target);
  * across neighbouring rows; how wide they are; what a work item is. */
 void cvm_schedule_rows(CvmKernel *kernel, CvmTargetShape target);
 
+/* Cuts a product of a few rows with a matrix too large for the caches into strips of its columns;
+ * does nothing where the kernel is none. target: as cvm_schedule was told. */
+void cvm_schedule_strips(CvmKernel *kernel, CvmTargetShape target);
+
+/* The two output axes and the reduce axis of such a kernel. */
+typedef struct CvmStripAxes {
+    int row, column, depth;
+} CvmStripAxes;
+CvmStripAxes cvm_strip_axes(const CvmKernel *kernel);
+
 /* The same for a WEIGHTS kernel: its tile, its chunks and its work items. */
 void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target);
 

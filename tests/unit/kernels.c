@@ -285,8 +285,8 @@ static void test_conv_gradient_with_turned_weights(void **state) {
 
 static void test_linear(void **state) {
     (void)state;
-    static const int64_t sizes[][3] = {
-        {1, 400, 120}, {5, 77, 31}, {64, 84, 10}, {3, 1, 1}, {7, 17, 33}};
+    static const int64_t sizes[][3] = {{1, 400, 120}, {5, 77, 31}, {64, 84, 10},
+                                       {3, 1, 1},     {7, 17, 33}, {7, 333, 200}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         int64_t n = sizes[i][0], in = sizes[i][1], out = sizes[i][2];
         CvmGraph *graph = cvm_graph_create(arena, "linear");
@@ -297,7 +297,12 @@ static void test_linear(void **state) {
                          add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
         cvm_graph_output(graph, "dw", add(graph, CVM_OP_LINEAR_GRAD_WEIGHT, NULL, 2, x, dy, NULL));
         cvm_graph_output(graph, "db", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy, NULL, NULL));
-        check(graph, "linear", "none");
+        CvmNode *masked = add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL);
+        masked =
+            add(graph, CVM_OP_BIAS, NULL, 2, masked, input(graph, "b", (CvmShape){1, {in}}), NULL);
+        masked = add(graph, CVM_OP_RELU_GRAD, NULL, 2, masked, x, NULL);
+        cvm_graph_output(graph, "masked", masked);
+        check(graph, "linear", "none,+fuse-epilogue");
     }
 }
 
