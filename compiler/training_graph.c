@@ -70,12 +70,14 @@ static void find_learning(Training *training, CvmArena *arena) {
 
 static bool add_updates(Training *training) {
     const CvmTrain *train = training->train;
+    if (train->clip > 0 && !cvm_clip_gradients(training->graph, training->gradients,
+                                               training->count, train->clip, training->diag))
+        return false;
     for (int i = 0; i < training->count; i++) {
         CvmNode *parameter = training->parameters[i];
         if (training->gradients[i] &&
-            !cvm_add_sgd(training->graph, parameter, training->gradients[i], training->rate,
-                         multiplier_of(training, parameter), train->momentum, train->decay,
-                         training->diag))
+            !cvm_add_update(training->graph, &train->optimizer, parameter, training->gradients[i],
+                            training->rate, multiplier_of(training, parameter), training->diag))
             return false;
     }
     return true;

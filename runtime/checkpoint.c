@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_COUNT = 8, TEXT_BYTES = 128, LISTED_TENSORS = 3 };
+enum { KEY_COUNT = 9, TEXT_BYTES = 128, LISTED_TENSORS = 3 };
 
 static const char OPTIMIZER_PREFIX[] = "optimizer.";
 
@@ -42,7 +42,7 @@ static void print_list(char text[TEXT_BYTES], const double *values, int count) {
 /* The texts that metadata rows point into. */
 typedef struct InfoTexts {
     char hash[TEXT_BYTES], epoch[TEXT_BYTES], seed[TEXT_BYTES], accuracy[TEXT_BYTES];
-    char mean[TEXT_BYTES], deviation[TEXT_BYTES];
+    char mean[TEXT_BYTES], deviation[TEXT_BYTES], plateau[TEXT_BYTES];
 } InfoTexts;
 
 static void describe(const CvmCheckpointInfo *info, InfoTexts *texts,
@@ -52,13 +52,17 @@ static void describe(const CvmCheckpointInfo *info, InfoTexts *texts,
     snprintf(texts->epoch, TEXT_BYTES, "%d", info->epoch);
     snprintf(texts->seed, TEXT_BYTES, "%" PRIu64, info->seed);
     print_list(texts->accuracy, &info->accuracy, 1);
+    const CvmPlateau *plateau = &info->plateau;
+    const double seen[] = {plateau->best, plateau->waited, plateau->falls};
+    print_list(texts->plateau, seen, isfinite(plateau->best) ? 3 : 0);
     print_list(texts->mean, normalization->mean, normalization->channels);
     print_list(texts->deviation, normalization->deviation, normalization->channels);
     const CvmFileText rows[KEY_COUNT] = {
         {"cvm.model", info->model},        {"cvm.model_hash", texts->hash},
         {"cvm.epoch", texts->epoch},       {"cvm.seed", texts->seed},
         {"cvm.mean", texts->mean},         {"cvm.deviation", texts->deviation},
-        {"cvm.accuracy", texts->accuracy}, {"cvm.classes", info->classes},
+        {"cvm.accuracy", texts->accuracy}, {"cvm.plateau", texts->plateau},
+        {"cvm.classes", info->classes},
     };
     memcpy(metadata, rows, sizeof rows);
 }
@@ -140,6 +144,19 @@ static bool parse_accuracy(const char *text, double *accuracy) {
     return parse_double(&text, accuracy) && *text == '\0' && *accuracy <= 1;
 }
 
+/* Empty where no loss has been seen, and in files of before there were such rates. */
+static bool parse_plateau(const char *text, CvmPlateau *plateau) {
+    double seen[CVM_MAX_CHANNELS];
+    *plateau = cvm_plateau_begin();
+    if (*text == '\0')
+        return true;
+    if (parse_list(text, seen) != 3 || !(seen[1] >= 0 && seen[1] <= INT_MAX) ||
+        !(seen[2] >= 0 && seen[2] <= INT_MAX))
+        return false;
+    *plateau = (CvmPlateau){seen[0], (int)seen[1], (int)seen[2]};
+    return true;
+}
+
 static const char *metadata_or_empty(const CvmTensorFile *file, const char *key) {
     const char *value = cvm_tensor_file_metadata(file, key);
     return value ? value : "";
@@ -165,6 +182,7 @@ static bool read_info(const CvmTensorFile *file, const char *path, CvmCheckpoint
          parse_normalization(metadata_or_empty(file, "cvm.mean"),
                              metadata_or_empty(file, "cvm.deviation"), &info->normalization)},
         {"cvm.accuracy", parse_accuracy(metadata_or_empty(file, "cvm.accuracy"), &info->accuracy)},
+        {"cvm.plateau", parse_plateau(metadata_or_empty(file, "cvm.plateau"), &info->plateau)},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (!checks[i].good)

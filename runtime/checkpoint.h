@@ -6,6 +6,7 @@
 #define CVM_RUNTIME_CHECKPOINT_H
 
 #include "runtime/normalization.h"
+#include "runtime/rate.h"
 #include "runtime/store.h"
 
 typedef struct CvmCheckpointInfo {
@@ -14,8 +15,9 @@ typedef struct CvmCheckpointInfo {
     int epoch;           /* epochs done */
     uint64_t seed;
     CvmNormalization normalization;
-    double accuracy; /* on the test set after that epoch, 0…1; negative when not measured */
-    char *classes;   /* their names, one a line; NULL: not known. To be freed by who loads */
+    CvmPlateau plateau; /* of a rate that follows the loss */
+    double accuracy;    /* on the test set after that epoch, 0…1; negative when not measured */
+    char *classes;      /* their names, one a line; NULL: not known. To be freed by who loads */
 } CvmCheckpointInfo;
 
 /* The tensors are written in the order of their names, whichever the store's is. */

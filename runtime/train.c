@@ -112,7 +112,8 @@ static bool run_step(Epoch *epoch, const Stage *stage, int64_t step, int64_t don
     if (!cvm_feed_fill(&feed, &stage->ports, epoch->order + done, stage->batch, stage->targets,
                        training->pool, error))
         return false;
-    *stage->rate = (float)cvm_rate_at(&training->rate, epoch->number, step, epoch->steps);
+    *stage->rate =
+        (float)cvm_rate_at(&training->rate, training->plateau, epoch->number, step, epoch->steps);
     if (stage->random)
         fill_random(epoch, stage, step);
     cvm_instance_run(stage->instance, training->pool);

@@ -3,20 +3,7 @@
 #define CVM_RUNTIME_TRAIN_H
 
 #include "runtime/batch.h"
-
-/* The learning rate of a step: base * factor(step of all steps). */
-typedef enum CvmRateSchedule { CVM_RATE_CONSTANT, CVM_RATE_STEP, CVM_RATE_COSINE } CvmRateSchedule;
-
-typedef struct CvmRate {
-    CvmRateSchedule schedule;
-    double base;
-    int step_epochs; /* CVM_RATE_STEP: every so many epochs times step_factor */
-    double step_factor;
-    int epochs; /* CVM_RATE_COSINE: falls as (1 + cos(pi t / T)) / 2 over all steps T */
-} CvmRate;
-
-/* step: counted within the epoch, of steps_per_epoch. */
-double cvm_rate_at(const CvmRate *rate, int epoch, int64_t step, int64_t steps_per_epoch);
+#include "runtime/rate.h"
 
 typedef struct CvmProgress {
     int epoch, epochs;   /* from 0 */
@@ -51,6 +38,7 @@ typedef struct CvmTraining {
     const CvmDataset *data;
     const CvmNormalization *normalization;
     CvmRate rate;
+    const CvmPlateau *plateau; /* for a rate that follows the loss; else NULL */
     int epochs;
     uint64_t seed;
     CvmPool *pool;

@@ -129,6 +129,7 @@ static bool start(Run *run) {
         .model_hash = hash,
         .seed = session->train->seed,
         .normalization = run->trained->normalization,
+        .plateau = cvm_plateau_begin(),
         .accuracy = -1,
         .classes = cvm_session_class_lines(session),
     };
@@ -137,18 +138,9 @@ static bool start(Run *run) {
 }
 
 static CvmRate rate_of(const CvmTrain *train) {
-    static const CvmRateSchedule schedules[] = {
-        [CVM_SCHEDULE_CONSTANT] = CVM_RATE_CONSTANT,
-        [CVM_SCHEDULE_STEP] = CVM_RATE_STEP,
-        [CVM_SCHEDULE_COSINE] = CVM_RATE_COSINE,
-    };
-    return (CvmRate){
-        .schedule = schedules[train->schedule],
-        .base = train->rate,
-        .step_epochs = train->step_epochs,
-        .step_factor = train->step_factor,
-        .epochs = train->epochs,
-    };
+    CvmRate rate = train->rate;
+    rate.epochs = train->epochs;
+    return rate;
 }
 
 /* --- reporting --- */
@@ -230,6 +222,7 @@ static bool train_epoch(Run *run) {
         .normalization = &run->trained->normalization,
         .features = phase->prefix.features,
         .rate = rate_of(session->train),
+        .plateau = &run->info.plateau,
         .epochs = session->train->epochs,
         .seed = session->train->seed,
         .pool = session->pool,
@@ -245,6 +238,7 @@ static bool train_epoch(Run *run) {
     run->seconds += result.seconds + run->trained->evaluation.seconds;
     run->info.epoch++;
     run->info.accuracy = cvm_accuracy(&run->trained->evaluation);
+    cvm_plateau_observe(&training.rate, &run->info.plateau, run->trained->evaluation.loss);
     if (!cvm_checkpoint_save(run->trained->checkpoint, &session->store, &run->info, &error))
         return cvm_session_fail(session, &error);
     report_epoch(run, &result);

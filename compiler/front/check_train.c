@@ -1,8 +1,7 @@
 /* Train blocks: that model and data fit, and every setting. */
-#include "compiler/front/check.h"
+#include "compiler/front/settings.h"
 #include "compiler/graph/autodiff.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { MAX_EPOCHS = 1000000, MAX_BATCH = 65536 };
@@ -21,35 +20,6 @@ static void breach(TrainChecker *checker, int code, CvmSpan span, const char *me
     checker->sound = cvm_diag_error(checker->program->diag, code, span, NULL, mend, "%s", message);
 }
 
-static const char *word_of(const CvmAstExpr *expr) {
-    return expr->kind == CVM_AST_NAME || expr->kind == CVM_AST_CALL ? expr->text : "";
-}
-
-/* Index of an expression's word in a list, or -1 (reported with the nearest). */
-static int choose(TrainChecker *checker, const CvmAstExpr *expr, const char *const *names,
-                  int count, const char *what) {
-    CvmArena *arena = checker->program->arena;
-    for (int i = 0; i < count; i++)
-        if (!strcmp(word_of(expr), names[i]))
-            return i;
-    char *all = cvm_arena_format(arena, "there is %s", names[0]);
-    for (int i = 1; i < count; i++)
-        all = cvm_arena_format(arena, "%s, %s", all, names[i]);
-    const char *near = cvm_nearest_name(word_of(expr), names, count);
-    breach(checker, 1320, expr->span, cvm_did_you_mean(arena, near, all),
-           *word_of(expr) ? cvm_arena_format(arena, "unknown %s '%s'", what, word_of(expr))
-                          : cvm_arena_format(arena, "a %s is a name", what));
-    return -1;
-}
-
-static bool takes_nothing(TrainChecker *checker, const CvmAstExpr *expr) {
-    if (!expr->arguments)
-        return true;
-    breach(checker, 1321, expr->span, "leave the parentheses out",
-           cvm_arena_format(checker->program->arena, "'%s' takes no arguments", expr->text));
-    return false;
-}
-
 /* --- the settings --- */
 
 static void read_normalize(TrainChecker *checker, const CvmAstSetting *setting) {
@@ -59,90 +29,35 @@ static void read_normalize(TrainChecker *checker, const CvmAstSetting *setting) 
                            true, &checker->train->normalize);
 }
 
-/* A named number of cross_entropy(…), sgd(…) or step(…), within [least, most]. */
-typedef struct NamedNumber {
-    const char *name;
-    double *value;
-    double least, most;
-    bool needed, whole;
-} NamedNumber;
-
-static void read_number(TrainChecker *checker, const NamedNumber *number,
-                        const CvmAstArgument *argument) {
-    double value;
-    if (!cvm_eval_real(&checker->eval, argument->value, &value)) {
-        checker->sound = false;
-    } else if (!(value >= number->least && value <= number->most) ||
-               (number->whole && value != floor(value))) {
-        breach(checker, 1322, argument->span, NULL,
-               cvm_arena_format(checker->program->arena, "'%s' must be %sfrom %g to %g",
-                                number->name, number->whole ? "a whole number " : "", number->least,
-                                number->most));
-    } else {
-        *number->value = value;
-    }
-}
-
-static void read_numbers(TrainChecker *checker, const CvmAstExpr *call, const NamedNumber *numbers,
-                         int count) {
-    const CvmAstArgument *matched[CVM_MAX_ARGUMENTS];
-    CvmSignature signature = {.count = count};
-    for (int i = 0; i < count; i++)
-        signature.parameters[i] =
-            (CvmParameterInfo){.name = numbers[i].name, .optional = !numbers[i].needed};
-    if (!cvm_match_arguments(&signature, call->text, call->arguments, call->span, NULL, matched,
-                             checker->program->diag)) {
-        checker->sound = false;
-        return;
-    }
-    for (int i = 0; i < count; i++)
-        if (matched[i])
-            read_number(checker, &numbers[i], matched[i]);
-}
-
 static void read_loss(TrainChecker *checker, const CvmAstSetting *setting) {
     int count;
     const char *const *names = cvm_loss_names(&count);
-    const NamedNumber smoothing = {"smoothing", &checker->train->smoothing, 0, 1, false, false};
-    int chosen = choose(checker, setting->value, names, count, "loss");
-    if (chosen < 0)
-        return;
-    checker->train->loss = names[chosen];
-    read_numbers(checker, setting->value, &smoothing, 1);
+    const CvmNamedNumber smoothing = {"smoothing", &checker->train->smoothing, 0, 1, false, false,
+                                      NULL};
+    int chosen = cvm_choose_word(checker->program, setting->value, names, count, "loss");
+    checker->sound &=
+        chosen >= 0 && cvm_read_numbers(checker->program, setting->value, &smoothing, 1);
+    checker->train->loss = chosen >= 0 ? names[chosen] : NULL;
 }
 
 static void read_optimizer(TrainChecker *checker, const CvmAstSetting *setting) {
-    static const char *const names[] = {"sgd"};
     CvmTrain *train = checker->train;
-    const NamedNumber sgd[] = {
-        {"rate", &train->rate, 1e-30, 1e6, true, false},
-        {"momentum", &train->momentum, 0, 0.99999, false, false},
-        {"decay", &train->decay, 0, 1e3, false, false},
-    };
-    if (choose(checker, setting->value, names, 1, "optimizer") < 0)
-        return;
-    train->optimizer = names[0];
-    read_numbers(checker, setting->value, sgd, 3);
+    checker->sound &=
+        cvm_read_optimizer(checker->program, setting->value, &train->optimizer, &train->rate.base);
 }
 
 static void read_schedule(TrainChecker *checker, const CvmAstSetting *setting) {
-    static const char *const names[] = {"constant", "step", "cosine"};
-    CvmTrain *train = checker->train;
-    double epochs = 1;
-    const NamedNumber step[] = {
-        {"epochs", &epochs, 1, MAX_EPOCHS, true, true},
-        {"factor", &train->step_factor, 1e-12, 1e6, true, false},
-    };
-    int chosen = choose(checker, setting->value, names, 3, "schedule");
-    if (chosen < 0)
-        return;
-    train->schedule = (CvmScheduleKind)chosen;
-    if (train->schedule == CVM_SCHEDULE_STEP) {
-        read_numbers(checker, setting->value, step, 2);
-        train->step_epochs = (int)epochs;
-    } else {
-        takes_nothing(checker, setting->value);
-    }
+    checker->sound &= cvm_read_schedule(checker->program, setting->value, &checker->train->rate);
+}
+
+/* clip 1.0 */
+static void read_clip(TrainChecker *checker, const CvmAstSetting *setting) {
+    double *clip = &checker->train->clip;
+    if (!cvm_eval_real(&checker->eval, setting->value, clip))
+        checker->sound = false;
+    else if (!(*clip > 0 && *clip <= 1e30))
+        breach(checker, 1322, setting->value->span, NULL,
+               "clip is the largest norm that the gradients may have, a number above 0");
 }
 
 static int64_t read_count(TrainChecker *checker, const CvmAstSetting *setting, int64_t least,
@@ -210,10 +125,10 @@ typedef struct Key {
 static const Key keys[] = {
     {"normalize", false, false, read_normalize}, {"loss", true, false, read_loss},
     {"optimizer", true, false, read_optimizer},  {"schedule", false, false, read_schedule},
-    {"epochs", true, false, read_epochs},        {"batch", true, false, read_batch},
-    {"seed", false, false, read_seed},           {"weights", false, false, read_weights},
-    {"freeze", false, true, read_rules},         {"unfreeze", false, true, read_rules},
-    {"rate", false, true, read_rules},
+    {"clip", false, false, read_clip},           {"epochs", true, false, read_epochs},
+    {"batch", true, false, read_batch},          {"seed", false, false, read_seed},
+    {"weights", false, false, read_weights},     {"freeze", false, true, read_rules},
+    {"unfreeze", false, true, read_rules},       {"rate", false, true, read_rules},
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
@@ -313,6 +228,20 @@ static const CvmData *use_data(TrainChecker *checker) {
     return NULL;
 }
 
+/* What only makes sense together. */
+static void check_rate(TrainChecker *checker) {
+    const CvmTrain *train = checker->train;
+    CvmArena *arena = checker->program->arena;
+    if (train->rate.warmup >= train->epochs && train->epochs > 0)
+        breach(checker, 1328, checker->item->model.span, NULL,
+               cvm_arena_format(arena, "the warm-up takes %g epochs, and the training has %d",
+                                train->rate.warmup, train->epochs));
+    if (train->rate.least > train->rate.base && train->rate.base > 0)
+        breach(checker, 1328, checker->item->model.span, NULL,
+               cvm_arena_format(arena, "the rate is %g, and its schedule's least is %g",
+                                train->rate.base, train->rate.least));
+}
+
 CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     CvmTrain *train = CVM_NEW(program->arena, CvmTrain);
     TrainChecker checker = {.program = program,
@@ -332,6 +261,7 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     bool seen[KEY_COUNT] = {false};
     for (const CvmAstSetting *one = item->settings; one; one = one->next)
         read_setting(&checker, one, seen);
+    check_rate(&checker);
     for (int i = 0; i < KEY_COUNT; i++)
         if (keys[i].needed && !seen[i])
             breach(&checker, 1326, item->model.span, NULL,

@@ -6,8 +6,9 @@
 #define CVM_FRONT_PROGRAM_H
 
 #include "compiler/front/ast.h"
-#include "compiler/graph/graph.h"
+#include "compiler/graph/optimizer.h"
 #include "runtime/dataset.h"
+#include "runtime/rate.h"
 
 typedef struct CvmProgram CvmProgram;
 typedef struct CvmTrain CvmTrain;
@@ -93,12 +94,6 @@ typedef struct CvmPredict {
     const CvmNameMap *names;
 } CvmPredict;
 
-typedef enum CvmScheduleKind {
-    CVM_SCHEDULE_CONSTANT,
-    CVM_SCHEDULE_STEP,
-    CVM_SCHEDULE_COSINE
-} CvmScheduleKind;
-
 /* freeze PATTERN / unfreeze PATTERN / rate PATTERN 0.01x, in the order written; of those whose
  * epoch has come, later lines win. */
 typedef enum CvmRateRuleKind {
@@ -122,13 +117,11 @@ struct CvmTrain {
     int classes; /* that the model tells apart */
     const CvmData *data;
     CvmNormalize normalize;
-    const char *loss;      /* "cross_entropy" */
-    double smoothing;      /* of the loss's targets; 0: none */
-    const char *optimizer; /* "sgd" */
-    double rate, momentum, decay;
-    CvmScheduleKind schedule;
-    int step_epochs;    /* step: every so many epochs … */
-    double step_factor; /* … the rate is multiplied by this */
+    const char *loss; /* "cross_entropy" */
+    double smoothing; /* of the loss's targets; 0: none */
+    CvmOptimizer optimizer;
+    double clip;  /* the largest norm of all gradients together; 0: any */
+    CvmRate rate; /* its epochs are filled in where it is used: the command line may change them */
     int epochs, batch;
     uint64_t seed;
     const char *weights; /* file to start from, or NULL */

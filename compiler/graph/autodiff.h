@@ -29,10 +29,4 @@ CvmNode *cvm_loss_build(CvmGraph *graph, const CvmLoss *loss, CvmNode *logits, C
                         CvmOrigin origin, CvmDiag *diag);
 const char *const *cvm_loss_names(int *count);
 
-/* SGD by PyTorch's rule (v = momentum v + (g + decay w); w -= rate v): appends the update nodes of
- * one parameter, its momentum state "optimizer.NAME.momentum" (none when momentum is 0), and the
- * graph updates. rate: scalar input; multiplier: of the base rate, for this parameter. */
-bool cvm_add_sgd(CvmGraph *graph, CvmNode *parameter, CvmNode *gradient, CvmNode *rate,
-                 double multiplier, double momentum, double decay, CvmDiag *diag);
-
 #endif

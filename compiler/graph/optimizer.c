@@ -1,32 +1,148 @@
-/* Optimizers as graph nodes: the update of a parameter is a few pointwise nodes, which fuse into
- * one kernel per parameter and write in place. */
-#include "compiler/graph/autodiff.h"
+/* See optimizer.h. The pointwise nodes of an update fuse into one kernel per parameter, which
+ * writes in place. */
+#include "compiler/graph/optimizer.h"
 
-bool cvm_add_sgd(CvmGraph *graph, CvmNode *parameter, CvmNode *gradient, CvmNode *rate,
-                 double multiplier, double momentum, double decay, CvmDiag *diag) {
-    CvmOrigin origin = parameter->origin;
-    CvmNode *velocity = gradient;
-    if (momentum != 0) {
-        origin.name =
-            cvm_arena_format(graph->arena, "optimizer.%s.momentum", parameter->origin.name);
-        velocity = cvm_graph_parameter(graph, "optimizer", parameter->type.shape, 0, 0, origin);
-    }
-    if (momentum != 0 || decay != 0) {
-        CvmNode *operands[] = {velocity, gradient, parameter};
-        CvmAttribute attributes[] = {{.real = momentum}, {.real = decay}};
-        CvmNode *next = cvm_graph_add(graph, CVM_OP_SGD_MOMENTUM, operands, 3, attributes,
-                                      parameter->origin, diag);
-        if (!next)
+/* One parameter's update while it is built; a step that failed leaves NULL behind, and what is
+ * built from NULL is NULL. */
+typedef struct Update {
+    CvmGraph *graph;
+    const CvmOptimizer *optimizer;
+    CvmNode *parameter;
+    CvmDiag *diag;
+} Update;
+
+static CvmNode *add(const Update *update, CvmOp op, CvmNode *const *operands, int count,
+                    const CvmAttribute *attributes) {
+    for (int i = 0; i < count; i++)
+        if (!operands[i])
+            return NULL;
+    return cvm_graph_add(update->graph, op, operands, count, attributes, update->parameter->origin,
+                         update->diag);
+}
+
+/* A tensor that the optimizer keeps from step to step, as "optimizer.NAME.what". */
+static CvmNode *state(const Update *update, const char *what, CvmShape shape) {
+    CvmOrigin origin = update->parameter->origin;
+    origin.name = cvm_arena_format(update->graph->arena, "optimizer.%s.%s",
+                                   update->parameter->origin.name, what);
+    return cvm_graph_parameter(update->graph, "optimizer", shape, 0, 0, origin);
+}
+
+static CvmNode *store(const Update *update, const CvmNode *old, CvmNode *next) {
+    if (next)
+        cvm_graph_update(update->graph, old->origin.name, next);
+    return next;
+}
+
+/* momentum * velocity + (gradient + decay * weight) */
+static CvmNode *accelerate(const Update *update, CvmNode *velocity, CvmNode *gradient,
+                           double momentum, double decay) {
+    CvmNode *operands[] = {velocity, gradient, update->parameter};
+    const CvmAttribute attributes[] = {{.real = momentum}, {.real = decay}};
+    return add(update, CVM_OP_SGD_MOMENTUM, operands, 3, attributes);
+}
+
+static CvmNode *decay(const Update *update, CvmNode *gradient) {
+    double factor = update->optimizer->decay;
+    return factor == 0 ? gradient : accelerate(update, gradient, gradient, 0, factor);
+}
+
+/* --- the directions --- */
+
+/* The decay that belongs to the gradient goes in where momentum reads it. */
+static CvmNode *sgd(const Update *update, CvmNode *gradient, double factor) {
+    const CvmOptimizer *optimizer = update->optimizer;
+    double momentum = optimizer->momentum;
+    if (momentum == 0)
+        return factor == 0 ? gradient : accelerate(update, gradient, gradient, 0, factor);
+    CvmNode *velocity = state(update, "momentum", update->parameter->type.shape);
+    CvmNode *next =
+        store(update, velocity, accelerate(update, velocity, gradient, momentum, factor));
+    return optimizer->nesterov ? accelerate(update, next, gradient, momentum, factor) : next;
+}
+
+/* The next value of the moving average called `what`, of `value`. */
+static CvmNode *average(const Update *update, const char *what, CvmNode *value, double keep) {
+    const CvmAttribute attribute = {.real = keep};
+    if (!value)
+        return NULL;
+    CvmNode *operands[] = {state(update, what, value->type.shape), value};
+    return store(update, operands[0], add(update, CVM_OP_MOVING_AVERAGE, operands, 2, &attribute));
+}
+
+static CvmNode *adam(const Update *update, CvmNode *gradient) {
+    const CvmOptimizer *optimizer = update->optimizer;
+    const CvmAttribute epsilon = {.real = optimizer->epsilon};
+    CvmNode *both[] = {gradient, gradient};
+    CvmNode *square = add(update, CVM_OP_MUL, both, 2, NULL);
+    CvmNode *one = cvm_graph_constant(update->graph, (CvmShape){0}, 1, update->parameter->origin);
+    CvmNode *operands[] = {
+        average(update, "mean", gradient, optimizer->mean_keep),
+        average(update, "square", square, optimizer->square_keep),
+        average(update, "mean_weight", one, optimizer->mean_keep),
+        average(update, "square_weight", one, optimizer->square_keep),
+    };
+    return add(update, CVM_OP_ADAM_DIRECTION, operands, 4, &epsilon);
+}
+
+static CvmNode *square_sum(const Update *update, CvmNode *x) {
+    CvmNode *rows = add(update, CVM_OP_SQUARE_SUM, &x, 1, NULL);
+    return add(update, CVM_OP_SUM, &rows, 1, NULL);
+}
+
+static CvmNode *lars(const Update *update, CvmNode *gradient) {
+    const CvmOptimizer *optimizer = update->optimizer;
+    if (update->parameter->type.shape.rank < 2)
+        return sgd(update, gradient, optimizer->decay);
+    const CvmAttribute attributes[] = {{.real = optimizer->trust}, {.real = optimizer->decay}};
+    CvmNode *squares[] = {square_sum(update, update->parameter), square_sum(update, gradient)};
+    CvmNode *scaled[] = {decay(update, gradient),
+                         add(update, CVM_OP_LARS_FACTOR, squares, 2, attributes)};
+    return sgd(update, add(update, CVM_OP_SCALE_BY, scaled, 2, NULL), 0);
+}
+
+static CvmNode *direction(const Update *update, CvmNode *gradient) {
+    const CvmOptimizer *optimizer = update->optimizer;
+    if (optimizer->kind == CVM_OPTIMIZER_LARS)
+        return lars(update, gradient);
+    double coupled = optimizer->decoupled ? 0 : optimizer->decay;
+    CvmNode *way = optimizer->kind == CVM_OPTIMIZER_SGD ? sgd(update, gradient, coupled)
+                   : optimizer->decoupled               ? adam(update, gradient)
+                                                        : adam(update, decay(update, gradient));
+    return optimizer->decoupled && way ? decay(update, way) : way;
+}
+
+bool cvm_add_update(CvmGraph *graph, const CvmOptimizer *optimizer, CvmNode *parameter,
+                    CvmNode *gradient, CvmNode *rate, double multiplier, CvmDiag *diag) {
+    const Update update = {graph, optimizer, parameter, diag};
+    CvmNode *operands[] = {parameter, direction(&update, gradient), rate};
+    const CvmAttribute attribute = {.real = multiplier};
+    return store(&update, parameter, add(&update, CVM_OP_SGD_STEP, operands, 3, &attribute)) !=
+           NULL;
+}
+
+bool cvm_clip_gradients(CvmGraph *graph, CvmNode **gradients, int count, double norm,
+                        CvmDiag *diag) {
+    CvmNode *total = NULL;
+    const CvmAttribute attribute = {.real = norm};
+    for (int i = 0; i < count; i++) {
+        if (!gradients[i])
+            continue;
+        const Update update = {graph, NULL, gradients[i], diag};
+        CvmNode *both[] = {total, square_sum(&update, gradients[i])};
+        total = total ? add(&update, CVM_OP_ADD, both, 2, NULL) : both[1];
+        if (!total)
             return false;
-        if (momentum != 0)
-            cvm_graph_update(graph, velocity->origin.name, next);
-        velocity = next;
     }
-    CvmNode *operands[] = {parameter, velocity, rate};
-    CvmAttribute attribute = {.real = multiplier};
-    CvmNode *weight =
-        cvm_graph_add(graph, CVM_OP_SGD_STEP, operands, 3, &attribute, parameter->origin, diag);
-    if (weight)
-        cvm_graph_update(graph, parameter->origin.name, weight);
-    return weight != NULL;
+    for (int i = 0; i < count && total; i++) {
+        if (!gradients[i])
+            continue;
+        const Update update = {graph, NULL, gradients[i], diag};
+        CvmNode *operands[] = {gradients[i],
+                               add(&update, CVM_OP_CLIP_FACTOR, &total, 1, &attribute)};
+        gradients[i] = add(&update, CVM_OP_SCALE_BY, operands, 2, NULL);
+        if (!gradients[i])
+            return false;
+    }
+    return true;
 }

@@ -24,6 +24,12 @@ bool expand_infer(CvmNode *node, CvmDiag *diag) {
     return cvm_set_type(node, (CvmShape){1, {cvm_node_int(node, "count")}}, NULL, diag);
 }
 
+bool scale_by_infer(CvmNode *node, CvmDiag *diag) {
+    if (!cvm_check_operand(node, 0, -1, diag) || !cvm_check_operand(node, 1, 0, diag))
+        return false;
+    return cvm_set_type(node, node->inputs[0]->type.shape, &node->inputs[0]->type, diag);
+}
+
 void add_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
     cvm_autodiff_give(autodiff, node->inputs[0], dy);
     cvm_autodiff_give(autodiff, node->inputs[1], dy);
@@ -67,6 +73,13 @@ void scale_reference(const CvmNode *node, const void *const *operands, void *out
         y[i] = factor * x[i];
 }
 
+void scale_by_reference(const CvmNode *node, const void *const *operands, void *output) {
+    const float *x = operands[0], *factor = operands[1];
+    float *y = output;
+    for (int64_t i = 0; i < cvm_count(node); i++)
+        y[i] = x[i] * *factor;
+}
+
 void expand_reference(const CvmNode *node, const void *const *operands, void *output) {
     float *y = output;
     for (int64_t i = 0; i < cvm_count(node); i++)
@@ -86,6 +99,10 @@ void add_lower(CvmLowering *lowering, const CvmNode *node) {
 }
 
 void mul_lower(CvmLowering *lowering, const CvmNode *node) {
+    lower_pair(lowering, node, CVM_EXPR_MULTIPLY);
+}
+
+void scale_by_lower(CvmLowering *lowering, const CvmNode *node) {
     lower_pair(lowering, node, CVM_EXPR_MULTIPLY);
 }
 

@@ -1,5 +1,5 @@
 /* Sums to a smaller shape: the gradient of a bias (over everything but the channels) and the mean
- * of a vector [n] (a loss over its batch). */
+ * (a loss over its batch) or sum of a vector [n]. */
 #include "compiler/ops/common.h"
 
 bool bias_grad_infer(CvmNode *node, CvmDiag *diag) {
@@ -45,13 +45,20 @@ void bias_grad_reference(const CvmNode *node, const void *const *operands, void 
     }
 }
 
-void mean_reference(const CvmNode *node, const void *const *operands, void *output) {
-    const float *x = operands[0];
-    int64_t count = cvm_count(node->inputs[0]);
+static double sum_of(const CvmNode *x, const float *elements) {
     double sum = 0;
-    for (int64_t i = 0; i < count; i++)
-        sum += x[i];
-    *(float *)output = (float)(sum / (double)count);
+    for (int64_t i = 0; i < cvm_count(x); i++)
+        sum += elements[i];
+    return sum;
+}
+
+void mean_reference(const CvmNode *node, const void *const *operands, void *output) {
+    const CvmNode *x = node->inputs[0];
+    *(float *)output = (float)(sum_of(x, operands[0]) / (double)cvm_count(x));
+}
+
+void sum_reference(const CvmNode *node, const void *const *operands, void *output) {
+    *(float *)output = (float)sum_of(node->inputs[0], operands[0]);
 }
 
 /* --- kernels --- */
@@ -95,14 +102,21 @@ void bias_grad_lower(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
-void mean_lower(CvmLowering *lowering, const CvmNode *node) {
+/* The sum of a vector's elements. */
+static const CvmExpr *lower_sum(CvmLowering *lowering, const CvmNode *x) {
     CvmKernel *kernel = lowering->kernel;
-    int64_t count = 1;
-    cvm_shape_count(&node->inputs[0]->type.shape, &count);
     kernel->combine = CVM_COMBINE_SUM;
-    kernel->a = cvm_lower_buffer(lowering, node->inputs[0], false);
-    cvm_lower_stride(lowering, kernel->a, cvm_lower_axis(lowering, "i", count, true), 1);
-    const CvmExpr *sum = cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL);
-    const CvmExpr *share = cvm_expr_constant(lowering, 1.0 / (double)count);
+    kernel->a = cvm_lower_buffer(lowering, x, false);
+    cvm_lower_stride(lowering, kernel->a, cvm_lower_axis(lowering, "i", cvm_count(x), true), 1);
+    return cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL);
+}
+
+void mean_lower(CvmLowering *lowering, const CvmNode *node) {
+    const CvmExpr *sum = lower_sum(lowering, node->inputs[0]);
+    const CvmExpr *share = cvm_expr_constant(lowering, 1.0 / (double)cvm_count(node->inputs[0]));
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_MULTIPLY, sum, share, NULL));
+}
+
+void sum_lower(CvmLowering *lowering, const CvmNode *node) {
+    cvm_lower_value(lowering, node, lower_sum(lowering, node->inputs[0]));
 }

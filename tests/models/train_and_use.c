@@ -149,6 +149,40 @@ static void a_training_with_dropout_gives_the_same_bits_on_every_way(void **stat
     cvm_test_result_free(&once);
 }
 
+/* Everything that an optimizer or a rate remembers is in the checkpoint. */
+static void other_optimizers_and_rates_resume_to_the_same_bits(void **state) {
+    (void)state;
+    static const char *const ways[] = {
+        "optimizer adamw(rate=0.005) schedule plateau(patience=0, factor=0.5, warmup=0.5) clip 1",
+        "optimizer lars(rate=1, trust=0.05) schedule one_cycle",
+        "optimizer sgd(rate=0.02, momentum=0.9, nesterov=true, decay=1e-3, decoupled=true)",
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        char text[1024];
+        snprintf(text, sizeof text,
+                 CVM_TEST_DATA "model Small(classes: int = 4) {\n"
+                               "    input image: [1, 28, 28]\n"
+                               "    maxpool(4) flatten linear(16) relu linear(classes)\n"
+                               "}\n"
+                               "train Small on patterns { normalize mean_of_train loss "
+                               "cross_entropy %s epochs 3 batch 32 seed 5 }\n",
+                 ways[i]);
+        cvm_test_write_text(&place, "way.cvm", text);
+        cvm_test_expect(&place, 0, NULL, NULL, "train", "way.cvm", "--threads", "1", NULL);
+        cvm_test_expect(&place, 0, NULL, NULL, "train", "way.cvm", "--stop-after", "2", "-o",
+                        "half.safetensors", NULL);
+        cvm_test_expect(&place, 0, NULL, NULL, "train", "way.cvm", "--resume", "-o",
+                        "half.safetensors", NULL);
+        assert_true(cvm_test_same_bytes(&place, "way.safetensors", "half.safetensors"));
+        CvmTestResult result = cvm_test_cvmc(&place, "eval", "way.cvm", "--json", "--checkpoint",
+                                             "way.safetensors", NULL);
+        cJSON *evaluation = last_json(result.out);
+        assert_true(number(evaluation, "accuracy") >= 0.6);
+        cJSON_Delete(evaluation);
+        cvm_test_result_free(&result);
+    }
+}
+
 static void passes_change_how_it_is_computed_but_not_what_is_learned(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, NULL, NULL, "train", "small.cvm", "--passes=none", "-o",
@@ -284,6 +318,7 @@ int main(void) {
         cmocka_unit_test(the_same_training_gives_the_same_bits_at_any_number_of_threads),
         cmocka_unit_test(a_resumed_training_gives_the_bits_of_an_unbroken_one),
         cmocka_unit_test(a_training_with_dropout_gives_the_same_bits_on_every_way),
+        cmocka_unit_test(other_optimizers_and_rates_resume_to_the_same_bits),
         cmocka_unit_test(passes_change_how_it_is_computed_but_not_what_is_learned),
         cmocka_unit_test(pictures_are_classified_with_the_names_of_the_data),
         cmocka_unit_test(run_with_a_checkpoint_and_pictures_needs_no_data_set),

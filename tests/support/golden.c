@@ -4,6 +4,7 @@
 
 #include "compiler/graph/autodiff.h"
 #include "compiler/graph/op.h"
+#include "compiler/graph/optimizer.h"
 #include "tests/support/golden_layers.h"
 #include "tests/support/golden_reader.h"
 
@@ -509,10 +510,11 @@ static void build_steps(Builder *builder, const Model *model) {
     *rate = (float)numbers[0];
     CvmGoldenTensor scalar = {.dtype = CVM_F32, .count = 1, .elements = rate};
     CvmNode *rate_input = bind(builder, "rate", &scalar, false);
+    const CvmOptimizer sgd = {.momentum = numbers[1], .decay = numbers[2]};
     bool done = cvm_autodiff(builder->graph, loss, parameters, learning, gradients, &builder->diag);
     for (int i = 0; done && i < learning; i++)
-        done = cvm_add_sgd(builder->graph, parameters[i], gradients[i], rate_input, 1, numbers[1],
-                           numbers[2], &builder->diag);
+        done = cvm_add_update(builder->graph, &sgd, parameters[i], gradients[i], rate_input, 1,
+                              &builder->diag);
     if (!done)
         fail_with_diag(builder);
     cvm_graph_output(builder->graph, "loss", loss);

@@ -3,8 +3,10 @@
 
 #include "compiler/graph/autodiff.h"
 #include "compiler/graph/op.h"
+#include "compiler/graph/optimizer.h"
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 int64_t cvm_test_pick(CvmTestRandom *random, int64_t low, int64_t high) {
@@ -182,6 +184,20 @@ static bool add_loss(Builder *builder, CvmNode **loss) {
     return true;
 }
 
+static CvmOptimizer draw_optimizer(Builder *builder) {
+    return (CvmOptimizer){
+        .kind = pick(builder, 0, 2) ? CVM_OPTIMIZER_SGD : (CvmOptimizerKind)pick(builder, 0, 2),
+        .momentum = pick(builder, 0, 1) ? 0.9 : 0,
+        .nesterov = pick(builder, 0, 3) == 0,
+        .mean_keep = 0.9,
+        .square_keep = 0.99,
+        .epsilon = 1e-3,
+        .trust = 0.1,
+        .decay = pick(builder, 0, 1) ? 0.01 : 0,
+        .decoupled = pick(builder, 0, 3) == 0,
+    };
+}
+
 static bool add_updates(Builder *builder, CvmNode *loss) {
     CvmNode *wanted[MAX_PARAMETERS], *gradients[MAX_PARAMETERS];
     int count = 0;
@@ -190,13 +206,15 @@ static bool add_updates(Builder *builder, CvmNode *loss) {
             wanted[count++] = builder->parameters[i];
     CvmNode *rate = cvm_graph_input(builder->graph, "rate", CVM_F32, (CvmShape){0},
                                     (CvmOrigin){.name = "rate"});
-    double momentum = pick(builder, 0, 1) ? 0.9 : 0, decay = pick(builder, 0, 1) ? 0.01 : 0;
+    CvmOptimizer optimizer = draw_optimizer(builder);
     if (!cvm_autodiff(builder->graph, loss, wanted, count, gradients, builder->diag))
         return false;
+    if (pick(builder, 0, 4) == 0 &&
+        !cvm_clip_gradients(builder->graph, gradients, count, 0.5, builder->diag))
+        return false;
     for (int i = 0; i < count; i++)
-        if (gradients[i] &&
-            !cvm_add_sgd(builder->graph, wanted[i], gradients[i], rate,
-                         pick(builder, 0, 1) ? 1 : 0.1, momentum, decay, builder->diag))
+        if (gradients[i] && !cvm_add_update(builder->graph, &optimizer, wanted[i], gradients[i],
+                                            rate, pick(builder, 0, 1) ? 1 : 0.1, builder->diag))
             return false;
     return true;
 }
@@ -242,4 +260,23 @@ CvmPassChoice cvm_test_random_passes(CvmTestRandom *random) {
             choice.order[other] = row;
         }
     return choice;
+}
+
+const void *cvm_test_source_elements(void *context, const CvmNode *node) {
+    const CvmTestSources *sources = context;
+    CvmTestRandom random = {sources->seed};
+    for (const char *letter = node->origin.name; *letter; letter++)
+        random.state = random.state * 31 + (unsigned char)*letter;
+    int64_t count = 0;
+    cvm_shape_count(&node->type.shape, &count);
+    float *elements = cvm_arena_array(sources->arena, (size_t)count, sizeof *elements);
+    for (int64_t i = 0; i < count; i++) {
+        if (node->type.dtype == CVM_I32)
+            ((int32_t *)elements)[i] = (int32_t)cvm_test_pick(&random, 0, 1);
+        else
+            elements[i] = (float)cvm_test_pick(&random, -1000, 1000) / 1000;
+        if (node->type.dtype == CVM_F32 && strstr(node->origin.name, "optimizer."))
+            elements[i] = fabsf(elements[i]) + 0.1f;
+    }
+    return elements;
 }

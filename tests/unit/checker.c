@@ -123,8 +123,22 @@ static const Mistake mistakes[] = {
                 "batch 1 }\n",
      1203, 3, 35, "smoothing"},
     {TRAIN "schedule cosin }\n", 1320, 3, 85, "'cosine'"},
-    {TRAIN "schedule cosine(3) }\n", 1321, 3, 85, NULL},
+    {TRAIN "schedule cosine(rise=3) }\n", 1203, 3, 92, NULL},
     {TRAIN "schedule step(epochs=0, factor=0.5) }\n", 1322, 3, 90, NULL},
+    {TRAIN "schedule cosine(warmup=1) }\n", 1328, 3, 7, NULL},
+    {TRAIN "schedule cosine(least=0.2) }\n", 1328, 3, 7, NULL},
+    {TRAIN "clip 0 }\n", 1322, 3, 81, NULL},
+    {DATA MODEL "train M on d { loss cross_entropy optimizer adamm(rate=1) epochs 1 batch 1 }\n",
+     1320, 3, 45, "'adam'"},
+    {DATA MODEL "train M on d { loss cross_entropy optimizer adam(rate=1, momentum=0.9) epochs 1 "
+                "batch 1 }\n",
+     1203, 3, 58, NULL},
+    {DATA MODEL "train M on d { loss cross_entropy optimizer sgd(rate=1, nesterov=1) epochs 1 "
+                "batch 1 }\n",
+     1207, 3, 66, NULL},
+    {DATA MODEL "train M on d { loss cross_entropy optimizer sgd(rate=1, nesterov=true) epochs 1 "
+                "batch 1 }\n",
+     1327, 3, 45, "momentum"},
     {TRAIN "weights body }\n", 1323, 3, 84, NULL},
     {TRAIN "epoch 3 }\n", 1324, 3, 76, "'epochs'"},
     {TRAIN "batch 3 }\n", 1325, 3, 76, NULL},
@@ -271,14 +285,16 @@ static void test_settings_of_a_train(void **state) {
         &checked, DATA MODEL
         "train M on d as low {\n normalize mean_of_train loss cross_entropy\n"
         " optimizer sgd(rate=0.01, momentum=0.9, decay=5e-4)\n"
-        " schedule step(epochs=3, factor=0.1) epochs 7 batch 16 seed 9\n"
+        " schedule step(epochs=3, factor=0.1) clip 2.5 epochs 7 batch 16 seed 9\n"
         " weights \"w.safetensors\" except body, *.bias\n freeze body rate body.linear1 0.5x\n}\n");
     assert_non_null(checked.program);
     const CvmTrain *train = cvm_program_train(checked.program, 0);
     assert_string_equal(train->name, "low");
-    assert_true(train->rate == 0.01 && train->momentum == 0.9 && train->decay == 5e-4);
-    assert_true(train->schedule == CVM_SCHEDULE_STEP && train->step_epochs == 3 &&
-                train->step_factor == 0.1);
+    assert_true(train->rate.base == 0.01 && train->optimizer.momentum == 0.9 &&
+                train->optimizer.decay == 5e-4);
+    assert_true(train->rate.schedule == CVM_RATE_STEP && train->rate.step_epochs == 3 &&
+                train->rate.factor == 0.1);
+    assert_true(train->clip == 2.5);
     assert_true(train->epochs == 7 && train->batch == 16 && train->seed == 9);
     assert_true(train->normalize.kind == CVM_NORMALIZE_MEAN_OF_TRAIN);
     assert_string_equal(train->weights, "w.safetensors");

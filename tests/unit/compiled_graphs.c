@@ -17,30 +17,7 @@
 
 enum { GRAPHS = 40 };
 
-typedef struct Sources {
-    CvmArena *arena;
-    uint64_t seed;
-} Sources;
-
-/* Elements that depend on the source's name alone. */
-static const void *source_elements(void *context, const CvmNode *node) {
-    const Sources *sources = context;
-    CvmTestRandom random = {sources->seed};
-    for (const char *letter = node->origin.name; *letter; letter++)
-        random.state = random.state * 31 + (unsigned char)*letter;
-    int64_t count;
-    assert_true(cvm_shape_count(&node->type.shape, &count));
-    float *elements = cvm_arena_array(sources->arena, (size_t)count, sizeof *elements);
-    for (int64_t i = 0; i < count; i++) {
-        if (node->type.dtype == CVM_I32)
-            ((int32_t *)elements)[i] = (int32_t)cvm_test_pick(&random, 0, 1);
-        else
-            elements[i] = (float)cvm_test_pick(&random, -1000, 1000) / 1000;
-    }
-    return elements;
-}
-
-static void fill_sources(Compiled *compiled, const CvmGraph *graph, Sources *sources) {
+static void fill_sources(Compiled *compiled, const CvmGraph *graph, CvmTestSources *sources) {
     for (int i = 0; i < graph->node_count; i++) {
         const CvmNode *node = graph->nodes[i];
         bool bound =
@@ -48,7 +25,8 @@ static void fill_sources(Compiled *compiled, const CvmGraph *graph, Sources *sou
             (node->op == CVM_OP_PARAMETER && cvm_store_find(&compiled->store, node->origin.name));
         int64_t count;
         if (bound && cvm_shape_count(&node->type.shape, &count))
-            compiled_set(compiled, node->origin.name, source_elements(sources, node), count);
+            compiled_set(compiled, node->origin.name, cvm_test_source_elements(sources, node),
+                         count);
     }
 }
 
@@ -62,8 +40,9 @@ static void assert_near(const CvmType *type, const float *expected, const float 
                      (int)i, (double)expected[i], (double)actual[i]);
 }
 
-static void compare(const CvmGraph *graph, const char *passes, const char *cpu, Sources *sources) {
-    CvmValues values = cvm_evaluate(graph, sources->arena, source_elements, sources);
+static void compare(const CvmGraph *graph, const char *passes, const char *cpu,
+                    CvmTestSources *sources) {
+    CvmValues values = cvm_evaluate(graph, sources->arena, cvm_test_source_elements, sources);
     Compiled compiled = compiled_open(cvm_graph_copy(graph, sources->arena), passes, cpu, 2);
     fill_sources(&compiled, graph, sources);
     compiled_run(&compiled);
@@ -95,7 +74,7 @@ static void compiled_steps_give_what_the_references_give(void **state) {
         CvmGraph *graph = cvm_test_random_graph(&random, arena, &diag);
         assert_non_null(graph);
         CvmPassChoice choice = cvm_test_random_passes(&random);
-        Sources sources = {arena, seed};
+        CvmTestSources sources = {arena, seed};
         compare(graph, cvm_pass_choice_text(&choice, arena), cpus[(int)seed % cpu_count], &sources);
         cvm_arena_free(arena);
     }

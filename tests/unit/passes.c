@@ -125,29 +125,6 @@ static void unknown_passes_are_reported(void **state) {
 
 /* --- what graphs compute --- */
 
-typedef struct Sources {
-    CvmArena *arena;
-    uint64_t seed;
-} Sources;
-
-/* Elements that depend on the source's name alone. */
-static const void *source_elements(void *context, const CvmNode *node) {
-    const Sources *sources = context;
-    CvmTestRandom random = {sources->seed};
-    for (const char *letter = node->origin.name; *letter; letter++)
-        random.state = random.state * 31 + (unsigned char)*letter;
-    int64_t count;
-    assert_true(cvm_shape_count(&node->type.shape, &count));
-    float *elements = cvm_arena_array(sources->arena, (size_t)count, sizeof *elements);
-    for (int64_t i = 0; i < count; i++) {
-        if (node->type.dtype == CVM_I32)
-            ((int32_t *)elements)[i] = (int32_t)cvm_test_pick(&random, 0, 1);
-        else
-            elements[i] = (float)cvm_test_pick(&random, -1000, 1000) / 1000;
-    }
-    return elements;
-}
-
 static void assert_same_elements(const CvmType *type, const float *expected, const float *actual,
                                  const char *name) {
     int64_t count;
@@ -168,9 +145,10 @@ static const CvmNode *find_update(const CvmGraph *graph, const char *name) {
     return NULL;
 }
 
-static void assert_same_results(const CvmGraph *before, const CvmGraph *after, Sources *sources) {
-    CvmValues expected = cvm_evaluate(before, sources->arena, source_elements, sources);
-    CvmValues actual = cvm_evaluate(after, sources->arena, source_elements, sources);
+static void assert_same_results(const CvmGraph *before, const CvmGraph *after,
+                                CvmTestSources *sources) {
+    CvmValues expected = cvm_evaluate(before, sources->arena, cvm_test_source_elements, sources);
+    CvmValues actual = cvm_evaluate(after, sources->arena, cvm_test_source_elements, sources);
     assert_int_equal(before->output_count, after->output_count);
     assert_int_equal(before->update_count, after->update_count);
     for (int i = 0; i < before->output_count; i++) {
@@ -199,7 +177,7 @@ static void limits_cut_passes_off_anywhere(void **state) {
         CvmTestRandom random = {seed * 104729};
         CvmGraph *before = cvm_test_random_graph(&random, arena, &diag);
         assert_non_null(before);
-        Sources sources = {arena, seed};
+        CvmTestSources sources = {arena, seed};
         CvmPassLog whole = cvm_pass_log(arena);
         CvmPassChoice choice = choose("default");
         CvmPassContext context = {.diag = &diag, .vector_lanes = 2, .log = &whole, .verify = true};
@@ -239,7 +217,7 @@ static void random_graphs_keep_their_results(void **state) {
             cvm_graph_print(after, false, stderr);
             fail_msg("passes failed on graph %d", (int)seed);
         }
-        Sources sources = {arena, seed};
+        CvmTestSources sources = {arena, seed};
         assert_same_results(before, after, &sources);
         for (int i = 0; i < after->node_count; i++) {
             fused += after->nodes[i]->group != CVM_NO_GROUP;

@@ -1,7 +1,7 @@
 /* SGD as graph updates, against PyTorch's rule worked out by hand:
  * v = momentum v + (g + decay w), w = w - multiplier rate v. */
-#include "compiler/graph/autodiff.h"
 #include "compiler/graph/evaluate.h"
+#include "compiler/graph/optimizer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,8 +31,9 @@ static Step step_open(void) {
 
 static void add_sgd(Step *step, double multiplier, double momentum, double decay) {
     cvm_diag_init(&step->diag, step->arena);
-    assert_true(cvm_add_sgd(step->graph, step->weight, step->gradient, step->rate, multiplier,
-                            momentum, decay, &step->diag));
+    const CvmOptimizer sgd = {.momentum = momentum, .decay = decay};
+    assert_true(cvm_add_update(step->graph, &sgd, step->weight, step->gradient, step->rate,
+                               multiplier, &step->diag));
     assert_true(cvm_graph_verify(step->graph, &step->diag));
 }
 

@@ -18,33 +18,94 @@
 static void test_constant_rate(void **state) {
     (void)state;
     const CvmRate rate = {.schedule = CVM_RATE_CONSTANT, .base = 0.05, .epochs = 5};
-    assert_true(cvm_rate_at(&rate, 0, 0, 10) == 0.05 && cvm_rate_at(&rate, 4, 9, 10) == 0.05);
+    assert_true(cvm_rate_at(&rate, NULL, 0, 0, 10) == 0.05 &&
+                cvm_rate_at(&rate, NULL, 4, 9, 10) == 0.05);
 }
 
 static void test_step_rate(void **state) {
     (void)state;
     const CvmRate rate = {
-        .schedule = CVM_RATE_STEP, .base = 1, .step_epochs = 2, .step_factor = 0.5, .epochs = 6};
+        .schedule = CVM_RATE_STEP, .base = 1, .step_epochs = 2, .factor = 0.5, .epochs = 6};
     static const double EXPECTED[] = {1, 1, 0.5, 0.5, 0.25, 0.25};
     for (int epoch = 0; epoch < 6; epoch++)
-        assert_true(cvm_rate_at(&rate, epoch, 7, 10) == EXPECTED[epoch]);
-    const CvmRate never = {.schedule = CVM_RATE_STEP, .base = 1, .step_factor = 0.5};
-    assert_true(cvm_rate_at(&never, 5, 0, 10) == 1);
+        assert_true(cvm_rate_at(&rate, NULL, epoch, 7, 10) == EXPECTED[epoch]);
+    const CvmRate never = {.schedule = CVM_RATE_STEP, .base = 1, .factor = 0.5};
+    assert_true(cvm_rate_at(&never, NULL, 5, 0, 10) == 1);
 }
 
 static void test_cosine_rate(void **state) {
     (void)state;
     const CvmRate rate = {.schedule = CVM_RATE_COSINE, .base = 0.2, .epochs = 4};
-    assert_true(cvm_rate_at(&rate, 0, 0, 10) == 0.2);
-    assert_true(fabs(cvm_rate_at(&rate, 2, 0, 10) - 0.1) < 1e-15);
-    assert_true(fabs(cvm_rate_at(&rate, 1, 0, 10) - 0.2 * (1 + sqrt(0.5)) / 2) < 1e-15);
-    assert_true(cvm_rate_at(&rate, 4, 0, 10) == 0);
+    assert_true(cvm_rate_at(&rate, NULL, 0, 0, 10) == 0.2);
+    assert_true(fabs(cvm_rate_at(&rate, NULL, 2, 0, 10) - 0.1) < 1e-15);
+    assert_true(fabs(cvm_rate_at(&rate, NULL, 1, 0, 10) - 0.2 * (1 + sqrt(0.5)) / 2) < 1e-15);
+    assert_true(cvm_rate_at(&rate, NULL, 4, 0, 10) == 0);
     double before = 1;
     for (int step = 0; step < 40; step++) {
-        double now = cvm_rate_at(&rate, step / 10, step % 10, 10);
+        double now = cvm_rate_at(&rate, NULL, step / 10, step % 10, 10);
         assert_true(now < before && now > 0);
         before = now;
     }
+}
+
+static void test_warmup_rises_to_the_base(void **state) {
+    (void)state;
+    const CvmRate rate = {.schedule = CVM_RATE_COSINE, .base = 0.4, .epochs = 3, .warmup = 0.75};
+    static const double RISE[] = {0.1, 0.2, 0.3};
+    for (int step = 0; step < 3; step++)
+        assert_true(fabs(cvm_rate_at(&rate, NULL, 0, step, 4) - RISE[step]) < 1e-15);
+    assert_true(cvm_rate_at(&rate, NULL, 0, 3, 4) == 0.4);
+    assert_true(cvm_rate_at(&rate, NULL, 3, 0, 4) == 0);
+}
+
+static void test_cosine_stops_at_the_least(void **state) {
+    (void)state;
+    const CvmRate rate = {.schedule = CVM_RATE_COSINE, .base = 0.4, .least = 0.1, .epochs = 2};
+    assert_true(cvm_rate_at(&rate, NULL, 0, 0, 4) == 0.4);
+    assert_true(fabs(cvm_rate_at(&rate, NULL, 1, 0, 4) - 0.25) < 1e-15);
+    assert_true(cvm_rate_at(&rate, NULL, 2, 0, 4) == 0.1);
+}
+
+/* PyTorch's values: tests/reference/optimizers.py. */
+static void test_one_cycle(void **state) {
+    (void)state;
+    static const struct {
+        int step;
+        double rate;
+    } EXPECTED[] = {{0, 0.016},       {3, 0.267331263}, {5, 0.4},
+                    {6, 0.394985602}, {12, 0.2000008},  {19, 1.6e-06}};
+    const CvmRate rate = {.schedule = CVM_RATE_ONE_CYCLE,
+                          .base = 0.4,
+                          .epochs = 4,
+                          .rise = 0.3,
+                          .start = 25,
+                          .end = 1e4};
+    for (size_t i = 0; i < sizeof EXPECTED / sizeof *EXPECTED; i++) {
+        int step = EXPECTED[i].step;
+        assert_true(fabs(cvm_rate_at(&rate, NULL, step / 5, step % 5, 5) - EXPECTED[i].rate) <
+                    1e-9);
+    }
+    for (int steps = 1; steps < 4; steps++) { /* too few for any phase: still a number */
+        double value = cvm_rate_at(&rate, NULL, 3, steps - 1, steps);
+        assert_true(value > 0 && value <= 0.4);
+    }
+}
+
+/* PyTorch's values: tests/reference/optimizers.py. */
+static void test_plateau(void **state) {
+    (void)state;
+    static const double LOSSES[] = {1, 0.5, 0.6, 0.7, 0.8, 0.4, 0.4, 0.4, 0.4};
+    static const double EXPECTED[] = {0.4, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2, 0.2, 0.1};
+    const CvmRate rate = {
+        .schedule = CVM_RATE_PLATEAU, .base = 0.4, .factor = 0.5, .patience = 1, .epochs = 9};
+    CvmPlateau plateau = cvm_plateau_begin();
+    for (int epoch = 0; epoch < 9; epoch++) {
+        assert_true(cvm_rate_at(&rate, &plateau, epoch, 0, 10) == EXPECTED[epoch]);
+        cvm_plateau_observe(&rate, &plateau, LOSSES[epoch]);
+    }
+    const CvmRate stopped = {
+        .schedule = CVM_RATE_PLATEAU, .base = 0.4, .factor = 0.5, .least = 0.3};
+    assert_true(cvm_rate_at(&stopped, &plateau, 0, 0, 10) == 0.3);
 }
 
 /* A network of one weight: loss = mean((w x - target)^2), x the picture's first pixel. The slots
@@ -371,6 +432,10 @@ int main(void) {
         cmocka_unit_test(test_constant_rate),
         cmocka_unit_test(test_step_rate),
         cmocka_unit_test(test_cosine_rate),
+        cmocka_unit_test(test_warmup_rises_to_the_base),
+        cmocka_unit_test(test_cosine_stops_at_the_least),
+        cmocka_unit_test(test_one_cycle),
+        cmocka_unit_test(test_plateau),
         cmocka_unit_test(test_an_epoch_sees_every_picture_once_in_its_order),
         cmocka_unit_test(test_the_loss_is_the_mean_over_pictures),
         cmocka_unit_test(test_threads_do_not_change_the_bits),
