@@ -33,7 +33,9 @@ typedef struct Stages {
 } Stages;
 
 static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
-    CvmPassContext context = {.diag = diag, .vector_lanes = cvm_target_lanes(options->cpu)};
+    CvmPassContext context = {.diag = diag,
+                              .vector_lanes = cvm_target_lanes(options->cpu),
+                              .convolution = options->convolution};
     return cvm_run_passes(&options->passes, &context, graph);
 }
 

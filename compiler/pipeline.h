@@ -9,6 +9,7 @@ typedef struct CvmCompileOptions {
     CvmPassChoice passes;
     const char
         *cpu; /* "host" (also NULL), or an LLVM CPU name: "x86-64", "x86-64-v3", "x86-64-v4" */
+    CvmConvolution convolution;
     const char *cache; /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
     int threads;       /* that compile kernels side by side; 0: one per core */
     bool verbose;

@@ -92,6 +92,8 @@ static int find_output(const Builder *builder, const CvmNode *root) {
 }
 
 static CvmBuffer locate(const Builder *builder, const CvmNode *node) {
+    if (!node)
+        return (CvmBuffer){CVM_SPACE_SCRATCH, 0};
     const char *slot = slot_of(builder, node);
     if (slot)
         return (CvmBuffer){CVM_SPACE_SLOT, find_slot(builder, slot)};
@@ -104,7 +106,7 @@ static CvmBuffer locate(const Builder *builder, const CvmNode *node) {
     int64_t offset = builder->memory->offsets[node->id];
     if (offset < 0)
         abort(); /* the memory plan forgot a value that a kernel touches: a bug */
-    bool prepared = builder->memory->prepared[root->id];
+    bool prepared = builder->memory->kept[root->id];
     return (CvmBuffer){prepared ? CVM_SPACE_PREPARED : CVM_SPACE_ARENA, offset};
 }
 
@@ -144,6 +146,10 @@ CvmPlan *cvm_plan_build(const CvmGraph *graph, const CvmKernelList *kernels,
     CvmCall *calls = cvm_arena_array(arena, (size_t)kernels->count + 1, sizeof *calls);
     for (int i = 0; i < kernels->count; i++)
         calls[i] = build_call(&builder, kernels->kernels[i]);
+    int64_t scratch = 0;
+    for (int i = 0; i < kernels->count; i++)
+        if (kernels->kernels[i]->scratch_bytes > scratch)
+            scratch = kernels->kernels[i]->scratch_bytes;
     CvmPort *inputs = cvm_arena_array(arena, (size_t)graph->node_count + 1, sizeof *inputs);
     int input_count = 0;
     for (int i = 0; i < graph->node_count; i++)
@@ -164,7 +170,8 @@ CvmPlan *cvm_plan_build(const CvmGraph *graph, const CvmKernelList *kernels,
                       .slots = builder.slots,
                       .slot_count = builder.slot_count,
                       .arena_bytes = memory->arena_bytes,
-                      .prepared_bytes = memory->prepared_bytes};
+                      .prepared_bytes = memory->prepared_bytes,
+                      .scratch_bytes = scratch};
     return plan;
 }
 
@@ -178,11 +185,10 @@ static void print_ports(const char *what, const CvmPort *ports, int count, FILE 
 }
 
 void cvm_plan_print(const CvmPlan *plan, FILE *stream) {
-    static const char *const spaces[] = {[CVM_SPACE_ARENA] = "arena",
-                                         [CVM_SPACE_SLOT] = "slot",
-                                         [CVM_SPACE_PREPARED] = "prepared",
-                                         [CVM_SPACE_INPUT] = "input",
-                                         [CVM_SPACE_OUTPUT] = "output"};
+    static const char *const spaces[] = {
+        [CVM_SPACE_ARENA] = "arena",       [CVM_SPACE_SLOT] = "slot",
+        [CVM_SPACE_PREPARED] = "prepared", [CVM_SPACE_INPUT] = "input",
+        [CVM_SPACE_OUTPUT] = "output",     [CVM_SPACE_SCRATCH] = "scratch"};
     fprintf(stream, "plan %s arena %" PRId64 " prepared %" PRId64 "\n", plan->name,
             plan->arena_bytes, plan->prepared_bytes);
     print_ports("input", plan->inputs, plan->input_count, stream);

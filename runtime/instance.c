@@ -1,6 +1,9 @@
 /* See instance.h. Every thread walks the same list of steps. A small step is done by thread 0
  * alone, any other is cut into one contiguous range of work items per thread. Between two steps all
- * threads meet at a barrier, unless thread 0 did both steps alone. */
+ * threads meet at a barrier, unless thread 0 did both steps alone.
+ *
+ * Scratch memory has a piece for each of as many *workers* as the process has processors; where a
+ * pool has more threads, the rest take no part in steps that need scratch. */
 #include "runtime/instance.h"
 
 #include "runtime/clock.h"
@@ -12,6 +15,7 @@
 typedef struct Step {
     CvmKernelFunction function;
     void *const *buffers;
+    int table; /* pointers from one worker's buffers to the next's; 0: all have the same */
     int64_t extent;
     bool prepares;       /* once */
     bool alone;          /* done by thread 0 */
@@ -21,6 +25,9 @@ typedef struct Step {
 struct CvmInstance {
     const CvmPlan *plan;
     char *arena, *prepared_memory;
+    char *scratch;
+    int64_t scratch_bytes; /* of all workers */
+    int workers;
     bool owns_arena, owns_prepared;
     void **inputs, **outputs; /* where they lie now */
     void **buffers;           /* of all steps, one after the other */
@@ -79,9 +86,15 @@ static bool find_slots(const CvmPlan *plan, const CvmStore *store, void **slots,
     return true;
 }
 
-static bool resolve(const CvmInstance *instance, const CvmBuffer *buffer, void *const *slots,
-                    void **pointer) {
+/* Pieces of memory begin at multiples of the alignment. */
+static int64_t round_up(int64_t bytes) {
+    return (bytes + CVM_ALIGNMENT - 1) / CVM_ALIGNMENT * CVM_ALIGNMENT;
+}
+
+static bool resolve(const CvmInstance *instance, const CvmBuffer *buffer, int worker,
+                    void *const *slots, void **pointer) {
     const CvmPlan *plan = instance->plan;
+    char *scratch = instance->scratch + worker * round_up(plan->scratch_bytes);
     const struct {
         char *block;        /* which `position` is an offset into; or … */
         void *const *table; /* … an index into */
@@ -89,6 +102,7 @@ static bool resolve(const CvmInstance *instance, const CvmBuffer *buffer, void *
     } spaces[] = {
         [CVM_SPACE_ARENA] = {instance->arena, NULL, plan->arena_bytes + 1},
         [CVM_SPACE_PREPARED] = {instance->prepared_memory, NULL, plan->prepared_bytes + 1},
+        [CVM_SPACE_SCRATCH] = {scratch, NULL, plan->scratch_bytes},
         [CVM_SPACE_SLOT] = {NULL, slots, plan->slot_count},
         [CVM_SPACE_INPUT] = {NULL, instance->inputs, plan->input_count},
         [CVM_SPACE_OUTPUT] = {NULL, instance->outputs, plan->output_count},
@@ -101,17 +115,32 @@ static bool resolve(const CvmInstance *instance, const CvmBuffer *buffer, void *
     return true;
 }
 
+static bool uses_scratch(const CvmCall *call) {
+    for (int i = 0; i < call->buffer_count; i++)
+        if (call->buffers[i].space == CVM_SPACE_SCRATCH)
+            return true;
+    return false;
+}
+
+/* How many tables of its buffers a call has: one for all threads, or one for each worker. */
+static int count_tables(const CvmInstance *instance, const CvmCall *call) {
+    return uses_scratch(call) ? instance->workers : 1;
+}
+
 static bool bind_buffers(CvmInstance *instance, void *const *slots, CvmError *error) {
     void **next = instance->buffers;
     for (int i = 0; i < instance->step_count; i++) {
         const CvmCall *call = &instance->plan->calls[i];
         instance->steps[i].buffers = next;
-        for (int b = 0; b < call->buffer_count; b++)
-            if (!resolve(instance, &call->buffers[b], slots, next++))
+        instance->steps[i].table = uses_scratch(call) ? call->buffer_count : 0;
+        for (int k = 0; k < count_tables(instance, call) * call->buffer_count; k++) {
+            int worker = k / call->buffer_count, b = k % call->buffer_count;
+            if (!resolve(instance, &call->buffers[b], worker, slots, next++))
                 return cvm_error_set(error, CVM_ERROR_INPUT,
                                      "the plan '%s' is broken: buffer %d of %s (%s) lies outside "
                                      "of its memory",
                                      instance->plan->name, b, call->kernel, call->layer);
+        }
     }
     return true;
 }
@@ -149,8 +178,14 @@ static void schedule(CvmInstance *instance) {
 static bool allocate(CvmInstance *instance, CvmError *error) {
     const CvmPlan *plan = instance->plan;
     size_t buffers = 0;
+    instance->workers = cvm_pool_processors();
     for (int i = 0; i < plan->call_count; i++)
-        buffers += (size_t)plan->calls[i].buffer_count;
+        buffers +=
+            (size_t)plan->calls[i].buffer_count * (size_t)count_tables(instance, &plan->calls[i]);
+    if (plan->scratch_bytes >= 0 && plan->scratch_bytes < INT32_MAX) {
+        instance->scratch_bytes = round_up(plan->scratch_bytes) * instance->workers;
+        instance->scratch = cvm_memory_allocate(instance->scratch_bytes);
+    }
     instance->owns_arena = !instance->arena;
     instance->owns_prepared = !instance->prepared_memory;
     if (instance->owns_arena)
@@ -162,8 +197,8 @@ static bool allocate(CvmInstance *instance, CvmError *error) {
     instance->buffers = calloc(buffers + 1, sizeof *instance->buffers);
     instance->steps = calloc((size_t)plan->call_count + 1, sizeof *instance->steps);
     instance->step_count = plan->call_count;
-    if (instance->arena && instance->prepared_memory && instance->inputs && instance->outputs &&
-        instance->buffers && instance->steps)
+    if (instance->arena && instance->prepared_memory && instance->scratch && instance->inputs &&
+        instance->outputs && instance->buffers && instance->steps)
         return true;
     return cvm_error_set(error, CVM_ERROR_MACHINE,
                          "no memory for the plan '%s' (an arena of %lld bytes and %lld of prepared "
@@ -219,6 +254,7 @@ void cvm_instance_free(CvmInstance *instance) {
         cvm_memory_free(instance->arena, instance->plan->arena_bytes);
     if (instance->owns_prepared)
         cvm_memory_free(instance->prepared_memory, instance->plan->prepared_bytes);
+    cvm_memory_free(instance->scratch, instance->scratch_bytes);
     free(instance->inputs);
     free(instance->outputs);
     free(instance->buffers);
@@ -251,9 +287,11 @@ static void rebind(CvmInstance *instance, CvmSpace space, int index, void *memor
     void **next = instance->buffers;
     for (int i = 0; i < instance->step_count; i++) {
         const CvmCall *call = &instance->plan->calls[i];
-        for (int b = 0; b < call->buffer_count; b++, next++)
-            if (call->buffers[b].space == space && call->buffers[b].position == index)
+        for (int k = 0; k < count_tables(instance, call) * call->buffer_count; k++, next++) {
+            const CvmBuffer *buffer = &call->buffers[k % call->buffer_count];
+            if (buffer->space == space && buffer->position == index)
                 *next = memory;
+        }
     }
 }
 
@@ -280,21 +318,26 @@ static int64_t smaller(int64_t a, int64_t b) {
 static void run_range(const CvmInstance *instance, int index, int thread, int64_t begin,
                       int64_t end) {
     const Step *step = &instance->steps[index];
+    void *const *buffers = step->buffers + thread * step->table;
     if (begin >= end)
         return;
     if (!instance->times) {
-        step->function(step->buffers, begin, end);
+        step->function(buffers, begin, end);
         return;
     }
     CvmCallTime *time = &instance->times[index * cvm_pool_threads(instance->pool) + thread];
     time->begin = cvm_seconds();
-    step->function(step->buffers, begin, end);
+    step->function(buffers, begin, end);
     time->end = cvm_seconds();
 }
 
 /* Ranges differ in length by one item at most. */
 static void run_part(const CvmInstance *instance, int index, int thread, int threads) {
     int64_t extent = instance->steps[index].extent;
+    if (instance->steps[index].table && threads > instance->workers)
+        threads = instance->workers;
+    if (thread >= threads)
+        return;
     int64_t length = extent / threads, longer = extent % threads;
     int64_t begin = thread * length + smaller(thread, longer);
     run_range(instance, index, thread, begin, begin + length + (thread < longer));

@@ -42,7 +42,8 @@ const void *cvm_instance_output(const CvmInstance *instance, const char *name);
 void cvm_instance_bind_input(CvmInstance *instance, int index, const void *memory);
 void cvm_instance_bind_output(CvmInstance *instance, int index, void *memory);
 
-/* Does what depends on slots alone now, unless it is done: a run then finds it. */
+/* Does what depends on slots alone now, unless it is done: a run then finds it. What inputs hold in
+ * the arena may be overwritten. */
 void cvm_instance_prepare(CvmInstance *instance, CvmPool *pool);
 
 /* Says that the store's contents changed: what calls prepared from them (packed weights, say) is

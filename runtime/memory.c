@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 static const int64_t HUGE_PAGE = 2 << 20;
-static const int64_t LARGE = 4 << 20; /* blocks of at least this size are mapped */
+static const int64_t LARGE = 2 << 20; /* blocks of at least this size are mapped */
 
 static int64_t round_up(int64_t bytes, int64_t unit) {
     return (bytes + unit - 1) / unit * unit;

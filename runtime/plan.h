@@ -6,7 +6,8 @@
  * they lie unless the caller binds them to memory of its own. *Prepared* memory holds what is
  * computed once from slots alone (packed weights, say); instances may share it. *Slots* are tensors
  * that outlive a step - parameters, optimizer state, running statistics - and are bound by name to
- * a CvmStore, so that a training plan and an evaluation plan share them. */
+ * a CvmStore, so that a training plan and an evaluation plan share them. *Scratch* memory is each
+ * thread's own, for what a kernel keeps while it works on an item. */
 #ifndef CVM_RUNTIME_PLAN_H
 #define CVM_RUNTIME_PLAN_H
 
@@ -25,12 +26,13 @@ typedef enum CvmSpace {
     CVM_SPACE_PREPARED,
     CVM_SPACE_INPUT,
     CVM_SPACE_OUTPUT,
+    CVM_SPACE_SCRATCH,
 } CvmSpace;
 
 typedef struct CvmBuffer {
     CvmSpace space;
-    int64_t position; /* arena, prepared: offset in bytes; else index into the plan's slots, inputs
-                         or outputs */
+    int64_t position; /* arena, prepared, scratch: offset in bytes; else index into the plan's
+                         slots, inputs or outputs */
 } CvmBuffer;
 
 typedef struct CvmCall {
@@ -86,6 +88,7 @@ typedef struct CvmPlan {
     const CvmSlot *slots;
     int slot_count;
     int64_t arena_bytes, prepared_bytes;
+    int64_t scratch_bytes; /* that each thread needs */
 } CvmPlan;
 
 #endif

@@ -115,7 +115,7 @@ static void *worker_main(void *argument) {
     }
 }
 
-static int processors(void) {
+int cvm_pool_processors(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
         return CPU_COUNT(&set);
@@ -132,7 +132,7 @@ static bool choose_threads(int *threads, CvmError *error) {
         return true;
     const char *text = getenv("CVM_THREADS");
     if (!text) {
-        int count = processors();
+        int count = cvm_pool_processors();
         *threads = count < MAX_THREADS ? count : MAX_THREADS;
         return true;
     }
@@ -178,7 +178,7 @@ CvmPool *cvm_pool_create(int threads, CvmError *error) {
     }
     memset(pool, 0, sizeof *pool);
     pool->threads = threads;
-    pool->spin = threads <= processors();
+    pool->spin = threads <= cvm_pool_processors();
     pool->workers = calloc((size_t)threads, sizeof *pool->workers);
     pool->seats = calloc((size_t)threads, sizeof *pool->seats);
     bool ready = pool->workers && pool->seats;

@@ -18,6 +18,9 @@ CvmPool *cvm_pool_create(int threads, CvmError *error);
 void cvm_pool_free(CvmPool *pool);
 int cvm_pool_threads(const CvmPool *pool);
 
+/* How many processors this process may use, at least 1. */
+int cvm_pool_processors(void);
+
 /* Runs function(context, t, threads) on every thread t at once; returns when all have returned. */
 void cvm_pool_run(CvmPool *pool, CvmPoolFunction function, void *context);
 

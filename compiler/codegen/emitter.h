@@ -126,6 +126,8 @@ void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_strip(CvmEmitter *emitter, LLVMValueRef item); /* a REDUCE kernel's way, at times */
 void cvm_emit_rows(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_copy(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_turn(CvmEmitter *emitter, LLVMValueRef item);

@@ -46,10 +46,16 @@ static void load_buffers(CvmEmitter *emitter) {
 
 static void emit_function(CvmEmitter *emitter) {
     static void (*const generators[])(CvmEmitter *, LLVMValueRef) = {
-        [CVM_KERNEL_REDUCE] = cvm_emit_reduce,   [CVM_KERNEL_ROWS] = cvm_emit_rows,
-        [CVM_KERNEL_SCATTER] = cvm_emit_scatter, [CVM_KERNEL_RELAYOUT] = cvm_emit_relayout,
-        [CVM_KERNEL_COPY] = cvm_emit_copy,       [CVM_KERNEL_TURN] = cvm_emit_turn,
-        [CVM_KERNEL_WEIGHTS] = cvm_emit_weights, [CVM_KERNEL_PROBE] = cvm_emit_probe,
+        [CVM_KERNEL_REDUCE] = cvm_emit_reduce,
+        [CVM_KERNEL_ROWS] = cvm_emit_rows,
+        [CVM_KERNEL_SCATTER] = cvm_emit_scatter,
+        [CVM_KERNEL_RELAYOUT] = cvm_emit_relayout,
+        [CVM_KERNEL_COPY] = cvm_emit_copy,
+        [CVM_KERNEL_TURN] = cvm_emit_turn,
+        [CVM_KERNEL_WEIGHTS] = cvm_emit_weights,
+        [CVM_KERNEL_PROBE] = cvm_emit_probe,
+        [CVM_KERNEL_WINOGRAD] = cvm_emit_winograd,
+        [CVM_KERNEL_WINOGRAD_WEIGHT] = cvm_emit_winograd_weight,
     };
     emitter->entry = LLVMAppendBasicBlockInContext(emitter->context, emitter->function, "entry");
     LLVMPositionBuilderAtEnd(emitter->builder, emitter->entry);

@@ -82,7 +82,7 @@ static const Command commands[] = {
      "  cvmc ab models/lenet5.cvm --each\n"},
     {"bisect", cvm_command_bisect, "FILE --bad COMMAND", 1, 1,
      CVM_OPTION_BAD | CVM_OPTION_OUTPUT | CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_BATCH |
-         CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CPU,
+         CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_CPU,
      "find the pass, and its application, with which a command fails",
      "  cvmc bisect models/lenet5.cvm --bad './check.sh'          # reads CVM_PASSES\n"
      "  cvmc bisect models/lenet5.cvm --bad 'cvmc eval models/lenet5.cvm {} \\\n"

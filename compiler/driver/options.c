@@ -96,6 +96,8 @@ static const Option table[] = {
      "default, none, or changes to it: -fuse-pointwise,+cse"},
     {CVM_OPTION_PASS_LIMIT, "pass-limit", 0, TEXT, "NAME=N", MEMBER(pass_limit),
      "only the first N applications of a pass; several with commas between"},
+    {CVM_OPTION_CONV, "conv", 0, TEXT, "WAY", MEMBER(conv),
+     "how 3x3 convolutions are computed: auto (default), direct or winograd"},
     {CVM_OPTION_CPU, "cpu", 0, TEXT, "NAME", MEMBER(cpu),
      "compile for this CPU: host (default), x86-64, x86-64-v3, x86-64-v4"},
     {CVM_OPTION_NO_CACHE, "no-cache", 0, FLAG, NULL, MEMBER(no_cache),

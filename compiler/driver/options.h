@@ -54,10 +54,12 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_PRECISION (UINT64_C(1) << 45)
 #define CVM_OPTION_TIME (UINT64_C(1) << 46)
 #define CVM_OPTION_BAD (UINT64_C(1) << 47)
+#define CVM_OPTION_CONV (UINT64_C(1) << 48)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
-    (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE)
+    (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_CPU |                \
+     CVM_OPTION_NO_CACHE)
 #define CVM_OPTIONS_ALWAYS (CVM_OPTION_HELP | CVM_OPTION_VERBOSE)
 
 typedef struct CvmOptions {
@@ -69,7 +71,7 @@ typedef struct CvmOptions {
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
         each, logits;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx, *trace, *pass_limit, *a, *b, *bad, *cache_file;
+        *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file;
     int64_t cache_size; /* bytes; where given & CVM_OPTION_CACHE_SIZE */
     int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, precision,
         time;      /* 0: not given */

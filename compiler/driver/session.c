@@ -135,7 +135,8 @@ static bool choose_compile_options(CvmSession *session) {
     const char *passes = options->passes ? options->passes : getenv("CVM_PASSES");
     const char *limits = options->pass_limit ? options->pass_limit : getenv("CVM_PASS_LIMIT");
     if (!cvm_pass_choice(passes, &session->compile.passes, &session->diag) ||
-        !cvm_pass_limits(limits, &session->compile.passes, &session->diag)) {
+        !cvm_pass_limits(limits, &session->compile.passes, &session->diag) ||
+        !cvm_convolution_parse(options->conv, &session->compile.convolution, &session->diag)) {
         cvm_session_fail_compile(session);
         session->status = CVM_EXIT_USAGE; /* the list came from the command line */
         return false;
@@ -218,8 +219,10 @@ CvmGraph *cvm_session_graph(CvmSession *session) {
 }
 
 bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *log) {
-    CvmPassContext context = {
-        .diag = &session->diag, .vector_lanes = cvm_target_lanes(session->compile.cpu), .log = log};
+    CvmPassContext context = {.diag = &session->diag,
+                              .vector_lanes = cvm_target_lanes(session->compile.cpu),
+                              .convolution = session->compile.convolution,
+                              .log = log};
     return cvm_run_passes(&session->compile.passes, &context, graph) ||
            cvm_session_fail_compile(session);
 }

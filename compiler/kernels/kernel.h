@@ -6,6 +6,7 @@
  *             their gradients, pooling, sums; without reduce axes it is a pointwise map
  *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
+ *   WINOGRAD  3x3 convolution by minimal filtering; and the transform of its weights
  *   RELAYOUT  plain to blocked memory and back
  *   COPY      runs of memory from one tensor into another
  *   TURN      a convolution's weights as those of its gradient
@@ -39,7 +40,7 @@ typedef struct CvmAxis {
 /* A tensor the kernel reads or writes, as strides (in elements) along the axes. An axis that a
  * window maps has stride 0 here and acts through the window. */
 typedef struct CvmKernelBuffer {
-    const CvmNode *value;
+    const CvmNode *value; /* NULL: scratch memory of the thread's own */
     CvmDtype dtype;
     bool written;
     int64_t strides[CVM_MAX_AXES];
@@ -148,6 +149,8 @@ typedef enum CvmKernelForm {
     CVM_KERNEL_REDUCE,
     CVM_KERNEL_ROWS,
     CVM_KERNEL_SCATTER,
+    CVM_KERNEL_WINOGRAD,
+    CVM_KERNEL_WINOGRAD_WEIGHT,
     CVM_KERNEL_RELAYOUT,
     CVM_KERNEL_COPY,
     CVM_KERNEL_TURN,
@@ -164,6 +167,19 @@ typedef struct CvmScatter {
     int64_t input[2], output[2]; /* height and width of x and dx, of dy */
     int gradient, x;             /* buffers: dy; x (maximum only, else -1) */
 } CvmScatter;
+
+/* WINOGRAD: out of tile x tile results each, numbered through all pictures, `group` are multiplied
+ * together in registers, and a work item is `groups` such groups, for one of `parts` equal pieces
+ * of the output channels. WINOGRAD_WEIGHT uses tile, inputs, outputs, step and lanes. */
+typedef struct CvmWinograd {
+    int64_t tile;                      /* 2, 4 or 6 */
+    int64_t pictures, inputs, outputs; /* inputs, outputs: channels */
+    int64_t step, lanes;          /* output channels side by side in the weights; in a vector */
+    int64_t input[2], output[2];  /* height and width */
+    int64_t pad[2];               /* above and at the left */
+    int scratch;                  /* buffer: transformed inputs, then sums, of the work item */
+    int64_t group, groups, parts; /* schedule_winograd.c chooses them */
+} CvmWinograd;
 
 /* PROBE: every work item writes one vector to buffer 1. Its loop has CVM_PROBE_SUMS independent
  * vectors, enough to keep two units busy whose results take up to six cycles. */
@@ -227,7 +243,7 @@ typedef struct CvmKernel {
     CvmKernelBuffer buffers[CVM_MAX_BUFFERS];
     int buffer_count;
 
-    /* REDUCE */
+    /* REDUCE; of WINOGRAD the axes of the result, for the strides of what its epilogue reads */
     CvmAxis axes[CVM_MAX_AXES];
     int axis_count;
     CvmWindow windows[CVM_MAX_WINDOWS];
@@ -241,7 +257,7 @@ typedef struct CvmKernel {
      * numbers are drawn for elements */
     int64_t element_strides[CVM_MAX_AXES];
 
-    /* REDUCE, SCATTER */
+    /* REDUCE, SCATTER, WINOGRAD */
     CvmResult results[CVM_MAX_RESULTS];
     int result_count;
     const CvmWindowTable *tables[CVM_MAX_WINDOWS]; /* of height, width; NULL: not needed */
@@ -255,6 +271,7 @@ typedef struct CvmKernel {
     int statement_count;
 
     CvmScatter scatter;
+    CvmWinograd winograd;
     CvmProbe probe;
 
     CvmCopy copies[CVM_MAX_BUFFERS];
@@ -264,8 +281,9 @@ typedef struct CvmKernel {
     CvmTurn turn;
     CvmWeightGrad weights;
 
-    int64_t extent;      /* work items of the compiled function */
-    double flops, bytes; /* of the whole call */
+    int64_t extent;        /* work items of the compiled function */
+    int64_t scratch_bytes; /* of its scratch buffer, for each thread; 0: it has none */
+    double flops, bytes;   /* of the whole call */
 } CvmKernel;
 
 /* Work items that a row of the copy is cut into. */

@@ -72,6 +72,12 @@ int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written) 
     return kernel->buffer_count++;
 }
 
+int cvm_lower_scratch(CvmLowering *lowering) {
+    CvmKernel *kernel = lowering->kernel;
+    kernel->buffers[kernel->buffer_count] = (CvmKernelBuffer){.dtype = CVM_F32};
+    return kernel->buffer_count++;
+}
+
 void cvm_lower_stride(CvmLowering *lowering, int buffer, int axis, int64_t stride) {
     if (buffer >= 0 && axis >= 0)
         lowering->kernel->buffers[buffer].strides[axis] = stride;
@@ -296,6 +302,8 @@ static void lower_map_axes(CvmLowering *lowering) {
 }
 
 static CvmKernelForm form_of(const CvmNode *anchor) {
+    if (anchor->op == CVM_OP_WINOGRAD || anchor->op == CVM_OP_WINOGRAD_WEIGHT)
+        return anchor->op == CVM_OP_WINOGRAD ? CVM_KERNEL_WINOGRAD : CVM_KERNEL_WINOGRAD_WEIGHT;
     switch (cvm_op_info(anchor->op)->class) {
     case CVM_CLASS_ROWS:
         return CVM_KERNEL_ROWS;
@@ -318,7 +326,7 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
 /* Kernels whose lower function names all buffers, the result's too. */
 static bool names_buffers(CvmKernelForm form) {
     return form == CVM_KERNEL_RELAYOUT || form == CVM_KERNEL_COPY || form == CVM_KERNEL_TURN ||
-           form == CVM_KERNEL_WEIGHTS;
+           form == CVM_KERNEL_WEIGHTS || form == CVM_KERNEL_WINOGRAD_WEIGHT;
 }
 
 /* Stores what the world outside the group reads. */
@@ -370,6 +378,8 @@ static void add_costs(CvmKernel *kernel, const CvmLowering *lowering) {
             kernel->flops += info->cost(lowering->nodes[i]).flops;
     }
     for (int i = 0; i < kernel->buffer_count; i++) {
+        if (!kernel->buffers[i].value)
+            continue;
         const CvmType *type = &kernel->buffers[i].value->type;
         int64_t count;
         if (cvm_shape_count(&type->shape, &count))
@@ -410,6 +420,8 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
         cvm_schedule_rows(kernel, target);
     else if (kernel->form == CVM_KERNEL_WEIGHTS)
         cvm_schedule_weights(kernel, target);
+    else if (kernel->form == CVM_KERNEL_WINOGRAD)
+        cvm_schedule_winograd(kernel, target);
     char *text = cvm_kernel_text(kernel, lowering->arena);
     snprintf(kernel->symbol, sizeof kernel->symbol, "%s_%016llx", cvm_op_info(anchor->op)->name,
              (unsigned long long)text_hash(text));

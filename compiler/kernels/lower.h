@@ -64,6 +64,8 @@ void cvm_lower_picture_strides(CvmLowering *lowering, int buffer, const CvmType 
                                CvmPictureAxes axes);
 /* Adds a buffer for a node's value, with no strides yet; returns its index. */
 int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written);
+/* Adds the buffer of scratch memory; the schedule says how many bytes it has. */
+int cvm_lower_scratch(CvmLowering *lowering);
 /* Sets a buffer's stride along an axis; -1 for no such buffer or axis does nothing. */
 void cvm_lower_stride(CvmLowering *lowering, int buffer, int axis, int64_t stride);
 

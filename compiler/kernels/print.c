@@ -50,9 +50,10 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
 }
 
 static void print_buffers(const CvmKernel *kernel, FILE *stream) {
-    int strides = kernel->form == CVM_KERNEL_ROWS     ? 3
-                  : kernel->form == CVM_KERNEL_REDUCE ? kernel->axis_count
-                                                      : 0;
+    int strides = kernel->form == CVM_KERNEL_ROWS ? 3
+                  : kernel->form == CVM_KERNEL_REDUCE || kernel->form == CVM_KERNEL_WINOGRAD
+                      ? kernel->axis_count
+                      : 0;
     for (int i = 0; i < kernel->buffer_count; i++) {
         const CvmKernelBuffer *buffer = &kernel->buffers[i];
         fprintf(stream, "  buffer %d %s %s", i, cvm_dtype_name(buffer->dtype),
@@ -172,9 +173,32 @@ static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
             weights->parts);
 }
 
+static void print_winograd(const CvmKernel *kernel, FILE *stream) {
+    const CvmWinograd *winograd = &kernel->winograd;
+    fprintf(stream,
+            "  tile %" PRId64 " pictures %" PRId64 " inputs %" PRId64 " outputs %" PRId64
+            " step %" PRId64 " lanes %" PRId64 "\n",
+            winograd->tile, winograd->pictures, winograd->inputs, winograd->outputs, winograd->step,
+            winograd->lanes);
+    if (kernel->form == CVM_KERNEL_WINOGRAD_WEIGHT)
+        return;
+    for (int i = 0; i < 2; i++)
+        fprintf(stream, "  %s input %" PRId64 " output %" PRId64 " pad %" PRId64 "\n",
+                i ? "width" : "height", winograd->input[i], winograd->output[i], winograd->pad[i]);
+    fprintf(stream,
+            "  group %" PRId64 " groups %" PRId64 " parts %" PRId64 " a %d b %d scratch %d\n",
+            winograd->group, winograd->groups, winograd->parts, kernel->a, kernel->b,
+            winograd->scratch);
+}
+
 void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
-    static const char *const forms[] = {"reduce", "rows", "scatter", "relayout",
-                                        "copy",   "turn", "weights", "probe"};
+    static const char *const forms[] = {
+        [CVM_KERNEL_REDUCE] = "reduce",     [CVM_KERNEL_ROWS] = "rows",
+        [CVM_KERNEL_SCATTER] = "scatter",   [CVM_KERNEL_WINOGRAD] = "winograd",
+        [CVM_KERNEL_RELAYOUT] = "relayout", [CVM_KERNEL_WINOGRAD_WEIGHT] = "winograd_weight",
+        [CVM_KERNEL_COPY] = "copy",         [CVM_KERNEL_TURN] = "turn",
+        [CVM_KERNEL_WEIGHTS] = "weights",   [CVM_KERNEL_PROBE] = "probe",
+    };
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
     print_buffers(kernel, stream);
@@ -187,6 +211,10 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         break;
     case CVM_KERNEL_SCATTER:
         print_scatter(&kernel->scatter, stream);
+        break;
+    case CVM_KERNEL_WINOGRAD:
+    case CVM_KERNEL_WINOGRAD_WEIGHT:
+        print_winograd(kernel, stream);
         break;
     case CVM_KERNEL_RELAYOUT:
         fprintf(stream,

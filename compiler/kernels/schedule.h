@@ -25,6 +25,17 @@ CvmStripAxes cvm_strip_axes(const CvmKernel *kernel);
 
 /* The same for a WEIGHTS kernel: its tile, its chunks and its work items. */
 void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target);
+/* The same for a WINOGRAD kernel: how many tiles share registers, how many of such groups and what
+ * part of the output channels a work item has; and the scratch memory (schedule_winograd.c). */
+void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target);
+
+/* Tiles of all pictures of a WINOGRAD kernel; and blocks of them that a part is cut into. */
+int64_t cvm_winograd_tiles(const CvmWinograd *winograd);
+int64_t cvm_winograd_blocks(const CvmWinograd *winograd);
+
+/* Its scratch memory: transformed inputs, so many floats for each frequency, and behind them all
+ * the sums of the work item. */
+int64_t cvm_winograd_input_step(const CvmWinograd *winograd);
 
 /* Blocks an output axis is cut into: ceil(extent / (tile * unit)). */
 int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis);

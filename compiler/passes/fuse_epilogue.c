@@ -13,6 +13,7 @@ typedef struct Anchor {
 
 static const Anchor anchors[] = {
     {CVM_OP_CONV, true, false},
+    {CVM_OP_WINOGRAD, true, false},
     {CVM_OP_CONV_GRAD_INPUT, true, false},
     {CVM_OP_CONV_GRAD_WEIGHT, false, false},
     {CVM_OP_LINEAR, true, false},

@@ -22,6 +22,7 @@ typedef struct Storage {
 typedef struct Planning {
     const CvmGraph *graph;
     bool *prepared; /* by node id; see CvmMemoryPlan */
+    bool *kept;     /* by node id: prepared, and read at every step */
     int *steps;     /* by node id: the step that computes it */
     int *last;      /* by node id (of alias roots): the last step that reads it */
     bool *stored;   /* by node id: read outside of its group */
@@ -109,7 +110,6 @@ static bool step_is_prepared(const Planning *planning, int first, int last) {
     return reads;
 }
 
-/* Prepared values live from before the first step to behind the last. */
 static void find_prepared(Planning *planning) {
     const CvmGraph *graph = planning->graph;
     for (int first = 0, last; first < graph->node_count; first = last) {
@@ -121,11 +121,23 @@ static void find_prepared(Planning *planning) {
             last++;
         if (!step_is_prepared(planning, first, last))
             continue;
-        for (int i = first; i < last; i++) {
+        for (int i = first; i < last; i++)
             planning->prepared[graph->nodes[i]->id] = true;
-            planning->last[graph->nodes[i]->id] = planning->step_count;
-        }
     }
+}
+
+/* Prepared values are kept, but for those that only other prepared ones are made of. */
+static void keep_prepared(Planning *planning) {
+    const CvmGraph *graph = planning->graph;
+    for (int i = 0; i < graph->node_count; i++)
+        for (int k = 0; k < graph->nodes[i]->input_count; k++) {
+            const CvmNode *root = cvm_alias_root(graph->nodes[i]->inputs[k]);
+            if (!has_kernel(graph->nodes[i]) || planning->prepared[graph->nodes[i]->id] ||
+                !planning->prepared[root->id])
+                continue;
+            planning->kept[root->id] = true;
+            planning->last[root->id] = planning->step_count;
+        }
 }
 
 /* --- storages --- */
@@ -180,8 +192,8 @@ static int find_dying_operand(const Planning *planning, const CvmNode *result, i
 static bool add_storage(Planning *planning, const CvmNode *node, int first) {
     Storage storage = {.first = planning->steps[node->id],
                        .last = planning->last[node->id],
-                       .prepared = planning->prepared[node->id]};
-    if (node->op != CVM_OP_INPUT && is_pointwise_step(planning, first)) {
+                       .prepared = planning->kept[node->id]};
+    if (node->op != CVM_OP_INPUT && !storage.prepared && is_pointwise_step(planning, first)) {
         int taken = find_dying_operand(planning, node, first);
         if (taken >= 0) {
             planning->storages[taken].last = storage.last;
@@ -326,6 +338,7 @@ bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan
     Planning planning = {
         .graph = graph,
         .prepared = cvm_arena_array(arena, ids, sizeof *planning.prepared),
+        .kept = cvm_arena_array(arena, ids, sizeof *planning.kept),
         .steps = cvm_arena_array(scratch, ids, sizeof *planning.steps),
         .last = cvm_arena_array(scratch, ids, sizeof *planning.last),
         .stored = cvm_arena_array(scratch, ids, sizeof *planning.stored),
@@ -334,10 +347,12 @@ bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan
     };
     *plan = (CvmMemoryPlan){.offsets = cvm_arena_array(arena, ids, sizeof *plan->offsets),
                             .prepared = planning.prepared,
+                            .kept = planning.kept,
                             .id_count = graph->next_id};
     number_steps(&planning);
     find_lives(&planning);
     find_prepared(&planning);
+    keep_prepared(&planning);
     bool fits = add_storages(&planning) && place_prepared(&planning, &plan->prepared_bytes) &&
                 place(&planning, scratch, &plan->arena_bytes);
     if (fits) {

@@ -13,6 +13,8 @@ static const CvmPass table[] = {
     {"dead-code", "removes what no output and no update needs", true, cvm_dead_code},
     {"layout", "lays pictures side by side in vectors where convolutions have few channels", true,
      cvm_assign_layouts},
+    {"winograd", "computes 3x3 convolutions with fewer multiplications where that is faster", true,
+     cvm_choose_winograd},
     {"fuse-epilogue", "applies bias, activation and the like to a result before it is stored", true,
      cvm_fuse_epilogues},
     {"fuse-pointwise", "makes one kernel of chains of pointwise nodes", true, cvm_fuse_pointwise},

@@ -5,11 +5,23 @@
 
 #include "compiler/passes/log.h"
 
+/* How 3x3 convolutions of stride 1 are computed: as a model of the costs says, or all the same way
+ * where that can be. */
+typedef enum CvmConvolution {
+    CVM_CONVOLUTION_AUTO,
+    CVM_CONVOLUTION_DIRECT,
+    CVM_CONVOLUTION_WINOGRAD,
+} CvmConvolution;
+
+/* Reads "auto", "direct" or "winograd"; anything else is reported (1172). NULL is auto. */
+bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDiag *diag);
+
 typedef struct CvmPassContext {
     CvmDiag *diag;
     int vector_lanes; /* f32 lanes of the target's vectors: 16, 8, 4 */
-    CvmPassLog *log;  /* takes remarks and reports; NULL for none */
-    bool verify;      /* run the verifier after every pass (debug builds always do) */
+    CvmConvolution convolution;
+    CvmPassLog *log; /* takes remarks and reports; NULL for none */
+    bool verify;     /* run the verifier after every pass (debug builds always do) */
 
     /* of the pass that runs; cvm_run_passes sets them */
     const char *pass;
@@ -66,8 +78,10 @@ typedef struct CvmMemoryPlan {
                          slots, constants are immediates, values inside a group stay in registers).
                          Aliases have their operand's offset. */
     bool *prepared;   /* by node id: computed by a kernel from parameters alone that the graph does
-                         not   update, so that it need not be computed every step; its offset is one
-                         into   memory of its own, which nothing else is placed in */
+                         not update, so that it need not be computed every step */
+    bool *kept;       /* by node id: prepared, and read at every step: its offset is one into memory
+                         of its own, which nothing else is placed in. What is prepared but not kept
+                         only leads to such values. */
     int id_count;
     int64_t arena_bytes;    /* a multiple of CVM_ALIGNMENT */
     int64_t prepared_bytes; /* another one, of what is prepared */

@@ -339,7 +339,7 @@ static void test_memory_may_be_the_callers(void **state) {
     };
     const CvmPort inputs[] = {{"x", CVM_F32, {0, {0}}, 0}};
     const CvmPort outputs[] = {{"y", CVM_F32, {0, {0}}, 64}, {"count", CVM_F32, {0, {0}}, 128}};
-    const CvmPlan plan = {"bound", calls, 3, inputs, 1, outputs, 2, NULL, 0, 192, 64};
+    const CvmPlan plan = {"bound", calls, 3, inputs, 1, outputs, 2, NULL, 0, 192, 64, 0};
     CvmStore store;
     cvm_store_init(&store);
     CvmInstance *first = cvm_instance_create(&plan, &store, &error);
@@ -369,8 +369,58 @@ static void test_memory_may_be_the_callers(void **state) {
     cvm_pool_free(pool);
 }
 
+enum { SCRATCH_FLOATS = 4096, SCRATCH_ITEMS = 64 };
+
+/* Each item's number, by way of scratch memory: wrong where another thread writes there too. */
+static void pass_through_scratch(void *const *buffers, int64_t begin, int64_t end) {
+    float *results = buffers[0], *scratch = buffers[1];
+    for (int64_t item = begin; item < end; item++) {
+        for (int i = 0; i < SCRATCH_FLOATS; i++)
+            scratch[i] = (float)item;
+        results[item] = scratch[0];
+        for (int i = 1; i < SCRATCH_FLOATS; i++)
+            if (scratch[i] != results[item])
+                results[item] = -1;
+    }
+}
+
+static void test_scratch_memory_is_each_threads_own(void **state) {
+    (void)state;
+    CvmError error;
+    const CvmBuffer buffers[] = {{CVM_SPACE_OUTPUT, 0}, {CVM_SPACE_SCRATCH, 0}};
+    const CvmCall call = {.kernel = "pass",
+                          .layer = "pass",
+                          .function = pass_through_scratch,
+                          .buffers = buffers,
+                          .buffer_count = 2,
+                          .extent = SCRATCH_ITEMS,
+                          .flops = 10 * CVM_SMALL_COST};
+    const CvmPort output = {"items", CVM_F32, {1, {SCRATCH_ITEMS}}, 0};
+    const CvmPlan plan = {.name = "scratch",
+                          .calls = &call,
+                          .call_count = 1,
+                          .outputs = &output,
+                          .output_count = 1,
+                          .arena_bytes = SCRATCH_ITEMS * 4,
+                          .scratch_bytes = SCRATCH_FLOATS * 4};
+    CvmStore store;
+    cvm_store_init(&store);
+    CvmInstance *instance = cvm_instance_create(&plan, &store, &error);
+    assert_non_null(instance);
+    for (int threads = 1; threads <= cvm_pool_processors() + 3; threads++) {
+        CvmPool *pool = cvm_pool_create(threads, &error);
+        assert_non_null(pool);
+        cvm_instance_run(instance, pool);
+        for (int i = 0; i < SCRATCH_ITEMS; i++)
+            assert_true(((const float *)cvm_instance_output(instance, "items"))[i] == (float)i);
+        cvm_pool_free(pool);
+    }
+    cvm_instance_free(instance);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scratch_memory_is_each_threads_own),
         cmocka_unit_test(test_memory_may_be_the_callers),
         cmocka_unit_test(test_calls_that_prepare_run_once),
         cmocka_unit_test(test_any_number_of_threads_gives_the_same),

@@ -1,8 +1,8 @@
 /* Generated code against the references of compiler/ops, op by op: plain and batch-blocked layouts,
  * with and without fusion, for every vector width this machine can run, over shapes that do not
  * divide into blocks. */
-#include "compiler/graph/evaluate.h"
 #include "compiler/graph/op.h"
+#include "tests/support/checked.h"
 #include "tests/support/compiled.h"
 
 #include <math.h>
@@ -41,56 +41,8 @@ static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, i
     return node;
 }
 
-/* Values in about [-1, 1], the same on every machine. Labels for i32. */
-static const void *values_of(void *context, const CvmNode *node) {
-    (void)context;
-    int64_t count;
-    assert_true(cvm_shape_count(&node->type.shape, &count));
-    float *values = cvm_arena_array(arena, (size_t)count, 4);
-    uint32_t state = 12345;
-    for (const char *letter = node->origin.name; *letter; letter++)
-        state = state * 31 + (unsigned char)*letter;
-    for (int64_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        if (node->type.dtype == CVM_I32)
-            ((int32_t *)values)[i] = (int32_t)(state >> 16) % 7;
-        else
-            values[i] = (float)((int32_t)(state >> 8) % 2001 - 1000) / 1000.0f;
-    }
-    return values;
-}
-
-static void compare(const char *what, const char *cpu, const float *expected, const float *got,
-                    int64_t count) {
-    for (int64_t i = 0; i < count; i++)
-        if (!(fabsf(expected[i] - got[i]) <= 1e-4f + 1e-4f * fabsf(expected[i])))
-            fail_msg("%s for %s: element %lld is %.9g, and the reference gives %.9g", what, cpu,
-                     (long long)i, (double)got[i], (double)expected[i]);
-}
-
-/* Compiles the graph as it is for every CPU and compares every output with the reference's. */
 static void check(CvmGraph *graph, const char *what, const char *passes) {
-    for (const char *const *cpu = compiled_cpus(); *cpu; cpu++) {
-        CvmValues expected = cvm_evaluate(graph, arena, values_of, NULL);
-        CvmGraph *copy = cvm_graph_copy(graph, arena);
-        Compiled compiled = compiled_open(copy, passes, *cpu, 2);
-        for (int i = 0; i < graph->node_count; i++) {
-            const CvmNode *node = graph->nodes[i];
-            int64_t count;
-            cvm_shape_count(&node->type.shape, &count);
-            if (node->op == CVM_OP_INPUT || node->op == CVM_OP_PARAMETER)
-                compiled_set(&compiled, node->origin.name, values_of(NULL, node), count);
-        }
-        compiled_run(&compiled);
-        for (int i = 0; i < graph->output_count; i++) {
-            const CvmNamedValue *output = &graph->outputs[i];
-            int64_t count;
-            cvm_shape_count(&output->value->type.shape, &count);
-            compare(what, *cpu, expected.data[output->value->id],
-                    compiled_output(&compiled, output->name), count);
-        }
-        compiled_close(&compiled);
-    }
+    checked_run(graph, arena, what, passes, 1e-4f);
 }
 
 typedef struct ConvCase {

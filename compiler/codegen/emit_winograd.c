@@ -1,0 +1,583 @@
+/* The generator of WINOGRAD kernels: 3x3 convolutions of stride 1 by minimal filtering (the method
+ * and its matrices: ops/winograd.h). A work item is a block of tiles for a part of the output
+ * channels; all that it makes on the way stays in its thread's scratch memory, small enough for the
+ * caches:
+ *
+ *   1. input     tiles of n x n pixels, transformed; tiles at the picture's edge are first copied
+ *                into a patch with zeros around
+ *   2. contract  for each frequency, groups of tiles times the transformed weights: vectors of
+ *                output channels meet single elements of the tiles, sums stay in registers
+ *   3. result    sums transformed back to m x m pixels, epilogue, store
+ *
+ *   scratch: transformed [frequency][group][c/lanes][tile of the group][lanes],
+ *            sums        [o/lanes][tile][frequency][lanes]
+ *
+ * Every sum has one order, whatever the split over threads. */
+#include "compiler/codegen/emitter.h"
+#include "compiler/kernels/schedule.h"
+#include "compiler/ops/winograd.h"
+
+#include <string.h>
+
+enum { SIDE = CVM_WINOGRAD_SIDE, MOST_SUMS = 64 };
+
+typedef LLVMValueRef Tile[SIDE][SIDE];
+
+typedef struct Winograd {
+    CvmEmitter *emitter;
+    const CvmWinograd *shape;
+    CvmWinogradMatrices matrices;
+    int lanes, side, frequencies;
+    CvmLanes all;
+    LLVMTypeRef vector;
+    LLVMValueRef first, count;      /* the work item's tiles */
+    LLVMValueRef output;            /* its first output channel, in steps of the weights */
+    LLVMValueRef transformed, sums; /* scratch memory */
+    LLVMValueRef patch;             /* a tile's pixels, where it reaches over an edge */
+} Winograd;
+
+/* --- transforms --- */
+
+/* sum + factor * x; sum may be NULL for nothing so far. */
+static LLVMValueRef add_scaled(const Winograd *winograd, LLVMValueRef sum, double factor,
+                               LLVMValueRef x) {
+    CvmEmitter *emitter = winograd->emitter;
+    if (factor == 0 || !x)
+        return sum;
+    if (!sum && factor == 1)
+        return x;
+    if (sum && (factor == 1 || factor == -1))
+        return factor > 0 ? LLVMBuildFAdd(emitter->builder, sum, x, "")
+                          : LLVMBuildFSub(emitter->builder, sum, x, "");
+    LLVMValueRef scale = cvm_float(emitter, winograd->lanes, factor);
+    return sum ? cvm_emit_multiply_add(emitter, x, scale, sum)
+               : LLVMBuildFMul(emitter->builder, x, scale, "");
+}
+
+/* out[i] = sum of row i of the matrix times in. Rows of opposite points differ in the sign of the
+ * odd columns alone, so that two rows share their even and odd sums. */
+static void transform_rows(const Winograd *winograd, const double (*matrix)[SIDE], int columns,
+                           LLVMValueRef *in, LLVMValueRef *out) {
+    LLVMBuilderRef builder = winograd->emitter->builder;
+    int last = winograd->side - 1;
+    for (int i = 0; i < winograd->side; i++) {
+        LLVMValueRef sums[2] = {NULL, NULL};
+        bool paired = i > 0 && i < last;
+        for (int k = columns - 1; k >= 0; k--) /* the highest has the factor 1 */
+            sums[paired ? k % 2 : 0] =
+                add_scaled(winograd, sums[paired ? k % 2 : 0], matrix[i][k], in[k]);
+        out[i] = sums[0];
+        if (!paired)
+            continue;
+        out[i] = LLVMBuildFAdd(builder, sums[0], sums[1], "");
+        out[++i] = LLVMBuildFSub(builder, sums[0], sums[1], "");
+    }
+}
+
+/* The same with the rows of A: there it is the columns of opposite points that differ so. */
+static void transform_columns(const Winograd *winograd, LLVMValueRef *in, LLVMValueRef *out) {
+    LLVMBuilderRef builder = winograd->emitter->builder;
+    int last = winograd->side - 1;
+    LLVMValueRef both[2][SIDE];
+    for (int k = 1; k < last; k += 2) {
+        both[0][k] = LLVMBuildFAdd(builder, in[k], in[k + 1], "");
+        both[1][k] = LLVMBuildFSub(builder, in[k], in[k + 1], "");
+    }
+    for (int i = 0; i < winograd->matrices.tile; i++) {
+        const double *row = winograd->matrices.result[i];
+        LLVMValueRef sum = NULL;
+        sum = add_scaled(winograd, sum, row[0], in[0]);
+        sum = add_scaled(winograd, sum, row[last], in[last]);
+        for (int k = 1; k < last; k += 2)
+            sum = add_scaled(winograd, sum, row[k], both[i % 2][k]);
+        out[i] = sum;
+    }
+}
+
+/* --- places --- */
+
+static LLVMValueRef load_vector(const Winograd *winograd, LLVMValueRef pointer,
+                                LLVMValueRef elements) {
+    return cvm_load(winograd->emitter, cvm_advance(winograd->emitter, pointer, elements), 1,
+                    &winograd->all, 0);
+}
+
+static void store_vector(const Winograd *winograd, LLVMValueRef value, LLVMValueRef pointer,
+                         LLVMValueRef elements) {
+    cvm_store(winograd->emitter, value, cvm_advance(winograd->emitter, pointer, elements), 1,
+              &winograd->all);
+}
+
+static LLVMValueRef constant(const Winograd *winograd, int64_t value) {
+    return cvm_i64(winograd->emitter, value);
+}
+
+/* Where a tile lies: picture, and its first row and column among the results. */
+typedef struct Place {
+    LLVMValueRef picture, row, column;
+} Place;
+
+static Place place_of(const Winograd *winograd, LLVMValueRef tile) {
+    CvmEmitter *emitter = winograd->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmWinograd *shape = winograd->shape;
+    int64_t down = (shape->output[0] + shape->tile - 1) / shape->tile;
+    int64_t across = (shape->output[1] + shape->tile - 1) / shape->tile;
+    LLVMValueRef index = LLVMBuildNSWAdd(builder, winograd->first, tile, "");
+    LLVMValueRef per_picture = constant(winograd, down * across);
+    LLVMValueRef inside = LLVMBuildURem(builder, index, per_picture, "");
+    LLVMValueRef width = constant(winograd, across);
+    return (Place){LLVMBuildUDiv(builder, index, per_picture, ""),
+                   cvm_scale(emitter, LLVMBuildUDiv(builder, inside, width, ""), shape->tile),
+                   cvm_scale(emitter, LLVMBuildURem(builder, inside, width, ""), shape->tile)};
+}
+
+static LLVMValueRef both(const Winograd *winograd, LLVMValueRef a, LLVMValueRef b) {
+    return LLVMBuildAnd(winograd->emitter->builder, a, b, "");
+}
+
+/* 0 <= index < limit */
+static LLVMValueRef is_below(const Winograd *winograd, LLVMValueRef index, int64_t limit) {
+    return LLVMBuildICmp(winograd->emitter->builder, LLVMIntULT, index,
+                         constant(winograd, limit > 0 ? limit : 0), "");
+}
+
+static LLVMValueRef smaller(const Winograd *winograd, LLVMValueRef a, LLVMValueRef b) {
+    LLVMBuilderRef builder = winograd->emitter->builder;
+    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSLT, a, b, ""), a, b, "");
+}
+
+/* --- 1. inputs --- */
+
+/* The pixel (row, column), perhaps outside, into the patch at (i, j). */
+static void copy_pixel(const Winograd *winograd, LLVMValueRef plane, LLVMValueRef row,
+                       LLVMValueRef column, LLVMValueRef at) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    LLVMValueRef inside = both(winograd, is_below(winograd, row, shape->input[0]),
+                               is_below(winograd, column, shape->input[1]));
+    CvmBranch branch = cvm_branch_begin(emitter, inside);
+    LLVMValueRef pixel = cvm_sum(emitter, cvm_scale(emitter, row, shape->input[1]), column);
+    LLVMValueRef value = load_vector(winograd, plane, cvm_scale(emitter, pixel, winograd->lanes));
+    store_vector(winograd, value, winograd->patch, at);
+    cvm_branch_else(emitter, &branch);
+    store_vector(winograd, cvm_float(emitter, winograd->lanes, 0), winograd->patch, at);
+    cvm_branch_end(emitter, &branch);
+}
+
+static void copy_to_patch(const Winograd *winograd, LLVMValueRef plane, LLVMValueRef top,
+                          LLVMValueRef left) {
+    CvmEmitter *emitter = winograd->emitter;
+    LLVMValueRef zero = constant(winograd, 0), side = constant(winograd, winograd->side);
+    CvmLoop rows = cvm_loop_begin(emitter, zero, side, 1);
+    CvmLoop columns = cvm_loop_begin(emitter, zero, side, 1);
+    LLVMValueRef at =
+        cvm_sum(emitter, cvm_scale(emitter, rows.index, winograd->side), columns.index);
+    copy_pixel(winograd, plane, cvm_sum(emitter, top, rows.index),
+               cvm_sum(emitter, left, columns.index), cvm_scale(emitter, at, winograd->lanes));
+    cvm_loop_end(emitter, &columns);
+    cvm_loop_end(emitter, &rows);
+}
+
+/* Transforms the n x n pixels from `pixels` on, rows `step` elements apart, column by column and
+ * then row by row, to `to`. */
+static void transform_input(const Winograd *winograd, LLVMValueRef pixels, LLVMValueRef step,
+                            LLVMValueRef to) {
+    CvmEmitter *emitter = winograd->emitter;
+    int side = winograd->side;
+    int64_t apart = cvm_winograd_input_step(winograd->shape);
+    Tile half;
+    LLVMValueRef row = constant(winograd, 0), rows[SIDE];
+    for (int i = 0; i < side; i++, row = cvm_sum(emitter, row, step))
+        rows[i] = cvm_advance(emitter, pixels, row);
+    for (int j = 0; j < side; j++) {
+        LLVMValueRef in[SIDE], out[SIDE];
+        for (int i = 0; i < side; i++)
+            in[i] = load_vector(winograd, rows[i], constant(winograd, j * winograd->lanes));
+        transform_rows(winograd, winograd->matrices.input, side, in, out);
+        for (int i = 0; i < side; i++)
+            half[i][j] = out[i];
+    }
+    for (int i = 0; i < side; i++) {
+        LLVMValueRef out[SIDE];
+        transform_rows(winograd, winograd->matrices.input, side, half[i], out);
+        for (int j = 0; j < side; j++)
+            store_vector(winograd, out[j], to, constant(winograd, (i * side + j) * apart));
+    }
+}
+
+/* One tile of one block of channels: straight from the picture where it lies inside. */
+static void emit_input_tile(const Winograd *winograd, LLVMValueRef block, LLVMValueRef tile) {
+    CvmEmitter *emitter = winograd->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmWinograd *shape = winograd->shape;
+    int lanes = winograd->lanes;
+    int64_t plane_size = shape->input[0] * shape->input[1] * lanes;
+    Place place = place_of(winograd, tile);
+    LLVMValueRef top = cvm_sum(emitter, place.row, constant(winograd, -shape->pad[0]));
+    LLVMValueRef left = cvm_sum(emitter, place.column, constant(winograd, -shape->pad[1]));
+    LLVMValueRef plane_index =
+        cvm_sum(emitter, cvm_scale(emitter, place.picture, shape->inputs / lanes), block);
+    LLVMValueRef plane = cvm_advance(emitter, emitter->buffers[emitter->kernel->a],
+                                     cvm_scale(emitter, plane_index, plane_size));
+    LLVMValueRef group = constant(winograd, shape->group);
+    LLVMValueRef to = cvm_sum(
+        emitter,
+        cvm_scale(emitter, LLVMBuildUDiv(builder, tile, group, ""), shape->inputs * shape->group),
+        cvm_sum(emitter, cvm_scale(emitter, block, shape->group * lanes),
+                cvm_scale(emitter, LLVMBuildURem(builder, tile, group, ""), lanes)));
+    LLVMValueRef at = cvm_stack_slot(emitter, emitter->pointer, "pixels");
+    LLVMValueRef step = cvm_stack_slot(emitter, emitter->i64, "step");
+    LLVMValueRef inside =
+        both(winograd, is_below(winograd, top, shape->input[0] - winograd->side + 1),
+             is_below(winograd, left, shape->input[1] - winograd->side + 1));
+    CvmBranch branch = cvm_branch_begin(emitter, inside);
+    LLVMValueRef pixel = cvm_sum(emitter, cvm_scale(emitter, top, shape->input[1]), left);
+    LLVMBuildStore(builder, cvm_advance(emitter, plane, cvm_scale(emitter, pixel, lanes)), at);
+    LLVMBuildStore(builder, constant(winograd, shape->input[1] * lanes), step);
+    cvm_branch_else(emitter, &branch);
+    copy_to_patch(winograd, plane, top, left);
+    LLVMBuildStore(builder, winograd->patch, at);
+    LLVMBuildStore(builder, constant(winograd, winograd->side * lanes), step);
+    cvm_branch_end(emitter, &branch);
+    transform_input(winograd, LLVMBuildLoad2(builder, emitter->pointer, at, ""),
+                    LLVMBuildLoad2(builder, emitter->i64, step, ""),
+                    cvm_advance(emitter, winograd->transformed, to));
+}
+
+static void emit_inputs(const Winograd *winograd) {
+    CvmEmitter *emitter = winograd->emitter;
+    LLVMValueRef zero = constant(winograd, 0);
+    LLVMValueRef blocks = constant(winograd, winograd->shape->inputs / winograd->lanes);
+    CvmLoop channels = cvm_loop_begin(emitter, zero, blocks, 1);
+    CvmLoop tiles = cvm_loop_begin(emitter, zero, winograd->count, 1);
+    emit_input_tile(winograd, channels.index, tiles.index);
+    cvm_loop_end(emitter, &tiles);
+    cvm_loop_end(emitter, &channels);
+}
+
+/* --- 2. contraction --- */
+
+static void emit_prefetch(const Winograd *winograd, LLVMValueRef pointer) {
+    CvmEmitter *emitter = winograd->emitter;
+    enum { READ = 0, INTO_EVERY_CACHE = 3, DATA = 1 };
+    LLVMValueRef arguments[] = {pointer, LLVMConstInt(emitter->i32, READ, false),
+                                LLVMConstInt(emitter->i32, INTO_EVERY_CACHE, false),
+                                LLVMConstInt(emitter->i32, DATA, false)};
+    cvm_intrinsic(emitter, "llvm.prefetch", emitter->pointer, arguments, 4);
+}
+
+/* One input channel: each vector of its weights times each element of the group's tiles. */
+static void multiply_channel(const Winograd *winograd, LLVMValueRef weights, LLVMValueRef tiles,
+                             int channel, LLVMValueRef *sums) {
+    CvmEmitter *emitter = winograd->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmWinograd *shape = winograd->shape;
+    int lanes = winograd->lanes, vectors = (int)(shape->step / lanes);
+    LLVMValueRef loaded[4];
+    for (int v = 0; v < vectors; v++)
+        loaded[v] =
+            load_vector(winograd, weights, constant(winograd, channel * shape->step + v * lanes));
+    for (int i = 0; i < shape->group; i++) {
+        LLVMValueRef at = cvm_advance(emitter, tiles, constant(winograd, i * lanes + channel));
+        LLVMValueRef element = cvm_load(emitter, at, 0, &winograd->all, 0);
+        for (int v = 0; v < vectors; v++) {
+            LLVMValueRef slot = sums[i * vectors + v];
+            LLVMValueRef sum = LLVMBuildLoad2(builder, winograd->vector, slot, "");
+            LLVMBuildStore(builder, cvm_emit_multiply_add(emitter, element, loaded[v], sum), slot);
+        }
+    }
+    cvm_emit_load_barrier(emitter);
+}
+
+/* The sums of one group of tiles over all input channels, for one frequency and one step of output
+ * channels. While a group is multiplied, its share of the next step's weights is fetched. */
+static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValueRef tiles,
+                       LLVMValueRef group, LLVMValueRef to) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int lanes = winograd->lanes, vectors = (int)(shape->step / lanes);
+    int64_t line = 16, fetched = (lanes * shape->step / line + shape->groups - 1) / shape->groups;
+    LLVMValueRef sums[MOST_SUMS];
+    for (int i = 0; i < shape->group * vectors; i++) {
+        sums[i] = cvm_stack_slot(emitter, winograd->vector, "sum");
+        LLVMBuildStore(emitter->builder, cvm_float(emitter, lanes, 0), sums[i]);
+    }
+    LLVMValueRef blocks = constant(winograd, shape->inputs / lanes);
+    LLVMValueRef ahead =
+        cvm_advance(emitter, weights,
+                    cvm_sum(emitter, constant(winograd, shape->inputs * shape->step),
+                            cvm_scale(emitter, group, shape->inputs / lanes * fetched * line)));
+    CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), blocks, 1);
+    LLVMValueRef from =
+        cvm_advance(emitter, weights, cvm_scale(emitter, loop.index, lanes * shape->step));
+    LLVMValueRef elements =
+        cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, lanes * shape->group));
+    LLVMValueRef next = cvm_advance(emitter, ahead, cvm_scale(emitter, loop.index, fetched * line));
+    for (int channel = 0; channel < lanes; channel++) {
+        if (channel < fetched)
+            emit_prefetch(winograd, cvm_advance(emitter, next, constant(winograd, channel * line)));
+        multiply_channel(winograd, from, elements, channel, sums);
+    }
+    cvm_loop_end(emitter, &loop);
+    int64_t tile = (int64_t)winograd->frequencies * lanes;
+    int64_t plane = shape->group * shape->groups * tile;
+    for (int i = 0; i < shape->group; i++)
+        for (int v = 0; v < vectors; v++) {
+            LLVMValueRef sum =
+                LLVMBuildLoad2(emitter->builder, winograd->vector, sums[i * vectors + v], "");
+            store_vector(winograd, sum, to, constant(winograd, v * plane + i * tile));
+        }
+}
+
+static void emit_contraction(const Winograd *winograd) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    LLVMValueRef zero = constant(winograd, 0);
+    int64_t steps = shape->outputs / shape->step, vectors = shape->step / winograd->lanes;
+    int64_t tile = (int64_t)winograd->frequencies * winograd->lanes;
+    int64_t block = shape->group * shape->groups;
+    LLVMValueRef groups = LLVMBuildUDiv(
+        emitter->builder, cvm_sum(emitter, winograd->count, constant(winograd, shape->group - 1)),
+        constant(winograd, shape->group), "");
+    CvmLoop frequencies =
+        cvm_loop_begin(emitter, zero, constant(winograd, winograd->frequencies), 1);
+    LLVMValueRef first_step =
+        cvm_sum(emitter, cvm_scale(emitter, frequencies.index, steps), winograd->output);
+    LLVMValueRef tiles =
+        cvm_advance(emitter, winograd->transformed,
+                    cvm_scale(emitter, frequencies.index, cvm_winograd_input_step(shape)));
+    LLVMValueRef sums = cvm_advance(emitter, winograd->sums,
+                                    cvm_scale(emitter, frequencies.index, winograd->lanes));
+    CvmLoop outputs = cvm_loop_begin(emitter, zero, constant(winograd, steps / shape->parts), 1);
+    LLVMValueRef weights =
+        cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
+                    cvm_scale(emitter, cvm_sum(emitter, first_step, outputs.index),
+                              shape->inputs * shape->step));
+    LLVMValueRef to =
+        cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, vectors * block * tile));
+    CvmLoop loop = cvm_loop_begin(emitter, zero, groups, 1);
+    emit_group(
+        winograd, weights,
+        cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, shape->inputs * shape->group)),
+        loop.index, cvm_advance(emitter, to, cvm_scale(emitter, loop.index, shape->group * tile)));
+    cvm_loop_end(emitter, &loop);
+    cvm_loop_end(emitter, &outputs);
+    cvm_loop_end(emitter, &frequencies);
+}
+
+/* --- 3. results --- */
+
+/* A pixel of the result at hand: its indices, and how far from them it lies. */
+typedef struct Pixel {
+    const Winograd *winograd;
+    LLVMValueRef index[4]; /* along the kernel's axes n, output, y, x */
+    int64_t down, right;
+} Pixel;
+
+static LLVMValueRef address_of(CvmEmitter *emitter, const Pixel *pixel, int buffer) {
+    const int64_t *strides = emitter->kernel->buffers[buffer].strides;
+    LLVMValueRef offset = cvm_i64(emitter, 0);
+    for (int axis = 0; axis < 4; axis++)
+        offset = cvm_sum(emitter, offset, cvm_scale(emitter, pixel->index[axis], strides[axis]));
+    LLVMValueRef base = cvm_advance(emitter, emitter->buffers[buffer], offset);
+    return cvm_advance(emitter, base,
+                       cvm_i64(emitter, pixel->down * strides[2] + pixel->right * strides[3]));
+}
+
+enum { LANE_AXIS = 4 };
+
+static LLVMValueRef result_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
+    const Pixel *pixel = state;
+    return cvm_load(emitter, address_of(emitter, pixel, expr->index),
+                    emitter->kernel->buffers[expr->index].strides[LANE_AXIS], &pixel->winograd->all,
+                    0);
+}
+
+static void finish_pixel(const Winograd *winograd, Pixel *pixel, LLVMValueRef value) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmKernel *kernel = emitter->kernel;
+    CvmExprContext context = {value, winograd->lanes, result_leaf, pixel};
+    LLVMValueRef values[CVM_MAX_RESULTS];
+    for (int i = 0; i < kernel->result_count; i++)
+        values[i] = cvm_emit_expr(emitter, kernel->results[i].value, &context);
+    for (int i = 0; i < kernel->result_count; i++)
+        store_vector(winograd, values[i], address_of(emitter, pixel, kernel->results[i].buffer),
+                     cvm_i64(emitter, 0));
+}
+
+/* The results of a tile that reaches over the picture's end, by way of the patch. */
+static void finish_cut_tile(const Winograd *winograd, const Place *place, LLVMValueRef channels,
+                            Tile results) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int m = winograd->matrices.tile, lanes = winograd->lanes;
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < m; j++)
+            store_vector(winograd, results[i][j], winograd->patch,
+                         constant(winograd, (i * m + j) * lanes));
+    LLVMValueRef zero = constant(winograd, 0), size = constant(winograd, m), rest[2];
+    const LLVMValueRef from[2] = {place->row, place->column};
+    for (int i = 0; i < 2; i++)
+        rest[i] = smaller(
+            winograd, size,
+            LLVMBuildNSWSub(emitter->builder, constant(winograd, shape->output[i]), from[i], ""));
+    CvmLoop rows = cvm_loop_begin(emitter, zero, rest[0], 1);
+    CvmLoop columns = cvm_loop_begin(emitter, zero, rest[1], 1);
+    LLVMValueRef at = cvm_sum(emitter, cvm_scale(emitter, rows.index, m), columns.index);
+    Pixel pixel = {winograd,
+                   {place->picture, channels, cvm_sum(emitter, place->row, rows.index),
+                    cvm_sum(emitter, place->column, columns.index)},
+                   0,
+                   0};
+    finish_pixel(winograd, &pixel,
+                 load_vector(winograd, winograd->patch, cvm_scale(emitter, at, lanes)));
+    cvm_loop_end(emitter, &columns);
+    cvm_loop_end(emitter, &rows);
+}
+
+/* m x m results from the sums of all frequencies. */
+static void transform_result(const Winograd *winograd, LLVMValueRef sums, Tile results) {
+    int side = winograd->side, m = winograd->matrices.tile;
+    Tile half;
+    for (int j = 0; j < side; j++) {
+        LLVMValueRef in[SIDE], out[SIDE];
+        for (int i = 0; i < side; i++)
+            in[i] = load_vector(winograd, sums,
+                                constant(winograd, (int64_t)(i * side + j) * winograd->lanes));
+        transform_columns(winograd, in, out);
+        for (int i = 0; i < m; i++)
+            half[i][j] = out[i];
+    }
+    for (int i = 0; i < m; i++)
+        transform_columns(winograd, half[i], results[i]);
+}
+
+/* One tile of one vector of output channels. */
+static void emit_result_tile(const Winograd *winograd, LLVMValueRef vector, LLVMValueRef tile) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int m = winograd->matrices.tile;
+    int64_t size = (int64_t)winograd->frequencies * winograd->lanes;
+    LLVMValueRef from =
+        cvm_sum(emitter, cvm_scale(emitter, vector, shape->group * shape->groups * size),
+                cvm_scale(emitter, tile, size));
+    Tile results;
+    transform_result(winograd, cvm_advance(emitter, winograd->sums, from), results);
+    Place place = place_of(winograd, tile);
+    LLVMValueRef channels = cvm_sum(
+        emitter, cvm_scale(emitter, winograd->output, shape->step / winograd->lanes), vector);
+    LLVMValueRef whole = both(winograd, is_below(winograd, place.row, shape->output[0] - m + 1),
+                              is_below(winograd, place.column, shape->output[1] - m + 1));
+    CvmBranch branch = cvm_branch_begin(emitter, whole);
+    Pixel pixel = {winograd, {place.picture, channels, place.row, place.column}, 0, 0};
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < m; j++) {
+            pixel.down = i;
+            pixel.right = j;
+            finish_pixel(winograd, &pixel, results[i][j]);
+        }
+    cvm_branch_else(emitter, &branch);
+    finish_cut_tile(winograd, &place, channels, results);
+    cvm_branch_end(emitter, &branch);
+}
+
+static void emit_results(const Winograd *winograd) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    LLVMValueRef zero = constant(winograd, 0);
+    LLVMValueRef vectors = constant(winograd, shape->outputs / shape->parts / winograd->lanes);
+    CvmLoop channels = cvm_loop_begin(emitter, zero, vectors, 1);
+    CvmLoop tiles = cvm_loop_begin(emitter, zero, winograd->count, 1);
+    emit_result_tile(winograd, channels.index, tiles.index);
+    cvm_loop_end(emitter, &tiles);
+    cvm_loop_end(emitter, &channels);
+}
+
+/* --- the work item --- */
+
+static Winograd begin(CvmEmitter *emitter) {
+    const CvmWinograd *shape = &emitter->kernel->winograd;
+    int lanes = (int)shape->lanes, side = (int)shape->tile + 2;
+    return (Winograd){.emitter = emitter,
+                      .shape = shape,
+                      .matrices = cvm_winograd_matrices(shape->tile),
+                      .lanes = lanes,
+                      .side = side,
+                      .frequencies = side * side,
+                      .all = cvm_lanes_first(lanes, lanes),
+                      .vector = cvm_float_type(emitter, lanes)};
+}
+
+/* Items of one part stand together, so that a thread keeps to its part of the weights. */
+void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
+    LLVMBuilderRef builder = emitter->builder;
+    Winograd winograd = begin(emitter);
+    const CvmWinograd *shape = winograd.shape;
+    int64_t block = shape->group * shape->groups, tiles = cvm_winograd_tiles(shape);
+    LLVMValueRef blocks = constant(&winograd, cvm_winograd_blocks(shape));
+    winograd.first = cvm_scale(emitter, LLVMBuildURem(builder, item, blocks, ""), block);
+    winograd.count =
+        smaller(&winograd, constant(&winograd, block),
+                LLVMBuildNSWSub(builder, constant(&winograd, tiles), winograd.first, ""));
+    winograd.output = cvm_scale(emitter, LLVMBuildUDiv(builder, item, blocks, ""),
+                                shape->outputs / shape->step / shape->parts);
+    winograd.transformed = emitter->buffers[shape->scratch];
+    winograd.sums =
+        cvm_advance(emitter, winograd.transformed,
+                    constant(&winograd, winograd.frequencies * cvm_winograd_input_step(shape)));
+    winograd.patch = cvm_stack_slot(
+        emitter, LLVMArrayType2(winograd.vector, (uint64_t)winograd.frequencies), "patch");
+    emit_inputs(&winograd);
+    emit_contraction(&winograd);
+    emit_results(&winograd);
+}
+
+/* --- weights --- */
+
+/* The taps of one input channel for one vector of output channels, to all frequencies. */
+static void transform_weight(const Winograd *winograd, LLVMValueRef from, LLVMValueRef to) {
+    int side = winograd->side, lanes = winograd->lanes;
+    int64_t apart = winograd->shape->outputs * winograd->shape->inputs;
+    Tile half;
+    for (int j = 0; j < 3; j++) {
+        LLVMValueRef in[3], out[SIDE];
+        for (int i = 0; i < 3; i++)
+            in[i] = load_vector(winograd, from,
+                                constant(winograd, (int64_t)(i * 3 + j) * lanes * lanes));
+        transform_rows(winograd, winograd->matrices.weight, 3, in, out);
+        for (int i = 0; i < side; i++)
+            half[i][j] = out[i];
+    }
+    for (int i = 0; i < side; i++) {
+        LLVMValueRef out[SIDE];
+        transform_rows(winograd, winograd->matrices.weight, 3, half[i], out);
+        for (int j = 0; j < side; j++)
+            store_vector(winograd, out[j], to, constant(winograd, (i * side + j) * apart));
+    }
+}
+
+/* An item is one block of input channels for one step of output channels. */
+void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item) {
+    LLVMBuilderRef builder = emitter->builder;
+    Winograd winograd = begin(emitter);
+    const CvmWinograd *shape = winograd.shape;
+    int64_t lanes = shape->lanes, vectors = shape->step / lanes, blocks = shape->inputs / lanes;
+    LLVMValueRef zero = constant(&winograd, 0), divisor = constant(&winograd, blocks);
+    LLVMValueRef block = LLVMBuildURem(builder, item, divisor, "");
+    LLVMValueRef step = LLVMBuildUDiv(builder, item, divisor, "");
+    CvmLoop outputs = cvm_loop_begin(emitter, zero, constant(&winograd, vectors), 1);
+    CvmLoop inputs = cvm_loop_begin(emitter, zero, constant(&winograd, lanes), 1);
+    LLVMValueRef vector = cvm_sum(emitter, cvm_scale(emitter, step, vectors), outputs.index);
+    LLVMValueRef filter = cvm_sum(emitter, cvm_scale(emitter, vector, blocks), block);
+    LLVMValueRef from = cvm_sum(emitter, cvm_scale(emitter, filter, 9 * lanes * lanes),
+                                cvm_scale(emitter, inputs.index, lanes));
+    LLVMValueRef channel = cvm_sum(emitter, cvm_scale(emitter, block, lanes), inputs.index);
+    LLVMValueRef row = cvm_sum(emitter, cvm_scale(emitter, step, shape->inputs), channel);
+    LLVMValueRef to = cvm_sum(emitter, cvm_scale(emitter, row, shape->step),
+                              cvm_scale(emitter, outputs.index, lanes));
+    transform_weight(&winograd, cvm_advance(emitter, emitter->buffers[0], from),
+                     cvm_advance(emitter, emitter->buffers[1], to));
+    cvm_loop_end(emitter, &inputs);
+    cvm_loop_end(emitter, &outputs);
+}

@@ -1,0 +1,77 @@
+/* How a WINOGRAD kernel's work is cut, from a cost model: tiles that are multiplied together in
+ * registers, tiles and output channels of a work item. */
+#include "compiler/kernels/schedule.h"
+
+enum {
+    SCRATCH = 3 << 19, /* bytes of a work item at most, so that it stays in a core's caches */
+    FEW_TILES = 64,    /* so few tiles make one block: the channels are cut instead */
+    WANTED_ITEMS = 4,
+    LEAST_OUTPUTS = 64, /* of a part: each transforms its inputs for itself */
+};
+
+int64_t cvm_winograd_tiles(const CvmWinograd *winograd) {
+    int64_t tiles = winograd->pictures;
+    for (int i = 0; i < 2; i++)
+        tiles *= (winograd->output[i] + winograd->tile - 1) / winograd->tile;
+    return tiles;
+}
+
+int64_t cvm_winograd_blocks(const CvmWinograd *winograd) {
+    int64_t size = winograd->group * winograd->groups;
+    return (cvm_winograd_tiles(winograd) + size - 1) / size;
+}
+
+/* A cache line more than the tiles take, so that the stores of one tile's frequencies do not all
+ * fall into one set of the cache. */
+int64_t cvm_winograd_input_step(const CvmWinograd *winograd) {
+    return winograd->inputs * winograd->group * winograd->groups + 16;
+}
+
+/* What `tiles` cost in groups of a size: a group takes as long as its multiply-adds, but at least
+ * eight of them have to overlap; and an empty place costs as much as a tile. */
+static double cost_of_groups(int64_t tiles, int64_t group, int64_t vectors) {
+    int64_t sums = group * vectors;
+    return (double)((tiles + group - 1) / group) * (double)(sums > 8 ? sums : 8);
+}
+
+static int64_t choose_group(int64_t tiles, int64_t vectors, CvmTargetShape target) {
+    int64_t most = (target.registers - 2 - vectors) / vectors, best = most;
+    for (int64_t group = most; group >= 1; group--)
+        if (cost_of_groups(tiles, group, vectors) < cost_of_groups(tiles, best, vectors))
+            best = group;
+    return best;
+}
+
+/* Tiles that fit the scratch memory, all of them where they are few. */
+static int64_t choose_block(const CvmWinograd *winograd, int64_t tiles) {
+    int64_t side = winograd->tile + 2;
+    int64_t fits = SCRATCH / (side * side * 4 * (winograd->inputs + winograd->outputs));
+    if (tiles <= FEW_TILES)
+        return tiles;
+    fits = fits < 16 ? 16 : fits;
+    int64_t blocks = (tiles + fits - 1) / fits;
+    blocks += blocks % 2; /* two cores are to have equally many */
+    return (tiles + blocks - 1) / blocks;
+}
+
+static int64_t choose_parts(const CvmWinograd *winograd, int64_t blocks) {
+    int64_t parts = 1, steps = winograd->outputs / winograd->step;
+    while (blocks * parts < WANTED_ITEMS && steps % (2 * parts) == 0 &&
+           winograd->outputs / (2 * parts) >= LEAST_OUTPUTS)
+        parts *= 2;
+    return parts;
+}
+
+void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target) {
+    CvmWinograd *winograd = &kernel->winograd;
+    int64_t side = winograd->tile + 2;
+    int64_t block = choose_block(winograd, cvm_winograd_tiles(winograd));
+    winograd->group = choose_group(block, winograd->step / winograd->lanes, target);
+    winograd->groups = (block + winograd->group - 1) / winograd->group;
+    winograd->parts = choose_parts(winograd, cvm_winograd_blocks(winograd));
+    block = winograd->group * winograd->groups;
+    kernel->extent = cvm_winograd_blocks(winograd) * winograd->parts;
+    kernel->scratch_bytes =
+        side * side * 4 *
+        (cvm_winograd_input_step(winograd) + block * (winograd->outputs / winograd->parts));
+}

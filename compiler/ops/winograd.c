@@ -1,0 +1,199 @@
+/* Winograd convolutions as operators (the method: winograd.h). What depends on weights alone is an
+ * operator of its own, so that it is computed once where weights stand still:
+ *
+ *   winograd_weight   [o, c, 3, 3] to [n^2, o/v, c, v]: for each frequency, in the order in which
+ *                     the contraction reads it; v is two vectors of channels, or one where they do
+ *                     not divide by two
+ *   winograd          tiles of x to frequencies, their contraction with the weights, and back
+ *
+ * Their kernels are described in codegen/emit_winograd.c. */
+#include "compiler/ops/winograd.h"
+
+#include "compiler/ops/common.h"
+
+#include <string.h>
+
+/* --- types --- */
+
+static bool winograd_tile(const CvmNode *node, int64_t *frequencies, CvmDiag *diag) {
+    int64_t tile = cvm_node_int(node, "tile");
+    if (!cvm_winograd_has(tile))
+        return cvm_refuse_operands(node, diag, "needs a tile of 2, 4 or 6");
+    *frequencies = (tile + 2) * (tile + 2);
+    return true;
+}
+
+bool winograd_weight_infer(CvmNode *node, CvmDiag *diag) {
+    int64_t frequencies = 0;
+    if (!cvm_check_operand(node, 0, 4, diag) || !winograd_tile(node, &frequencies, diag))
+        return false;
+    const CvmType *weight = &node->inputs[0]->type;
+    const int64_t *sizes = weight->shape.sizes;
+    if (weight->layout != CVM_LAYOUT_FILTER || sizes[1] % weight->lanes || sizes[2] != 3 ||
+        sizes[3] != 3)
+        return cvm_refuse_operands(node, diag, "needs 3x3 filters of whole blocks of channels");
+    int64_t step = sizes[0] % (2 * weight->lanes) ? weight->lanes : 2 * weight->lanes;
+    CvmShape shape = {4, {frequencies, sizes[0] / step, sizes[1], step}};
+    return cvm_set_type(node, shape, NULL, diag);
+}
+
+bool winograd_infer(CvmNode *node, CvmDiag *diag) {
+    int64_t frequencies = 0, outputs;
+    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
+        !cvm_check_plain(node, 1, diag) || !winograd_tile(node, &frequencies, diag))
+        return false;
+    const CvmType *x = &node->inputs[0]->type;
+    const int64_t *sizes = x->shape.sizes, *weight = node->inputs[1]->type.shape.sizes;
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    if (x->layout != CVM_LAYOUT_CHANNEL || weight[0] != frequencies || weight[2] != sizes[1] ||
+        (weight[3] != x->lanes && weight[3] != 2 * x->lanes) ||
+        __builtin_mul_overflow(weight[1], weight[3], &outputs))
+        return cvm_refuse_operands(node, diag, "has pictures and weights that do not fit");
+    CvmShape shape = {4, {sizes[0], outputs, 0, 0}};
+    for (int i = 0; i < 2; i++) {
+        shape.sizes[2 + i] = cvm_window_count(sizes[2 + i], 3, 1, pad[i], pad[2 + i], 1);
+        if (shape.sizes[2 + i] < 1)
+            return cvm_refuse_operands(node, diag, "has a pad that does not fit");
+    }
+    return cvm_set_type(node, shape, x, diag);
+}
+
+/* --- cost: what the same convolution takes directly, so that times can be compared --- */
+
+CvmCost winograd_cost(const CvmNode *node) {
+    double products = 9.0 * (double)cvm_count(node) * (double)node->inputs[0]->type.shape.sizes[1];
+    return (CvmCost){2 * products, cvm_traffic(node)};
+}
+
+CvmCost winograd_weight_cost(const CvmNode *node) {
+    return (CvmCost){6.0 * (double)cvm_count(node), cvm_traffic(node)};
+}
+
+/* --- references --- */
+
+/* out[rows][rows] = left in left^t, of a [columns][columns] matrix. */
+static void transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int rows,
+                      int columns, const double *in, double *out) {
+    double half[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE] = {{0}};
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+            for (int k = 0; k < columns; k++)
+                half[i][j] += left[i][k] * in[k * columns + j];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < rows; j++) {
+            out[i * rows + j] = 0;
+            for (int k = 0; k < columns; k++)
+                out[i * rows + j] += half[i][k] * left[j][k];
+        }
+}
+
+void winograd_weight_reference(const CvmNode *node, const void *const *operands, void *output) {
+    const CvmWinogradMatrices matrices = cvm_winograd_matrices(cvm_node_int(node, "tile"));
+    const float *weight = operands[0];
+    float *result = output;
+    const int64_t *sizes = node->type.shape.sizes;
+    int64_t inputs = sizes[2], outputs = sizes[1] * sizes[3];
+    for (int64_t o = 0; o < outputs; o++)
+        for (int64_t c = 0; c < inputs; c++) {
+            double taps[9], frequencies[CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE];
+            for (int i = 0; i < 9; i++)
+                taps[i] = weight[(o * inputs + c) * 9 + i];
+            transform(matrices.weight, matrices.side, 3, taps, frequencies);
+            for (int64_t f = 0; f < sizes[0]; f++)
+                result[((f * sizes[1] + o / sizes[3]) * inputs + c) * sizes[3] + o % sizes[3]] =
+                    (float)frequencies[f];
+        }
+}
+
+/* A tile of one picture: its n x n inputs of channel c, zeros where it reaches out. */
+static void read_tile(const CvmNode *node, const float *x, int64_t picture, int64_t c, int64_t top,
+                      int64_t left, int side, double *tile) {
+    const int64_t *sizes = node->inputs[0]->type.shape.sizes;
+    const float *plane = x + (picture * sizes[1] + c) * sizes[2] * sizes[3];
+    for (int i = 0; i < side; i++)
+        for (int j = 0; j < side; j++) {
+            int64_t row = top + i, column = left + j;
+            bool inside = row >= 0 && row < sizes[2] && column >= 0 && column < sizes[3];
+            tile[i * side + j] = inside ? plane[row * sizes[3] + column] : 0;
+        }
+}
+
+/* The results of the tile whose first one is (row, column), of every output channel. */
+static void reference_tile(const CvmNode *node, const float *const *operands, int64_t picture,
+                           int64_t row, int64_t column, float *y) {
+    enum { FREQUENCIES = CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE };
+    const CvmWinogradMatrices matrices = cvm_winograd_matrices(cvm_node_int(node, "tile"));
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    const int64_t *weights = node->inputs[1]->type.shape.sizes, *out = node->type.shape.sizes;
+    int frequencies = matrices.side * matrices.side, m = matrices.tile;
+    for (int64_t o = 0; o < out[1]; o++) {
+        double sums[FREQUENCIES] = {0}, result[FREQUENCIES];
+        for (int64_t c = 0; c < weights[2]; c++) {
+            double tile[FREQUENCIES], transformed[FREQUENCIES];
+            read_tile(node, operands[0], picture, c, row - pad[0], column - pad[1], matrices.side,
+                      tile);
+            transform(matrices.input, matrices.side, matrices.side, tile, transformed);
+            for (int64_t f = 0; f < frequencies; f++)
+                sums[f] +=
+                    transformed[f] *
+                    operands[1][((f * weights[1] + o / weights[3]) * weights[2] + c) * weights[3] +
+                                o % weights[3]];
+        }
+        transform(matrices.result, m, matrices.side, sums, result);
+        for (int64_t i = 0; i < m && row + i < out[2]; i++)
+            for (int64_t j = 0; j < m && column + j < out[3]; j++)
+                y[((picture * out[1] + o) * out[2] + row + i) * out[3] + column + j] =
+                    (float)result[i * m + j];
+    }
+}
+
+void winograd_reference(const CvmNode *node, const void *const *operands, void *output) {
+    const float *const values[] = {operands[0], operands[1]};
+    const int64_t *out = node->type.shape.sizes;
+    int64_t tile = cvm_node_int(node, "tile");
+    for (int64_t picture = 0; picture < out[0]; picture++)
+        for (int64_t row = 0; row < out[2]; row += tile)
+            for (int64_t column = 0; column < out[3]; column += tile)
+                reference_tile(node, values, picture, row, column, output);
+}
+
+/* --- kernels --- */
+
+void winograd_weight_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const int64_t *sizes = node->type.shape.sizes;
+    kernel->winograd = (CvmWinograd){.tile = cvm_node_int(node, "tile"),
+                                     .inputs = sizes[2],
+                                     .outputs = sizes[1] * sizes[3],
+                                     .step = sizes[3],
+                                     .lanes = node->inputs[0]->type.lanes};
+    kernel->extent = sizes[1] * (sizes[2] / kernel->winograd.lanes);
+    cvm_lower_buffer(lowering, node->inputs[0], false);
+    cvm_lower_buffer(lowering, node, true);
+}
+
+void winograd_lower(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmType *x = &node->inputs[0]->type, *y = &node->type;
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    kernel->winograd = (CvmWinograd){.tile = cvm_node_int(node, "tile"),
+                                     .pictures = y->shape.sizes[0],
+                                     .inputs = x->shape.sizes[1],
+                                     .outputs = y->shape.sizes[1],
+                                     .step = node->inputs[1]->type.shape.sizes[3],
+                                     .lanes = x->lanes,
+                                     .input = {x->shape.sizes[2], x->shape.sizes[3]},
+                                     .output = {y->shape.sizes[2], y->shape.sizes[3]},
+                                     .pad = {pad[0], pad[1]}};
+    CvmPictureAxes axes;
+    axes.n = cvm_lower_axis(lowering, "n", y->shape.sizes[0], false);
+    axes.c = cvm_lower_axis(lowering, "output", y->shape.sizes[1] / y->lanes, false);
+    axes.y = cvm_lower_axis(lowering, "y", y->shape.sizes[2], false);
+    axes.x = cvm_lower_axis(lowering, "x", y->shape.sizes[3], false);
+    axes.lane = cvm_lower_lane(lowering, y, false);
+    kernel->a = cvm_lower_buffer(lowering, node->inputs[0], false);
+    kernel->b = cvm_lower_buffer(lowering, node->inputs[1], false);
+    kernel->winograd.scratch = cvm_lower_scratch(lowering);
+    cvm_lower_picture(lowering, y, axes);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}

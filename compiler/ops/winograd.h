@@ -1,0 +1,29 @@
+/* Winograd's minimal filtering F(m x m, 3 x 3): m x m results of a 3x3 convolution from n x n
+ * inputs, n = m + 2, with n^2 multiplications a channel instead of 9 m^2 (A. Lavin and S. Gray,
+ * "Fast Algorithms for Convolutional Neural Networks", CVPR 2016):
+ *
+ *   y = A [ (G g G^t) * (B d B^t) ] A^t     * element by element, summed over the channels
+ *
+ * The matrices come from the points at which polynomials are evaluated (Toom-Cook): 0, pairs of
+ * opposite ones, and infinity. Those here were chosen for small errors; docs/performance.md has
+ * them. */
+#ifndef CVM_OPS_WINOGRAD_H
+#define CVM_OPS_WINOGRAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CVM_WINOGRAD_SIDE = 8 }; /* most inputs along a side of a tile */
+
+typedef struct CvmWinogradMatrices {
+    int tile, side;                                      /* m, n */
+    double input[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE];  /* B: n x n */
+    double weight[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE]; /* G: n x 3 */
+    double result[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE]; /* A: m x n */
+} CvmWinogradMatrices;
+
+/* Whether there are matrices for tiles of this size: 2, 4 and 6. */
+bool cvm_winograd_has(int64_t tile);
+CvmWinogradMatrices cvm_winograd_matrices(int64_t tile);
+
+#endif

@@ -1,0 +1,70 @@
+/* See winograd.h. A polynomial product of degree n - 1 is known from its values at n - 1 points and
+ * its leading coefficient, the value "at infinity"; a correlation is such a product transposed. */
+#include "compiler/ops/winograd.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct Points {
+    int tile;
+    double values[CVM_WINOGRAD_SIDE - 1]; /* tile + 1 of them, p directly before -p */
+} Points;
+
+static const Points table[] = {
+    {2, {0, 1, -1}},
+    {4, {0, 0.625, -0.625, 1.25, -1.25}},
+    {6, {0, 1, -1, 2, -2, 0.5, -0.5}},
+};
+
+static const Points *find_points(int64_t tile) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].tile == tile)
+            return &table[i];
+    return NULL;
+}
+
+bool cvm_winograd_has(int64_t tile) {
+    return find_points(tile) != NULL;
+}
+
+/* Coefficients, lowest first, of the product of (x - p) over all points but number `left_out`. */
+static void product_without(const Points *points, int left_out, double *coefficients) {
+    int degree = 0;
+    coefficients[0] = 1;
+    for (int i = 0; i <= points->tile; i++) {
+        if (i == left_out)
+            continue;
+        coefficients[++degree] = 0;
+        for (int k = degree; k > 0; k--)
+            coefficients[k] = coefficients[k - 1] - points->values[i] * coefficients[k];
+        coefficients[0] *= -points->values[i];
+    }
+}
+
+static double value_at(const double *coefficients, int degree, double x) {
+    double value = 0;
+    for (int i = degree; i >= 0; i--)
+        value = value * x + coefficients[i];
+    return value;
+}
+
+CvmWinogradMatrices cvm_winograd_matrices(int64_t tile) {
+    const Points *points = find_points(tile);
+    if (!points)
+        abort(); /* callers ask cvm_winograd_has first */
+    CvmWinogradMatrices matrices = {.tile = points->tile, .side = points->tile + 2};
+    int last = points->tile + 1; /* infinity */
+    for (int i = 0; i < last; i++) {
+        double p = points->values[i];
+        product_without(points, i, matrices.input[i]);
+        double scale = value_at(matrices.input[i], points->tile, p);
+        for (int k = 0; k < 3; k++)
+            matrices.weight[i][k] = pow(p, k) / scale;
+        for (int k = 0; k < points->tile; k++)
+            matrices.result[k][i] = pow(p, k);
+    }
+    product_without(points, last, matrices.input[last]);
+    matrices.weight[last][2] = 1;
+    matrices.result[points->tile - 1][last] = 1;
+    return matrices;
+}

@@ -1,0 +1,154 @@
+/* Winograd: which 3x3 convolutions are computed by minimal filtering, and with tiles of which size,
+ * from a model of what each way costs. It runs after the layouts are known: kernels exist for
+ * pictures in channel blocks alone. The weights' transform becomes a node of its own, which is
+ * computed once where it depends on parameters alone. */
+#include "compiler/ops/winograd.h"
+#include "compiler/passes/pass.h"
+
+#include <string.h>
+
+/* Costs are in multiply-adds of vectors. A transform costs about so many of them for each frequency
+ * of a tile's vector (measured on AVX2), and the shares of the peak are what kernels reach. */
+static const double TRANSFORM = 5.5, DIRECT_SHARE = 0.9, CONTRACTION_SHARE = 0.8;
+/* While a vector is multiplied, so many bytes for each of its lanes can come from memory; and about
+ * half of that time is hidden behind the arithmetic. */
+static const double BYTES_A_LANE = 0.22, EXPOSED = 0.5;
+/* Larger tiles have more weights: 2.25 times as many for 4 as for 2. They must be worth it. */
+static const double WORTH = 0.9;
+
+bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDiag *diag) {
+    static const char *const names[] = {[CVM_CONVOLUTION_AUTO] = "auto",
+                                        [CVM_CONVOLUTION_DIRECT] = "direct",
+                                        [CVM_CONVOLUTION_WINOGRAD] = "winograd"};
+    *convolution = CVM_CONVOLUTION_AUTO;
+    for (int i = 0; text && i < 3; i++)
+        if (strcmp(names[i], text) == 0) {
+            *convolution = (CvmConvolution)i;
+            return true;
+        }
+    return !text || cvm_diag_error(diag, 1172, (CvmSpan){0}, NULL, "use auto, direct or winograd",
+                                   "no convolutions are called '%s'", text);
+}
+
+typedef struct Size {
+    double inputs, vectors; /* channels; vectors of output channels */
+    double pictures, height, width;
+    int lanes;
+    bool learns; /* weights change at every step */
+} Size;
+
+static bool is_updated(const CvmGraph *graph, const CvmNode *value) {
+    for (; value->input_count > 0; value = value->inputs[0])
+        ;
+    for (int i = 0; i < graph->update_count; i++)
+        if (value->op == CVM_OP_PARAMETER &&
+            cvm_graph_find_source(graph, graph->updates[i].name) == value)
+            return true;
+    return false;
+}
+
+static Size size_of(const CvmGraph *graph, const CvmNode *conv) {
+    const int64_t *y = conv->type.shape.sizes, *weight = conv->inputs[1]->type.shape.sizes;
+    return (Size){.inputs = (double)weight[1],
+                  .vectors = (double)weight[0] / conv->type.lanes,
+                  .pictures = (double)y[0],
+                  .height = (double)y[2],
+                  .width = (double)y[3],
+                  .lanes = conv->type.lanes,
+                  .learns = is_updated(graph, conv->inputs[1])};
+}
+
+static double cost_of_memory(const Size *size, double values) {
+    return values * size->inputs * size->vectors * 4 / BYTES_A_LANE;
+}
+
+static double cost_of_direct(const Size *size) {
+    double products = 9 * size->inputs * size->vectors;
+    return products * size->pictures * size->height * size->width / DIRECT_SHARE +
+           EXPOSED * cost_of_memory(size, 9);
+}
+
+static double cost_of_tiles(const Size *size, int64_t tile) {
+    double frequencies = (double)((tile + 2) * (tile + 2));
+    double down = (double)(((int64_t)size->height + tile - 1) / tile);
+    double across = (double)(((int64_t)size->width + tile - 1) / tile);
+    double tiles = size->pictures * down * across;
+    double vectors = size->inputs / size->lanes + size->vectors;
+    double cost = tiles * frequencies *
+                  (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * vectors);
+    double weights = EXPOSED * cost_of_memory(size, frequencies);
+    if (size->learns) /* transformed, stored and read again */
+        weights += cost_of_memory(size, 9 + 2 * frequencies);
+    return cost + weights;
+}
+
+static const char *refuse(const CvmNode *conv) {
+    const CvmType *x = &conv->inputs[0]->type, *weight = &conv->inputs[1]->type;
+    const int64_t *stride = cvm_node_attribute(conv, "stride")->integers;
+    const int64_t *dilation = cvm_node_attribute(conv, "dilation")->integers;
+    const int64_t *kernel = weight->shape.sizes + 2;
+    if (kernel[0] != 3 || kernel[1] != 3)
+        return "its kernel is not 3x3";
+    if (stride[0] != 1 || stride[1] != 1 || dilation[0] != 1 || dilation[1] != 1)
+        return "it has a stride or dilation";
+    if (cvm_node_int(conv, "groups") != 1)
+        return "it has groups";
+    if (x->layout != CVM_LAYOUT_CHANNEL || weight->layout != CVM_LAYOUT_FILTER)
+        return "its pictures are not in channel blocks";
+    return NULL;
+}
+
+/* 0 where the direct way is to be taken: then *why says it. */
+static int64_t choose_tile(const CvmPassContext *context, const CvmGraph *graph,
+                           const CvmNode *conv, const char **why) {
+    *why = refuse(conv);
+    if (!*why && context->convolution == CVM_CONVOLUTION_DIRECT)
+        *why = "direct ones are asked for";
+    if (*why)
+        return 0;
+    Size size = size_of(graph, conv);
+    int64_t tile = cost_of_tiles(&size, 4) < WORTH * cost_of_tiles(&size, 2) ? 4 : 2;
+    if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
+        cost_of_tiles(&size, tile) < WORTH * cost_of_direct(&size))
+        return tile;
+    *why = "it would take longer";
+    return 0;
+}
+
+/* Puts the two nodes in the convolution's place. */
+static bool replace(CvmPassContext *context, CvmGraph *graph, CvmNode *conv, int64_t tile) {
+    CvmAttribute weight_attributes[] = {{.integers = {tile}}};
+    CvmNode *weight = cvm_graph_add(graph, CVM_OP_WINOGRAD_WEIGHT, &conv->inputs[1], 1,
+                                    weight_attributes, conv->origin, context->diag);
+    if (!weight)
+        return false;
+    CvmNode *operands[] = {conv->inputs[0], weight};
+    CvmAttribute attributes[] = {*cvm_node_attribute(conv, "pad"), {.integers = {tile}}};
+    CvmNode *y =
+        cvm_graph_add(graph, CVM_OP_WINOGRAD, operands, 2, attributes, conv->origin, context->diag);
+    if (y)
+        cvm_graph_replace(graph, conv, y);
+    return y;
+}
+
+bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph) {
+    int count = graph->node_count;
+    for (int i = 0; i < count; i++) {
+        CvmNode *conv = graph->nodes[i];
+        if (conv->op != CVM_OP_CONV || conv->group != CVM_NO_GROUP)
+            continue;
+        const char *why;
+        int64_t tile = choose_tile(context, graph, conv, &why);
+        bool applies = tile && cvm_may_apply(context);
+        if (applies || why)
+            cvm_remark(context, (CvmRemark){.refused = !applies,
+                                            .action = tile == 2 ? "F(2x2, 3x3)" : "F(4x4, 3x3)",
+                                            .node = conv,
+                                            .reason = why ? why : "fewer multiplications"});
+        if (applies && !replace(context, graph, conv, tile))
+            return false;
+    }
+    if (cvm_graph_sort(graph)) /* new nodes stand at the end */
+        cvm_drop_unread(context, graph);
+    return true;
+}

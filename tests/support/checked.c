@@ -1,0 +1,64 @@
+/* See checked.h. */
+#include "tests/support/checked.h"
+
+#include "compiler/graph/evaluate.h"
+#include "tests/support/compiled.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* Values in about [-1, 1], the same on every machine. Labels for i32. */
+static const void *values_of(void *context, const CvmNode *node) {
+    CvmArena *arena = context;
+    int64_t count;
+    assert_true(cvm_shape_count(&node->type.shape, &count));
+    float *values = cvm_arena_array(arena, (size_t)count, 4);
+    uint32_t state = 12345;
+    for (const char *letter = node->origin.name; *letter; letter++)
+        state = state * 31 + (unsigned char)*letter;
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        if (node->type.dtype == CVM_I32)
+            ((int32_t *)values)[i] = (int32_t)(state >> 16) % 7;
+        else
+            values[i] = (float)((int32_t)(state >> 8) % 2001 - 1000) / 1000.0f;
+    }
+    return values;
+}
+
+static void compare(const char *what, const char *cpu, const float *expected, const float *got,
+                    int64_t count, float tolerance) {
+    for (int64_t i = 0; i < count; i++)
+        if (!(fabsf(expected[i] - got[i]) <= tolerance * (1 + fabsf(expected[i]))))
+            fail_msg("%s for %s: element %lld is %.9g, and the reference gives %.9g", what, cpu,
+                     (long long)i, (double)got[i], (double)expected[i]);
+}
+
+void checked_run(CvmGraph *graph, CvmArena *arena, const char *what, const char *passes,
+                 float tolerance) {
+    for (const char *const *cpu = compiled_cpus(); *cpu; cpu++) {
+        CvmValues expected = cvm_evaluate(graph, arena, values_of, arena);
+        CvmGraph *copy = cvm_graph_copy(graph, arena);
+        Compiled compiled = compiled_open(copy, passes, *cpu, 2);
+        for (int i = 0; i < graph->node_count; i++) {
+            const CvmNode *node = graph->nodes[i];
+            int64_t count;
+            cvm_shape_count(&node->type.shape, &count);
+            if (node->op == CVM_OP_INPUT || node->op == CVM_OP_PARAMETER)
+                compiled_set(&compiled, node->origin.name, values_of(arena, node), count);
+        }
+        compiled_run(&compiled);
+        for (int i = 0; i < graph->output_count; i++) {
+            const CvmNamedValue *output = &graph->outputs[i];
+            int64_t count;
+            cvm_shape_count(&output->value->type.shape, &count);
+            compare(what, *cpu, expected.data[output->value->id],
+                    compiled_output(&compiled, output->name), count, tolerance);
+        }
+        compiled_close(&compiled);
+    }
+}

@@ -1,0 +1,13 @@
+/* Generated code against the references of compiler/ops: for tests that run a graph both ways. */
+#ifndef CVM_TESTS_CHECKED_H
+#define CVM_TESTS_CHECKED_H
+
+#include "compiler/graph/graph.h"
+
+/* Compiles a copy of the graph with the named passes for every CPU that this machine can run, and
+ * fails the test where an output differs from the reference's: by more than tolerance, and
+ * tolerance of its size. Inputs and parameters are values in [-1, 1], the same on every machine. */
+void checked_run(CvmGraph *graph, CvmArena *arena, const char *what, const char *passes,
+                 float tolerance);
+
+#endif

@@ -1,0 +1,223 @@
+/* Winograd convolutions: that minimal filtering is the same convolution, the generated code against
+ * its reference, and what the pass makes of ordinary convolutions. */
+#include "compiler/ops/winograd.h"
+#include "compiler/graph/evaluate.h"
+#include "compiler/graph/op.h"
+#include "tests/support/checked.h"
+#include "tests/support/compiled.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static CvmArena *arena;
+static CvmDiag diag;
+static const CvmOrigin nowhere = {.name = "x"};
+
+/* y of a 1-dimensional tile by the matrices, for inputs x and taps w. */
+static double filtered(const CvmWinogradMatrices *m, int at, const double *x, const double *w) {
+    double y = 0;
+    for (int f = 0; f < m->side; f++) {
+        double input = 0, weight = 0;
+        for (int k = 0; k < m->side; k++)
+            input += m->input[f][k] * x[k];
+        for (int k = 0; k < 3; k++)
+            weight += m->weight[f][k] * w[k];
+        y += m->result[at][f] * input * weight;
+    }
+    return y;
+}
+
+static void test_matrices_filter(void **state) {
+    (void)state;
+    static const double x[] = {1, -2, 0.5, 3, -0.25, 7, 0, -1.5}, w[] = {0.75, -3, 2};
+    for (int64_t tile = 0; tile <= 8; tile++) {
+        if (!cvm_winograd_has(tile))
+            continue;
+        CvmWinogradMatrices matrices = cvm_winograd_matrices(tile);
+        assert_int_equal(matrices.side, tile + 2);
+        for (int i = 0; i < tile; i++) {
+            double direct = x[i] * w[0] + x[i + 1] * w[1] + x[i + 2] * w[2];
+            assert_true(fabs(filtered(&matrices, i, x, w) - direct) < 1e-12);
+        }
+    }
+    assert_true(cvm_winograd_has(2) && cvm_winograd_has(4) && cvm_winograd_has(6));
+    assert_false(cvm_winograd_has(3));
+}
+
+/* --- kernels --- */
+
+typedef struct Case {
+    int64_t n, inputs, h, w, outputs, pad[4];
+} Case;
+
+static const Case cases[] = {
+    {1, 16, 8, 8, 16, {1, 1, 1, 1}},   /* whole tiles of 2 and 4 */
+    {2, 16, 7, 13, 48, {1, 1, 1, 1}},  /* cut ones */
+    {1, 32, 5, 4, 16, {0, 0, 0, 0}},   /* no pad; smaller than a tile of 6 */
+    {3, 16, 3, 3, 32, {2, 0, 1, 2}},   /* uneven pads, every tile at an edge */
+    {1, 16, 1, 1, 16, {1, 1, 1, 1}},   /* one pixel */
+    {1, 48, 30, 26, 80, {1, 1, 1, 1}}, /* several work items */
+};
+
+static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
+                    CvmNode *a, CvmNode *b) {
+    CvmNode *inputs[] = {a, b};
+    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &diag);
+    if (!node) {
+        cvm_diag_print(&diag, stderr);
+        fail_msg("%s", "the graph of a test does not hold");
+    }
+    return node;
+}
+
+static CvmNode *relayout(CvmGraph *graph, CvmNode *x, const char *to) {
+    return add(graph, CVM_OP_RELAYOUT, &(CvmAttribute){.text = to}, 1, x, NULL);
+}
+
+static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
+    return cvm_graph_input(graph, name, CVM_F32, shape, nowhere);
+}
+
+/* The convolution with minimal filtering; and the same directly, or with bias, a sum and relu
+ * behind it. */
+static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool direct) {
+    CvmGraph *graph = cvm_graph_create(arena, "winograd");
+    const char *channel = cvm_arena_format(arena, "channel%d", lanes);
+    const char *filter = cvm_arena_format(arena, "filter%d", lanes);
+    CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->inputs, c->h, c->w}});
+    CvmNode *weight = input(graph, "weight", (CvmShape){4, {c->outputs, c->inputs, 3, 3}});
+    CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
+    CvmAttribute ones = {.integers = {1, 1}};
+    CvmNode *transformed = add(graph, CVM_OP_WINOGRAD_WEIGHT, &(CvmAttribute){.integers = {tile}},
+                               1, relayout(graph, weight, filter), NULL);
+    CvmNode *y = add(graph, CVM_OP_WINOGRAD, (CvmAttribute[]){pad, {.integers = {tile}}}, 2,
+                     relayout(graph, x, channel), transformed);
+    if (direct) {
+        y = relayout(graph, y, "plain");
+        cvm_graph_output(
+            graph, "direct",
+            add(graph, CVM_OP_CONV, (CvmAttribute[]){ones, pad, ones, ones}, 2, x, weight));
+    } else {
+        y = add(graph, CVM_OP_BIAS, NULL, 2, y, input(graph, "bias", (CvmShape){1, {c->outputs}}));
+        y = add(graph, CVM_OP_ADD, NULL, 2, y,
+                relayout(graph, input(graph, "other", y->type.shape), channel));
+        y = relayout(graph, add(graph, CVM_OP_RELU, NULL, 1, y, NULL), "plain");
+    }
+    cvm_graph_output(graph, "y", y);
+    return graph;
+}
+
+static const void *small_values(void *context, const CvmNode *node) {
+    (void)context;
+    int64_t count;
+    cvm_shape_count(&node->type.shape, &count);
+    float *values = cvm_arena_array(arena, (size_t)count, sizeof *values);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)(i * 7919 % 201 - 100) / 100;
+    return values;
+}
+
+static void test_reference_is_a_convolution(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        for (int64_t tile = 2; tile <= 6; tile += 2) {
+            CvmGraph *graph = make_graph(&cases[i], tile, 8, true);
+            CvmValues values = cvm_evaluate(graph, arena, small_values, NULL);
+            const CvmNode *direct = cvm_graph_find_output(graph, "direct");
+            const float *expected = values.data[direct->id];
+            const float *got = values.data[cvm_graph_find_output(graph, "y")->id];
+            int64_t count;
+            cvm_shape_count(&direct->type.shape, &count);
+            for (int64_t k = 0; k < count; k++)
+                assert_true(fabsf(expected[k] - got[k]) < 1e-4f);
+        }
+}
+
+static void test_kernels(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int lanes = i % 2 ? 4 : 8;
+        int64_t tile = 2 + 2 * (int64_t)(i % 3);
+        checked_run(make_graph(&cases[i], tile, lanes, false), arena, "winograd",
+                    i % 4 ? "none,+fuse-epilogue" : "none", 3e-4f);
+    }
+    if (cvm_target_lanes("host") == 16)
+        checked_run(make_graph(&cases[1], 4, 16, false), arena, "winograd", "none", 3e-4f);
+}
+
+/* --- the pass --- */
+
+static int count_op(const CvmGraph *graph, CvmOp op) {
+    int count = 0;
+    for (int i = 0; i < graph->node_count; i++)
+        count += graph->nodes[i]->op == op;
+    return count;
+}
+
+/* How many of two convolutions, one of 32 x 32 pixels and one of a single pixel, become Winograd's.
+ */
+static int replaced(CvmConvolution convolution) {
+    CvmGraph *graph = cvm_graph_create(arena, "two");
+    for (int i = 0; i < 2; i++) {
+        const char *name = i ? "x" : "one", *weight = i ? "w" : "v";
+        int64_t size = i ? 32 : 1;
+        CvmNode *x = input(graph, name, (CvmShape){4, {1, 128, size, size}});
+        CvmNode *w = input(graph, weight, (CvmShape){4, {128, 128, 3, 3}});
+        CvmAttribute ones = {.integers = {1, 1, 1, 1}};
+        CvmAttribute attributes[] = {ones, ones, ones, ones};
+        cvm_graph_output(graph, i ? "y" : "z", add(graph, CVM_OP_CONV, attributes, 2, x, w));
+    }
+    CvmPassContext context = {
+        .diag = &diag, .vector_lanes = 8, .convolution = convolution, .verify = true};
+    CvmPassChoice choice;
+    assert_true(cvm_pass_choice(NULL, &choice, &diag));
+    assert_true(cvm_run_passes(&choice, &context, graph));
+    assert_int_equal(count_op(graph, CVM_OP_WINOGRAD) + count_op(graph, CVM_OP_CONV), 2);
+    return count_op(graph, CVM_OP_WINOGRAD);
+}
+
+static void test_pass_follows_its_model_or_what_is_asked(void **state) {
+    (void)state;
+    assert_int_equal(replaced(CVM_CONVOLUTION_AUTO), 1);
+    assert_int_equal(replaced(CVM_CONVOLUTION_DIRECT), 0);
+    assert_int_equal(replaced(CVM_CONVOLUTION_WINOGRAD), 2);
+}
+
+static void test_ways_have_names(void **state) {
+    (void)state;
+    CvmConvolution way;
+    assert_true(cvm_convolution_parse("winograd", &way, &diag));
+    assert_int_equal(way, CVM_CONVOLUTION_WINOGRAD);
+    assert_true(cvm_convolution_parse(NULL, &way, &diag));
+    assert_int_equal(way, CVM_CONVOLUTION_AUTO);
+    assert_false(cvm_convolution_parse("fft", &way, &diag));
+}
+
+static int set_up(void **state) {
+    (void)state;
+    arena = cvm_arena_create();
+    cvm_diag_init(&diag, arena);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    cvm_arena_free(arena);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matrices_filter),
+        cmocka_unit_test_setup_teardown(test_reference_is_a_convolution, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kernels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pass_follows_its_model_or_what_is_asked, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_ways_have_names, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
