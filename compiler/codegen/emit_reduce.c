@@ -9,157 +9,9 @@
  *
  * Blocks cut short at an axis's end are generated separately too, so the main code has no masks.
  * Every sum has one fixed order, whatever the split over threads. */
-#include "compiler/codegen/emitter.h"
-#include "compiler/kernels/schedule.h"
+#include "compiler/codegen/emit_reduce.h"
 
-#include <string.h>
-
-enum { MAX_SUMS = 128, MAX_MEMO = 512 };
-
-/* A position within the tile: units along each axis. */
-typedef struct TilePoint {
-    int64_t unit[CVM_MAX_AXES];
-} TilePoint;
-
-/* Loads already made in the current straight-line piece, so that taps and sums share them. */
-typedef struct Memo {
-    int buffer;
-    int64_t offset;
-    LLVMValueRef value;
-} Memo;
-
-typedef struct Reduce {
-    CvmEmitter *emitter;
-    const CvmKernel *kernel;
-    const CvmSchedule *schedule;
-    LLVMValueRef index[CVM_MAX_AXES]; /* first element of the block, or the loop's index; NULL: not
-                                         yet bound */
-    int64_t count[CVM_MAX_AXES];      /* output axes: elements in this block */
-    int64_t block_position;           /* the slide's first position in this block, when static */
-    bool position_static;
-    LLVMValueRef window_index[CVM_MAX_WINDOWS]; /* of windows checked by a branch, once bound */
-    int vector_lanes_on;                        /* reduced vector axis: lanes in this step */
-    LLVMValueRef sums[MAX_SUMS];                /* stack slots; they become registers */
-    int sum_count;
-    Memo memo[MAX_MEMO];
-    int memo_count;
-    LLVMValueRef
-        base[CVM_MAX_BUFFERS]; /* buffer address at the bound indices; NULL: not made yet */
-} Reduce;
-
-static void emit_output_axis(Reduce *reduce, int axis, LLVMValueRef item_rest);
-
-static const CvmWindow *slide_of(const Reduce *reduce) {
-    return reduce->schedule->slide >= 0 ? &reduce->kernel->windows[reduce->schedule->slide] : NULL;
-}
-
-static bool vector_is_output(const Reduce *reduce) {
-    int axis = reduce->schedule->vector_axis;
-    return axis >= 0 && !reduce->kernel->axes[axis].reduce;
-}
-
-/* --- the points of a tile --- */
-
-static int64_t units_along(const Reduce *reduce, int axis) {
-    if (reduce->kernel->axes[axis].reduce)
-        return 1;
-    int64_t unit = cvm_schedule_unit(reduce->kernel, axis);
-    return (reduce->count[axis] + unit - 1) / unit;
-}
-
-static bool next_point(const Reduce *reduce, TilePoint *point) {
-    for (int axis = reduce->kernel->axis_count - 1; axis >= 0; axis--) {
-        if (++point->unit[axis] < units_along(reduce, axis))
-            return true;
-        point->unit[axis] = 0;
-    }
-    return false;
-}
-
-static int64_t element_of(const Reduce *reduce, const TilePoint *point, int axis) {
-    return point->unit[axis] * cvm_schedule_unit(reduce->kernel, axis);
-}
-
-/* Lanes of the point's vector that lie within the block. */
-static CvmLanes lanes_of_point(const Reduce *reduce, const TilePoint *point) {
-    int axis = reduce->schedule->vector_axis;
-    if (!vector_is_output(reduce))
-        return cvm_lanes_first(1, 1);
-    return cvm_lanes_first(reduce->schedule->lanes,
-                           reduce->count[axis] - element_of(reduce, point, axis));
-}
-
-/* --- addresses --- */
-
-static void forget(Reduce *reduce) {
-    reduce->memo_count = 0;
-    memset(reduce->base, 0, sizeof reduce->base);
-}
-
-/* The slide's dynamic part: position / divisor, exact since blocks start at multiples of it. */
-static LLVMValueRef slide_base(Reduce *reduce) {
-    const CvmWindow *window = slide_of(reduce);
-    if (!window || reduce->position_static || !reduce->index[window->position])
-        return cvm_i64(reduce->emitter, 0);
-    LLVMValueRef scaled =
-        cvm_scale(reduce->emitter, reduce->index[window->position], window->position_scale);
-    if (window->divisor > 1)
-        scaled = LLVMBuildExactSDiv(reduce->emitter->builder, scaled,
-                                    cvm_i64(reduce->emitter, window->divisor), "");
-    return cvm_scale(reduce->emitter, scaled, window->stride);
-}
-
-static LLVMValueRef base_of(Reduce *reduce, int buffer) {
-    if (reduce->base[buffer])
-        return reduce->base[buffer];
-    CvmEmitter *emitter = reduce->emitter;
-    const CvmKernel *kernel = reduce->kernel;
-    LLVMValueRef offset = cvm_i64(emitter, 0);
-    for (int axis = 0; axis < kernel->axis_count; axis++)
-        if (reduce->index[axis])
-            offset = cvm_sum(
-                emitter, offset,
-                cvm_scale(emitter, reduce->index[axis], kernel->buffers[buffer].strides[axis]));
-    if (buffer == kernel->a) {
-        for (int i = 0; i < kernel->window_count; i++)
-            if (i != reduce->schedule->slide && reduce->window_index[i])
-                offset =
-                    cvm_sum(emitter, offset,
-                            cvm_scale(emitter, reduce->window_index[i], kernel->windows[i].stride));
-        offset = cvm_sum(emitter, offset, slide_base(reduce));
-    }
-    return reduce->base[buffer] = cvm_advance(emitter, emitter->buffers[buffer], offset);
-}
-
-static int64_t point_offset(const Reduce *reduce, int buffer, const TilePoint *point) {
-    int64_t offset = 0;
-    for (int axis = 0; axis < reduce->kernel->axis_count; axis++)
-        offset += element_of(reduce, point, axis) * reduce->kernel->buffers[buffer].strides[axis];
-    return offset;
-}
-
-static int64_t vector_stride(const Reduce *reduce, int buffer) {
-    int axis = reduce->schedule->vector_axis;
-    if (axis < 0)
-        return 1;
-    const CvmWindow *window = slide_of(reduce);
-    if (buffer == reduce->kernel->a && window && window->position == axis)
-        return window->position_scale * window->stride;
-    return reduce->kernel->buffers[buffer].strides[axis];
-}
-
-static LLVMValueRef load_once(Reduce *reduce, int buffer, int64_t offset, const CvmLanes *lanes,
-                              double otherwise) {
-    for (int i = 0; i < reduce->memo_count; i++)
-        if (reduce->memo[i].buffer == buffer && reduce->memo[i].offset == offset)
-            return reduce->memo[i].value;
-    CvmEmitter *emitter = reduce->emitter;
-    LLVMValueRef at = cvm_advance(emitter, base_of(reduce, buffer), cvm_i64(emitter, offset));
-    LLVMValueRef value = cvm_load(emitter, at, vector_stride(reduce, buffer), lanes, otherwise);
-    if (reduce->memo_count < MAX_MEMO)
-        reduce->memo[reduce->memo_count++] = (Memo){buffer, offset, value};
-    return value;
-}
+static void emit_output_axis(CvmReduce *reduce, int axis, LLVMValueRef item_rest);
 
 /* --- one step of the sums --- */
 
@@ -174,8 +26,8 @@ typedef struct Step {
 } Step;
 
 /* Where the slide points for (position, tap): the static index, and the lanes that stay inside. */
-static int64_t slide_index(const Reduce *reduce, Step step, CvmLanes *lanes) {
-    const CvmWindow *window = slide_of(reduce);
+static int64_t slide_index(const CvmReduce *reduce, Step step, CvmLanes *lanes) {
+    const CvmWindow *window = cvm_reduce_slide(reduce);
     int64_t position = (reduce->position_static ? reduce->block_position : 0) + step.position;
     int64_t t = position * window->position_scale + step.tap * window->tap_scale + window->offset;
     const CvmAxis *axis = &reduce->kernel->axes[window->position];
@@ -193,19 +45,19 @@ static int64_t slide_index(const Reduce *reduce, Step step, CvmLanes *lanes) {
     return floor_divide(t, window->divisor);
 }
 
-static CvmLanes lanes_of_step(const Reduce *reduce, const TilePoint *point) {
+static CvmLanes lanes_of_step(const CvmReduce *reduce, const CvmTilePoint *point) {
     int axis = reduce->schedule->vector_axis;
-    const CvmWindow *window = slide_of(reduce);
+    const CvmWindow *window = cvm_reduce_slide(reduce);
     if (axis < 0)
         return cvm_lanes_first(1, 1);
-    if (vector_is_output(reduce))
+    if (cvm_reduce_vector_is_output(reduce))
         return window && window->position == axis /* slide_index decides */
                    ? cvm_lanes_first(reduce->schedule->lanes, reduce->schedule->lanes)
-                   : lanes_of_point(reduce, point);
+                   : cvm_tile_lanes(reduce, point);
     return cvm_lanes_first(reduce->schedule->lanes, reduce->vector_lanes_on);
 }
 
-static void combine(Reduce *reduce, int sum, LLVMValueRef a, LLVMValueRef b) {
+static void combine(CvmReduce *reduce, int sum, LLVMValueRef a, LLVMValueRef b) {
     CvmEmitter *emitter = reduce->emitter;
     LLVMValueRef slot = reduce->sums[sum];
     LLVMValueRef old = LLVMBuildLoad2(emitter->builder, LLVMTypeOf(a), slot, "");
@@ -220,23 +72,24 @@ static void combine(Reduce *reduce, int sum, LLVMValueRef a, LLVMValueRef b) {
 }
 
 typedef struct Term {
-    Reduce *reduce;
-    TilePoint point;
+    CvmReduce *reduce;
+    CvmTilePoint point;
     CvmLanes lanes;
 } Term;
 
 static LLVMValueRef term_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
     (void)emitter;
     Term *term = state;
-    return load_once(term->reduce, expr->index,
-                     point_offset(term->reduce, expr->index, &term->point), &term->lanes, 0);
+    return cvm_reduce_load(term->reduce, expr->index,
+                           cvm_tile_offset(term->reduce, expr->index, &term->point), &term->lanes,
+                           0);
 }
 
 /* Adds the kernel's term to every sum. Such kernels have no windows. */
-static void emit_terms(Reduce *reduce) {
+static void emit_terms(CvmReduce *reduce) {
     CvmEmitter *emitter = reduce->emitter;
     Term term = {.reduce = reduce};
-    for (int sum = 0; sum < reduce->sum_count; sum++, next_point(reduce, &term.point)) {
+    for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &term.point)) {
         term.lanes = lanes_of_step(reduce, &term.point);
         CvmExprContext context = {NULL, term.lanes.lanes, term_leaf, &term};
         LLVMValueRef value = cvm_emit_expr(emitter, reduce->kernel->term, &context);
@@ -248,21 +101,21 @@ static void emit_terms(Reduce *reduce) {
 }
 
 /* Adds to one sum. */
-static void emit_product(Reduce *reduce, Step step, int sum, TilePoint point) {
+static void emit_product(CvmReduce *reduce, Step step, int sum, CvmTilePoint point) {
     const CvmKernel *kernel = reduce->kernel;
-    const CvmWindow *window = slide_of(reduce);
+    const CvmWindow *window = cvm_reduce_slide(reduce);
     bool maximum = kernel->combine == CVM_COMBINE_MAXIMUM;
     CvmLanes lanes = lanes_of_step(reduce, &point);
-    int64_t offset_a = point_offset(reduce, kernel->a, &point);
-    int64_t offset_b = kernel->b >= 0 ? point_offset(reduce, kernel->b, &point) : 0;
+    int64_t offset_a = cvm_tile_offset(reduce, kernel->a, &point);
+    int64_t offset_b = kernel->b >= 0 ? cvm_tile_offset(reduce, kernel->b, &point) : 0;
     if (window) {
         Step here = step;
         if (!kernel->axes[window->position].reduce)
-            here.position = element_of(reduce, &point, window->position);
+            here.position = cvm_tile_element(reduce, &point, window->position);
         else if (kernel->b >= 0)
             offset_b += step.position * kernel->buffers[kernel->b].strides[window->position];
         if (!kernel->axes[window->tap].reduce)
-            here.tap = element_of(reduce, &point, window->tap);
+            here.tap = cvm_tile_element(reduce, &point, window->tap);
         else if (kernel->b >= 0)
             offset_b += step.tap * kernel->buffers[kernel->b].strides[window->tap];
         offset_a += slide_index(reduce, here, &lanes) * window->stride;
@@ -274,11 +127,12 @@ static void emit_product(Reduce *reduce, Step step, int sum, TilePoint point) {
     }
     if (cvm_lanes_none(&lanes))
         return;
-    LLVMValueRef a = load_once(reduce, kernel->a, offset_a, &lanes, maximum ? -__builtin_inf() : 0);
+    LLVMValueRef a =
+        cvm_reduce_load(reduce, kernel->a, offset_a, &lanes, maximum ? -__builtin_inf() : 0);
     LLVMValueRef b = NULL;
     if (kernel->b >= 0) {
         CvmLanes lanes_b = lanes_of_step(reduce, &point);
-        b = load_once(reduce, kernel->b, offset_b, &lanes_b, 0);
+        b = cvm_reduce_load(reduce, kernel->b, offset_b, &lanes_b, 0);
     }
     combine(reduce, sum, a, b);
 }
@@ -286,13 +140,13 @@ static void emit_product(Reduce *reduce, Step step, int sum, TilePoint point) {
 /* Adds one (position, tap) of the slide, or the plain product without one, to every sum; where
  * elements of a are broadcast, one position after the other, so that one register holds them all in
  * turn. */
-static void emit_step(Reduce *reduce, Step step) {
+static void emit_step(CvmReduce *reduce, Step step) {
     bool in_turn = reduce->schedule->broadcast;
-    int position = in_turn ? slide_of(reduce)->position : -1;
-    int64_t turns = in_turn ? units_along(reduce, position) : 1;
+    int position = in_turn ? cvm_reduce_slide(reduce)->position : -1;
+    int64_t turns = in_turn ? cvm_tile_units(reduce, position) : 1;
     for (int64_t turn = 0; turn < turns; turn++) {
-        TilePoint point = {{0}};
-        for (int sum = 0; sum < reduce->sum_count; sum++, next_point(reduce, &point))
+        CvmTilePoint point = {{0}};
+        for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &point))
             if (!in_turn || point.unit[position] == turn)
                 emit_product(reduce, step, sum, point);
     }
@@ -300,13 +154,13 @@ static void emit_step(Reduce *reduce, Step step) {
 
 /* --- the reduce loops --- */
 
-static void emit_reduce_axis(Reduce *reduce, int axis);
+static void emit_reduce_axis(CvmReduce *reduce, int axis);
 
 /* A block of reduced positions of the slide: every position with every tap. */
-static void emit_position_block(Reduce *reduce, int64_t count) {
-    forget(reduce);
+static void emit_position_block(CvmReduce *reduce, int64_t count) {
+    cvm_reduce_forget(reduce);
     const CvmKernel *kernel = reduce->kernel;
-    const CvmWindow *window = slide_of(reduce);
+    const CvmWindow *window = cvm_reduce_slide(reduce);
     if (window->position == reduce->schedule->vector_axis)
         reduce->vector_lanes_on = (int)count;
     int64_t unit = cvm_schedule_unit(kernel, window->position);
@@ -316,10 +170,10 @@ static void emit_position_block(Reduce *reduce, int64_t count) {
 
 /* Runs `emit` for every block of the slide's positions: edges one by one, the interior as a loop.
  */
-static void for_slide_blocks(Reduce *reduce, void (*emit)(Reduce *, int64_t count)) {
+static void for_slide_blocks(CvmReduce *reduce, void (*emit)(CvmReduce *, int64_t count)) {
     CvmEmitter *emitter = reduce->emitter;
     const CvmKernel *kernel = reduce->kernel;
-    int axis = slide_of(reduce)->position;
+    int axis = cvm_reduce_slide(reduce)->position;
     int64_t extent = kernel->axes[axis].extent;
     int64_t tile =
         kernel->axes[axis].reduce ? reduce->schedule->slide_step : reduce->schedule->tile[axis];
@@ -346,7 +200,7 @@ static void for_slide_blocks(Reduce *reduce, void (*emit)(Reduce *, int64_t coun
 }
 
 /* One tap of a broadcast schedule, with the unrolled axis inside. */
-static void emit_broadcast_tap(Reduce *reduce, int64_t tap) {
+static void emit_broadcast_tap(CvmReduce *reduce, int64_t tap) {
     int axis = reduce->schedule->unrolled;
     int64_t extent = axis >= 0 ? reduce->kernel->axes[axis].extent : 1;
     for (int64_t inside = 0; inside < extent; inside++) {
@@ -357,14 +211,14 @@ static void emit_broadcast_tap(Reduce *reduce, int64_t tap) {
 }
 
 /* All reduce loops are open: the sums take their step. */
-static void emit_innermost(Reduce *reduce) {
+static void emit_innermost(CvmReduce *reduce) {
     const CvmKernel *kernel = reduce->kernel;
-    const CvmWindow *window = slide_of(reduce);
+    const CvmWindow *window = cvm_reduce_slide(reduce);
     if (window && kernel->axes[window->position].reduce) {
         for_slide_blocks(reduce, emit_position_block);
         return;
     }
-    forget(reduce);
+    cvm_reduce_forget(reduce);
     if (kernel->term) {
         emit_terms(reduce);
         return;
@@ -382,7 +236,7 @@ static void emit_innermost(Reduce *reduce) {
 }
 
 /* Binds the indices of windows whose axes are all known now; a branch guards what they lead to. */
-static LLVMValueRef bind_windows(Reduce *reduce, int axis) {
+static LLVMValueRef bind_windows(CvmReduce *reduce, int axis) {
     CvmEmitter *emitter = reduce->emitter;
     LLVMBuilderRef builder = emitter->builder;
     LLVMValueRef inside = NULL;
@@ -422,13 +276,13 @@ static LLVMValueRef bind_windows(Reduce *reduce, int axis) {
     return inside;
 }
 
-static void release_windows(Reduce *reduce, int axis) {
+static void release_windows(CvmReduce *reduce, int axis) {
     for (int i = 0; i < reduce->kernel->window_count; i++)
         if (reduce->kernel->windows[i].position == axis || reduce->kernel->windows[i].tap == axis)
             reduce->window_index[i] = NULL;
 }
 
-static void emit_bound_axis(Reduce *reduce, int axis) {
+static void emit_bound_axis(CvmReduce *reduce, int axis) {
     LLVMValueRef inside = bind_windows(reduce, axis);
     if (!inside) {
         emit_reduce_axis(reduce, axis + 1);
@@ -439,7 +293,8 @@ static void emit_bound_axis(Reduce *reduce, int axis) {
     cvm_branch_end(reduce->emitter, &branch);
 }
 
-static void emit_reduce_loop(Reduce *reduce, int axis, int64_t first, int64_t last, int64_t step) {
+static void emit_reduce_loop(CvmReduce *reduce, int axis, int64_t first, int64_t last,
+                             int64_t step) {
     if (first >= last)
         return;
     CvmEmitter *emitter = reduce->emitter;
@@ -451,9 +306,9 @@ static void emit_reduce_loop(Reduce *reduce, int axis, int64_t first, int64_t la
     cvm_loop_end(emitter, &loop);
 }
 
-static void emit_reduce_axis(Reduce *reduce, int axis) {
+static void emit_reduce_axis(CvmReduce *reduce, int axis) {
     const CvmKernel *kernel = reduce->kernel;
-    const CvmWindow *window = slide_of(reduce);
+    const CvmWindow *window = cvm_reduce_slide(reduce);
     if (axis == kernel->axis_count) {
         emit_innermost(reduce);
         return;
@@ -477,136 +332,101 @@ static void emit_reduce_axis(Reduce *reduce, int axis) {
 
 /* --- a block of results --- */
 
-typedef struct Epilogue {
-    Reduce *reduce;
-    TilePoint point;
-    CvmLanes lanes;
-} Epilogue;
-
-/* The share of the window at the result's position along window `axis`. */
-static LLVMValueRef load_share(CvmEmitter *emitter, const Epilogue *epilogue, int axis) {
-    const Reduce *reduce = epilogue->reduce;
-    int position = reduce->kernel->windows[axis].position;
-    LLVMValueRef index = cvm_sum(emitter, reduce->index[position],
-                                 cvm_i64(emitter, element_of(reduce, &epilogue->point, position)));
-    LLVMValueRef at = cvm_advance(emitter, cvm_table_shares(emitter, axis), index);
-    bool along = position == reduce->schedule->vector_axis;
-    return cvm_load(emitter, at, along, &epilogue->lanes, 0);
-}
-
-/* A random number for each element of the result at hand. */
-static LLVMValueRef draw_uniform(CvmEmitter *emitter, const CvmExpr *expr,
-                                 const Epilogue *epilogue) {
-    const Reduce *reduce = epilogue->reduce;
-    const int64_t *strides = reduce->kernel->element_strides;
-    LLVMValueRef first = cvm_i64(emitter, 0);
-    int64_t offset = 0;
-    for (int axis = 0; axis < reduce->kernel->axis_count; axis++) {
-        first = cvm_sum(emitter, first, cvm_scale(emitter, reduce->index[axis], strides[axis]));
-        offset += element_of(reduce, &epilogue->point, axis) * strides[axis];
-    }
-    int along = reduce->schedule->vector_axis;
-    return cvm_emit_uniform(emitter, emitter->buffers[expr->index], expr->stream,
-                            cvm_sum(emitter, first, cvm_i64(emitter, offset)),
-                            along < 0 ? 0 : strides[along], epilogue->lanes.lanes);
-}
-
-static LLVMValueRef epilogue_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
-    Epilogue *epilogue = state;
-    if (expr->kind == CVM_EXPR_SHARE)
-        return load_share(emitter, epilogue, expr->index);
-    if (expr->kind == CVM_EXPR_UNIFORM)
-        return draw_uniform(emitter, expr, epilogue);
-    return load_once(epilogue->reduce, expr->index,
-                     point_offset(epilogue->reduce, expr->index, &epilogue->point),
-                     &epilogue->lanes, 0);
-}
-
-static void clear_sums(Reduce *reduce) {
-    CvmEmitter *emitter = reduce->emitter;
-    bool maximum = reduce->kernel->combine == CVM_COMBINE_MAXIMUM;
-    for (int i = 0; i < reduce->sum_count; i++) {
-        LLVMValueRef start =
-            cvm_float(emitter, reduce->schedule->lanes, maximum ? -__builtin_inf() : 0);
-        reduce->sums[i] = cvm_stack_slot(emitter, LLVMTypeOf(start), "sum");
-        LLVMBuildStore(emitter->builder, start, reduce->sums[i]);
-    }
-}
-
-static LLVMValueRef finished_sum(Reduce *reduce, int sum) {
-    CvmEmitter *emitter = reduce->emitter;
-    if (reduce->kernel->combine == CVM_COMBINE_NONE)
-        return NULL;
-    LLVMTypeRef type = cvm_float_type(emitter, reduce->schedule->lanes);
-    LLVMValueRef value = LLVMBuildLoad2(emitter->builder, type, reduce->sums[sum], "");
-    if (reduce->schedule->vector_axis < 0 || vector_is_output(reduce))
-        return value;
-    return reduce->kernel->combine == CVM_COMBINE_MAXIMUM ? cvm_emit_lane_maximum(emitter, value)
-                                                          : cvm_emit_lane_sum(emitter, value);
-}
-
-/* Every value of the block is computed before the first is stored: stores would keep later loads
- * from being shared. */
-static void store_results(Reduce *reduce) {
-    CvmEmitter *emitter = reduce->emitter;
-    const CvmKernel *kernel = reduce->kernel;
-    LLVMValueRef values[MAX_SUMS][CVM_MAX_RESULTS];
-    forget(reduce);
-    Epilogue epilogue = {.reduce = reduce};
-    for (int sum = 0; sum < reduce->sum_count; sum++, next_point(reduce, &epilogue.point)) {
-        epilogue.lanes = lanes_of_point(reduce, &epilogue.point);
-        CvmExprContext context = {finished_sum(reduce, sum), epilogue.lanes.lanes, epilogue_leaf,
-                                  &epilogue};
-        for (int i = 0; i < kernel->result_count; i++)
-            values[sum][i] = cvm_emit_expr(emitter, kernel->results[i].value, &context);
-    }
-    TilePoint point = {{0}};
-    for (int sum = 0; sum < reduce->sum_count; sum++, next_point(reduce, &point)) {
-        CvmLanes lanes = lanes_of_point(reduce, &point);
-        for (int i = 0; i < kernel->result_count; i++) {
-            int buffer = kernel->results[i].buffer;
-            LLVMValueRef at = cvm_advance(emitter, base_of(reduce, buffer),
-                                          cvm_i64(emitter, point_offset(reduce, buffer, &point)));
-            cvm_store(emitter, values[sum][i], at, vector_stride(reduce, buffer), &lanes);
-        }
-    }
-}
-
-static void emit_block(Reduce *reduce) {
+static void count_sums(CvmReduce *reduce) {
     reduce->sum_count = 1;
     for (int axis = 0; axis < reduce->kernel->axis_count; axis++)
-        reduce->sum_count *= (int)units_along(reduce, axis);
-    if (reduce->kernel->combine != CVM_COMBINE_NONE) {
-        clear_sums(reduce);
-        emit_reduce_axis(reduce, 0);
-    }
-    store_results(reduce);
+        reduce->sum_count *= (int)cvm_tile_units(reduce, axis);
 }
 
-static void emit_slide_block(Reduce *reduce, int64_t count) {
-    reduce->count[slide_of(reduce)->position] = count;
+static void emit_block(CvmReduce *reduce) {
+    count_sums(reduce);
+    if (reduce->kernel->combine != CVM_COMBINE_NONE) {
+        cvm_reduce_clear_sums(reduce);
+        emit_reduce_axis(reduce, 0);
+    }
+    if (cvm_reduce_is_pooled(reduce))
+        cvm_reduce_pool_sums(reduce);
+    else
+        cvm_reduce_store_results(reduce);
+}
+
+static void emit_slide_block(CvmReduce *reduce, int64_t count) {
+    reduce->count[cvm_reduce_slide(reduce)->position] = count;
     emit_block(reduce);
 }
 
 /* --- the output axes --- */
 
-static bool is_slide_position(const Reduce *reduce, int axis) {
-    const CvmWindow *window = slide_of(reduce);
-    return window && window->position == axis;
-}
-
-/* All output axes but the slide's positions are bound. */
-static void emit_item(Reduce *reduce) {
-    const CvmWindow *window = slide_of(reduce);
+static void emit_blocks(CvmReduce *reduce) {
+    const CvmWindow *window = cvm_reduce_slide(reduce);
     if (window && !reduce->kernel->axes[window->position].reduce)
         for_slide_blocks(reduce, emit_slide_block);
     else
         emit_block(reduce);
 }
 
+/* Runs `emit` for every window of the row, as if it were one point. */
+static void for_windows(CvmReduce *reduce, void (*emit)(CvmReduce *)) {
+    CvmEmitter *emitter = reduce->emitter;
+    const CvmWindow *slide = cvm_reduce_slide(reduce);
+    const CvmPooling *pooling = &reduce->kernel->pooling;
+    for (int i = 0; i < 2; i++)
+        reduce->count[pooling->axes[i]] = 1;
+    count_sums(reduce);
+    if (!slide) {
+        emit(reduce);
+        return;
+    }
+    int64_t together = cvm_pooled_together(reduce->kernel, slide->position);
+    CvmLoop loop =
+        cvm_loop_begin(emitter, cvm_i64(emitter, 0),
+                       cvm_i64(emitter, reduce->kernel->axes[slide->position].extent), together);
+    reduce->position_static = false;
+    reduce->index[slide->position] = loop.index;
+    emit(reduce);
+    reduce->index[slide->position] = NULL;
+    cvm_loop_end(emitter, &loop);
+}
+
+/* Goes through the elements of the windows along pooled axis `i` and those after it, one after the
+ * other, except along the slide's positions, where they lie in its blocks. */
+static void emit_pooled_axis(CvmReduce *reduce, int i) {
+    const CvmPooling *pooling = &reduce->kernel->pooling;
+    if (i == 2) {
+        emit_blocks(reduce);
+        return;
+    }
+    int axis = pooling->axes[i];
+    if (cvm_reduce_slides_along(reduce, axis)) {
+        emit_pooled_axis(reduce, i + 1);
+        return;
+    }
+    CvmEmitter *emitter = reduce->emitter;
+    LLVMValueRef first = reduce->index[axis];
+    LLVMValueRef last = cvm_sum(emitter, first, cvm_i64(emitter, pooling->sizes[i]));
+    CvmLoop loop = cvm_loop_begin(emitter, first, last, 1);
+    reduce->index[axis] = loop.index;
+    reduce->count[axis] = 1;
+    emit_pooled_axis(reduce, i + 1);
+    reduce->index[axis] = first;
+    cvm_loop_end(emitter, &loop);
+}
+
+/* All output axes but the slide's positions are bound. */
+static void emit_item(CvmReduce *reduce) {
+    if (!cvm_reduce_is_pooled(reduce)) {
+        emit_blocks(reduce);
+        return;
+    }
+    cvm_reduce_begin_pooling(reduce);
+    for_windows(reduce, cvm_reduce_clear_window);
+    emit_pooled_axis(reduce, 0);
+    for_windows(reduce, cvm_reduce_store_results);
+}
+
 /* Binds the axis to its block of this item and goes on; `rest` counts the blocks of axes up to
  * here. */
-static void emit_output_axis(Reduce *reduce, int axis, LLVMValueRef rest) {
+static void emit_output_axis(CvmReduce *reduce, int axis, LLVMValueRef rest) {
     CvmEmitter *emitter = reduce->emitter;
     LLVMBuilderRef builder = emitter->builder;
     const CvmKernel *kernel = reduce->kernel;
@@ -614,7 +434,7 @@ static void emit_output_axis(Reduce *reduce, int axis, LLVMValueRef rest) {
         emit_item(reduce);
         return;
     }
-    if (kernel->axes[axis].reduce || is_slide_position(reduce, axis)) {
+    if (kernel->axes[axis].reduce || cvm_reduce_slides_along(reduce, axis)) {
         emit_output_axis(reduce, axis - 1, rest);
         return;
     }
@@ -648,7 +468,7 @@ void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item) {
         cvm_emit_strip(emitter, item);
         return;
     }
-    Reduce reduce = {
+    CvmReduce reduce = {
         .emitter = emitter, .kernel = emitter->kernel, .schedule = &emitter->kernel->schedule};
     emit_output_axis(&reduce, reduce.kernel->axis_count - 1, item);
 }

@@ -25,7 +25,8 @@ enum {
     CVM_MAX_BUFFERS = 16,
     CVM_MAX_RESULTS = 8,
     CVM_MAX_WINDOWS = 2,
-    CVM_COPY_PIECE = 8192, /* elements that a COPY's work item has at most */
+    CVM_MAX_POOLED_WINDOWS = 512, /* side by side in a row that a REDUCE pools, on the stack */
+    CVM_COPY_PIECE = 8192,        /* elements that a COPY's work item has at most */
     CVM_MAX_STATEMENTS = 16,
     CVM_MAX_ROW_ELEMENTS = 65536, /* of a ROWS kernel: row values are kept on the stack */
 };
@@ -43,6 +44,7 @@ typedef struct CvmKernelBuffer {
     const CvmNode *value; /* NULL: scratch memory of the thread's own */
     CvmDtype dtype;
     bool written;
+    bool pooled; /* strides are of windows along the axes that the kernel's pooling combines */
     int64_t strides[CVM_MAX_AXES];
 } CvmKernelBuffer;
 
@@ -68,7 +70,8 @@ typedef struct CvmWindow {
 
 typedef enum CvmExprKind {
     CVM_EXPR_CONSTANT,    /* value */
-    CVM_EXPR_ACCUMULATOR, /* what the reduction gave (SCATTER: the gradient of this element) */
+    CVM_EXPR_ACCUMULATOR, /* what the reduction, or a pooling behind it, gave (SCATTER: the gradient
+                             of this element) */
     CVM_EXPR_LOAD,        /* buffer `index` at the result's coordinates */
     CVM_EXPR_UNIFORM, /* REDUCE: a random number in [0, 1) for the result's element: buffer `index`
                          holds seed and step, i32 [4], `stream` tells layers apart */
@@ -127,6 +130,16 @@ typedef struct CvmStatement {
     int buffer;    /* -1: kept for later statements only */
     int64_t reach; /* WINDOW */
 } CvmStatement;
+
+/* REDUCE: values are combined once more before they are stored, over windows of `sizes` neighbours
+ * along two output axes, whose extents hold whole windows only. */
+typedef struct CvmPooling {
+    CvmCombine combine; /* MAXIMUM or SUM; NONE: there is no pooling */
+    int axes[2];
+    int64_t sizes[2];
+    const CvmExpr *value; /* what is combined, in terms of what the reduction gave; the results are
+                             in terms of what the pooling gave */
+} CvmPooling;
 
 /* How a REDUCE kernel's loops are cut; see schedule.h. */
 typedef struct CvmSchedule {
@@ -252,6 +265,7 @@ typedef struct CvmKernel {
     int a, b;            /* buffers combined; -1: absent */
     const CvmExpr *term; /* SUM: what is summed, in terms of loads of a, b and of buffers that stand
                             still along the reduce axes; NULL: a itself */
+    CvmPooling pooling;
     CvmSchedule schedule;
     /* what a step along each axis adds to the element's place in the plain order; only where random
      * numbers are drawn for elements */

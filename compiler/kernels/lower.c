@@ -99,7 +99,10 @@ int cvm_lower_lane(CvmLowering *lowering, const CvmType *type, bool reduce) {
 void cvm_lower_picture(CvmLowering *lowering, const CvmType *type, CvmPictureAxes axes) {
     CvmStrides strides = cvm_value_strides(type);
     bool by_channel = type->layout == CVM_LAYOUT_CHANNEL;
+    int64_t group_blocks = axes.group_channels / strides.block[1];
+    lowering->picture = axes;
     cvm_lower_output(lowering, axes.n, strides.dims[0], 0);
+    cvm_lower_output(lowering, axes.group, group_blocks * strides.dims[1], axes.group_channels);
     cvm_lower_output(lowering, axes.c, strides.dims[1], strides.block[1]);
     cvm_lower_output(lowering, axes.y, strides.dims[2], 0);
     cvm_lower_output(lowering, axes.x, strides.dims[3], 0);
@@ -133,12 +136,16 @@ static void set_row_strides(const CvmType *type, int64_t *strides) {
     strides[2] = rank > 2; /* a channel's pixels, of all pictures of a block, lie in one run */
 }
 
+bool cvm_lower_has_operand(const CvmLowering *lowering, const CvmNode *node, int operand) {
+    return position_in_group(lowering, node->inputs[operand]) >= 0;
+}
+
 /* Strides along the kernel's axes of a tensor read or written at the result's coordinates: the
  * result's own for its shape, the channel's for [c], none for a scalar. */
 static bool set_result_strides(CvmLowering *lowering, int buffer, const CvmNode *value) {
     CvmKernel *kernel = lowering->kernel;
     int64_t *strides = kernel->buffers[buffer].strides;
-    const CvmType *result = &lowering->nodes[lowering->node_count - 1]->type;
+    kernel->buffers[buffer].pooled = kernel->pooling.combine != CVM_COMBINE_NONE;
     const CvmShape *shape = &value->type.shape;
     if (in_rows(lowering)) {
         set_row_strides(&value->type, strides);
@@ -146,7 +153,7 @@ static bool set_result_strides(CvmLowering *lowering, int buffer, const CvmNode 
     }
     if (shape->rank == 0)
         return true;
-    bool same = cvm_shape_equal(shape, &result->shape);
+    bool same = cvm_shape_equal(shape, &lowering->type->shape);
     if (!same && shape->rank != 1)
         return false;
     memcpy(strides, same ? lowering->output_strides : lowering->channel_strides,
@@ -161,6 +168,7 @@ static int result_buffer(CvmLowering *lowering, const CvmNode *value, bool writt
         cvm_lower_refuse(lowering, value, "its shape is not that of the group's result");
     for (int i = 0; i < buffer && !written; i++)
         if (kernel->buffers[i].value == value && !kernel->buffers[i].written &&
+            kernel->buffers[i].pooled == kernel->buffers[buffer].pooled &&
             !memcmp(kernel->buffers[i].strides, kernel->buffers[buffer].strides,
                     sizeof kernel->buffers[i].strides)) {
             kernel->buffer_count = buffer; /* read already: one buffer serves both */
@@ -197,6 +205,30 @@ const CvmExpr *cvm_expr_uniform(CvmLowering *lowering, const CvmNode *node, int 
 
 void cvm_lower_value(CvmLowering *lowering, const CvmNode *node, const CvmExpr *value) {
     lowering->values[position_in_group(lowering, node)] = value;
+}
+
+/* The loops over pixels stay, and end with the last whole window. */
+void cvm_lower_pooling(CvmLowering *lowering, const CvmNode *node, CvmCombine combine,
+                       const int64_t sizes[2]) {
+    CvmKernel *kernel = lowering->kernel;
+    CvmPictureAxes axes = lowering->picture;
+    if (kernel->form != CVM_KERNEL_REDUCE || !axes.group_channels ||
+        node->type.layout == CVM_LAYOUT_PLAIN || kernel->pooling.combine != CVM_COMBINE_NONE) {
+        cvm_lower_refuse(lowering, node, "it is pooled behind a convolution in blocks alone");
+        return;
+    }
+    if (node->type.shape.sizes[3] > CVM_MAX_POOLED_WINDOWS) {
+        cvm_lower_refuse(lowering, node, "a row has more windows than a kernel can pool");
+        return;
+    }
+    kernel->pooling = (CvmPooling){.combine = combine,
+                                   .axes = {axes.y, axes.x},
+                                   .sizes = {sizes[0], sizes[1]},
+                                   .value = cvm_lower_operand(lowering, node, 0)};
+    kernel->axes[axes.y].extent = node->type.shape.sizes[2] * sizes[0];
+    kernel->axes[axes.x].extent = node->type.shape.sizes[3] * sizes[1];
+    lowering->type = &node->type;
+    cvm_lower_picture(lowering, &node->type, axes);
 }
 
 void cvm_lower_rows(CvmLowering *lowering, const CvmType *type) {
@@ -395,6 +427,7 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
     kernel->scatter.x = kernel->scatter.gradient = -1;
     kernel->layer = anchor->origin.name ? anchor->origin.name : "";
     kernel->form = form_of(anchor);
+    lowering->type = &anchor->type;
     lowering->values =
         cvm_arena_array(lowering->arena, (size_t)lowering->node_count, sizeof(CvmExpr *));
     memset(lowering->output_strides, 0, sizeof lowering->output_strides);

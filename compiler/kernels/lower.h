@@ -7,6 +7,14 @@
 #include "compiler/graph/op.h"
 #include "compiler/kernels/kernel.h"
 
+/* The loops over the results that lie in a picture: over blocks of pictures and of channels (where
+ * `group_channels` of them lie in a group, over groups too), rows, columns and the lanes of a
+ * block; -1 for loops that do not exist. */
+typedef struct CvmPictureAxes {
+    int n, group, c, y, x, lane;
+    int64_t group_channels;
+} CvmPictureAxes;
+
 struct CvmLowering {
     CvmArena *arena;
     CvmGraph *graph;
@@ -15,8 +23,10 @@ struct CvmLowering {
     CvmNode *const *nodes; /* of the group, in order */
     int node_count;
     const CvmExpr **values;                /* by position in the group: what each node computes */
+    const CvmType *type;                   /* of what the loops over results lead to */
     int64_t output_strides[CVM_MAX_AXES];  /* of the group's result, along the axes */
     int64_t channel_strides[CVM_MAX_AXES]; /* what a step along an axis adds to the channel index */
+    CvmPictureAxes picture;                /* where the results are pictures */
     bool failed;
 };
 
@@ -52,16 +62,19 @@ int cvm_lower_axis(CvmLowering *lowering, const char *name, int64_t extent, bool
 void cvm_lower_output(CvmLowering *lowering, int axis, int64_t stride, int64_t channel_stride);
 /* How ops on pictures follow both blocked layouts with one set of loops: axes count the blocks of a
  * dimension, and one more axis counts the lanes, of pictures or of channels; cvm_lower_lane adds it
- * and returns -1 when the type is plain. cvm_lower_picture says where the loops over the result's
- * blocks of pictures and channels, rows, columns and lanes lead; -1 for loops that do not exist. */
+ * and returns -1 when the type is plain. cvm_lower_picture says that the loops lead over a result
+ * of this type. */
 int cvm_lower_lane(CvmLowering *lowering, const CvmType *type, bool reduce);
-typedef struct CvmPictureAxes {
-    int n, c, y, x, lane;
-} CvmPictureAxes;
 void cvm_lower_picture(CvmLowering *lowering, const CvmType *type, CvmPictureAxes axes);
 /* The same for a buffer of this type; rows and columns are left to windows where they are -1. */
 void cvm_lower_picture_strides(CvmLowering *lowering, int buffer, const CvmType *type,
                                CvmPictureAxes axes);
+/* Says that `node` combines its operand, computed by the same kernel, over separate windows of
+ * `sizes` rows and columns; what follows is read and stored where it lies. */
+void cvm_lower_pooling(CvmLowering *lowering, const CvmNode *node, CvmCombine combine,
+                       const int64_t sizes[2]);
+/* Whether the node's operand is computed by the same kernel. */
+bool cvm_lower_has_operand(const CvmLowering *lowering, const CvmNode *node, int operand);
 /* Adds a buffer for a node's value, with no strides yet; returns its index. */
 int cvm_lower_buffer(CvmLowering *lowering, const CvmNode *value, bool written);
 /* Adds the buffer of scratch memory; the schedule says how many bytes it has. */

@@ -56,8 +56,8 @@ static void print_buffers(const CvmKernel *kernel, FILE *stream) {
                       : 0;
     for (int i = 0; i < kernel->buffer_count; i++) {
         const CvmKernelBuffer *buffer = &kernel->buffers[i];
-        fprintf(stream, "  buffer %d %s %s", i, cvm_dtype_name(buffer->dtype),
-                buffer->written ? "write" : "read");
+        fprintf(stream, "  buffer %d %s %s%s", i, cvm_dtype_name(buffer->dtype),
+                buffer->written ? "write" : "read", buffer->pooled ? " pooled" : "");
         for (int k = 0; k < strides; k++)
             fprintf(stream, " %" PRId64, buffer->strides[k]);
         fputc('\n', stream);
@@ -71,6 +71,9 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
         const CvmAxis *axis = &kernel->axes[i];
         fprintf(stream, "  %s %s %" PRId64, axis->reduce ? "reduce" : "axis", axis->name,
                 axis->extent);
+        for (int k = 0; k < 2 && kernel->pooling.combine != CVM_COMBINE_NONE; k++)
+            if (kernel->pooling.axes[k] == i)
+                fprintf(stream, " pooled %" PRId64, kernel->pooling.sizes[k]);
         if (!axis->reduce && schedule->tile[i] > 1)
             fprintf(stream, " tile %" PRId64, schedule->tile[i]);
         if (i == schedule->vector_axis)
@@ -105,6 +108,11 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
         fputs(" of ", stream);
         print_expr(kernel->term, stream);
     }
+    fputc('\n', stream);
+    if (kernel->pooling.combine == CVM_COMBINE_NONE)
+        return;
+    fprintf(stream, "  pool %s of ", combines[kernel->pooling.combine]);
+    print_expr(kernel->pooling.value, stream);
     fputc('\n', stream);
 }
 

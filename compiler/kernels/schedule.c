@@ -64,6 +64,14 @@ void cvm_slide_interior(const CvmKernel *kernel, int64_t *first, int64_t *last, 
         *first = *last = 0;
 }
 
+int64_t cvm_pooled_together(const CvmKernel *kernel, int axis) {
+    const CvmPooling *pooling = &kernel->pooling;
+    for (int i = 0; i < 2 && pooling->combine != CVM_COMBINE_NONE; i++)
+        if (pooling->axes[i] == axis)
+            return pooling->sizes[i];
+    return 1;
+}
+
 static bool slide_is_affordable(const CvmKernel *kernel) {
     int64_t first, last, blocks;
     cvm_slide_interior(kernel, &first, &last, &blocks);
@@ -341,6 +349,9 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     }
     if (schedule->vector_axis < 0)
         schedule->lanes = 1;
+    for (int i = 0; i < kernel->axis_count; i++) /* a work item has whole windows of the pooling */
+        if (schedule->slide < 0 || kernel->windows[schedule->slide].position != i)
+            schedule->tile[i] = cvm_pooled_together(kernel, i);
     choose_broadcast(kernel);
     choose_tiles(kernel, target);
     kernel->extent = work_items(kernel);

@@ -43,6 +43,9 @@ int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis);
 /* Elements of an axis that one tile unit covers: lanes along the vector axis, else 1. */
 int64_t cvm_schedule_unit(const CvmKernel *kernel, int axis);
 
+/* Elements along an output axis that the kernel's pooling combines; 1 where there is none. */
+int64_t cvm_pooled_together(const CvmKernel *kernel, int axis);
+
 /* Whether t of the window at (position, tap) is a valid index. */
 bool cvm_window_valid(const CvmWindow *window, int64_t position, int64_t tap);
 

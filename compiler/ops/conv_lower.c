@@ -132,12 +132,13 @@ static ForwardAxes add_forward_axes(CvmLowering *lowering, const ConvLoops *loop
 }
 
 static void set_forward_strides(CvmLowering *lowering, const ConvLoops *loops,
-                                const ForwardAxes *axes, const CvmStrides *weight, bool depthwise) {
+                                const ForwardAxes *axes, const CvmType *y, const CvmStrides *weight,
+                                bool depthwise) {
+    int64_t group_outputs = depthwise ? loops->y.block[1] : loops->group_outputs;
     int a = lowering->kernel->a, b = lowering->kernel->b;
     const CvmStrides *x = &loops->x;
     int64_t inside = weight->block[1];
     bool along = loops->lanes > 1 || depthwise; /* lanes are lanes of x too */
-    int64_t group_outputs = depthwise ? loops->y.block[1] : loops->group_outputs;
     int64_t group_inputs = depthwise ? loops->y.block[1] : loops->group_inputs;
     struct {
         int buffer, axis;
@@ -158,8 +159,14 @@ static void set_forward_strides(CvmLowering *lowering, const ConvLoops *loops,
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
         cvm_lower_stride(lowering, steps[i].buffer, steps[i].axis, steps[i].stride);
-    cvm_lower_output(lowering, axes->group, group_outputs / loops->y.block[1] * loops->y.dims[1],
-                     group_outputs);
+    cvm_lower_picture(lowering, y,
+                      (CvmPictureAxes){.n = axes->n,
+                                       .group = axes->group,
+                                       .c = axes->output,
+                                       .y = axes->y[0],
+                                       .x = axes->y[1],
+                                       .lane = axes->lane,
+                                       .group_channels = group_outputs});
 }
 
 /* From pictures through weights to pictures: conv, and with other windows the gradient of its input
@@ -179,9 +186,7 @@ static void lower_forward(CvmLowering *lowering, const CvmNode *node) {
         add_input_windows(kernel, &loops, axes.y, axes.tap);
     else
         add_turned_windows(kernel, &loops, axes.y, axes.tap);
-    cvm_lower_picture(lowering, &node->type,
-                      (CvmPictureAxes){axes.n, axes.output, axes.y[0], axes.y[1], axes.lane});
-    set_forward_strides(lowering, &loops, &axes, &filter, depthwise);
+    set_forward_strides(lowering, &loops, &axes, &node->type, &filter, depthwise);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 

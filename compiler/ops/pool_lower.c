@@ -41,8 +41,17 @@ static void lower_windows(CvmLowering *lowering, const CvmPoolAxis axes[2], cons
         };
 }
 
-/* Loops over every output position and the taps of its window; taps in the padding are left out. */
+/* Loops over every output position and the taps of its window; taps in the padding are left out.
+ * Behind a convolution in one kernel the loops are there already. */
 static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine combine) {
+    if (cvm_lower_has_operand(lowering, node, 0)) {
+        if (!cvm_pool_is_separate(node))
+            cvm_lower_refuse(lowering, node, "its windows overlap or reach into padding");
+        else
+            cvm_lower_pooling(lowering, node, combine,
+                              cvm_node_attribute(node, "kernel")->integers);
+        return;
+    }
     CvmKernel *kernel = lowering->kernel;
     const CvmNode *x = node->inputs[0];
     const CvmShape *in = &x->type.shape, *out = &node->type.shape;
@@ -62,9 +71,11 @@ static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine co
         lower_whole_picture(lowering, axes, from.dims[3]);
     else
         lower_windows(lowering, axes, position, &from);
-    cvm_lower_picture_strides(lowering, kernel->a, &x->type, (CvmPictureAxes){n, c, -1, -1, lane});
-    cvm_lower_picture(lowering, &node->type,
-                      (CvmPictureAxes){n, c, position[0], position[1], lane});
+    CvmPictureAxes loops = {.n = n, .group = -1, .c = c, .y = -1, .x = -1, .lane = lane};
+    cvm_lower_picture_strides(lowering, kernel->a, &x->type, loops);
+    loops.y = position[0];
+    loops.x = position[1];
+    cvm_lower_picture(lowering, &node->type, loops);
 }
 
 void maxpool_lower(CvmLowering *lowering, const CvmNode *node) {

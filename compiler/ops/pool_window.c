@@ -39,10 +39,8 @@ static int64_t greatest_common_divisor(int64_t a, int64_t b) {
 static CvmPoolAxis adaptive_axis(int64_t input, int64_t outputs) {
     int64_t rest = input % outputs;
     int64_t more = rest == 0 ? 0 : rest > greatest_common_divisor(outputs, rest) ? 2 : 1;
-    return (CvmPoolAxis){.kernel = input / outputs + more,
-                         .input = input,
-                         .outputs = outputs,
-                         .adaptive = true};
+    return (CvmPoolAxis){
+        .kernel = input / outputs + more, .input = input, .outputs = outputs, .adaptive = true};
 }
 
 CvmPoolAxis cvm_pool_axis(const CvmNode *node, int axis, const CvmShape *x, const CvmShape *y) {
@@ -70,6 +68,16 @@ int64_t cvm_pool_count(int64_t input, int64_t kernel, int64_t stride, int64_t be
     int64_t padded = input + before + after;
     bool rest = (count - 1) * stride + kernel < padded;
     return rest && count * stride < input + before ? count + 1 : count;
+}
+
+bool cvm_pool_is_separate(const CvmNode *node) {
+    if (node->op != CVM_OP_MAXPOOL && node->op != CVM_OP_AVGPOOL)
+        return false;
+    const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
+    const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    return !cvm_node_int(node, "ceil") && stride[0] == kernel[0] && stride[1] == kernel[1] &&
+           !pad[0] && !pad[1] && !pad[2] && !pad[3];
 }
 
 const CvmWindowTable *cvm_pool_table(const CvmPoolAxis *axis, bool maximum, CvmArena *arena) {

@@ -29,6 +29,10 @@ CvmPoolSpan cvm_pool_span(const CvmPoolAxis *axis, int64_t window);
 int64_t cvm_pool_count(int64_t input, int64_t kernel, int64_t stride, int64_t before, int64_t after,
                        bool ceil);
 
+/* Whether the node's windows lie side by side: every pixel is in one of them, or behind the last.
+ */
+bool cvm_pool_is_separate(const CvmNode *node);
+
 /* What a kernel has to look up per window: shares of a mean, and bounds when adaptive. NULL when
  * every window has as many values as the largest. maximum: shares do not matter. */
 const CvmWindowTable *cvm_pool_table(const CvmPoolAxis *axis, bool maximum, CvmArena *arena);

@@ -100,13 +100,6 @@ static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
     return NULL;
 }
 
-/* Why the value between two nodes has to be stored: another node reads it, or the caller. */
-static const char *why_kept(const CvmNode *reader) {
-    return !reader                          ? "the value between is an output or update"
-           : cvm_op_is_gradient(reader->op) ? "kept for backward"
-                                            : "second use";
-}
-
 /* The pointwise node that alone reads the tail, or NULL. */
 static CvmNode *find_next(const CvmFusion *fusion, const CvmNode *anchor, const CvmNode *tail) {
     const CvmUses *uses = &fusion->uses;
@@ -129,7 +122,7 @@ static CvmNode *find_next(const CvmFusion *fusion, const CvmNode *anchor, const 
                                                 .node = next,
                                                 .link = "into",
                                                 .other = anchor,
-                                                .reason = why_kept(other),
+                                                .reason = cvm_fusion_why_kept(other),
                                                 .cause = other});
         return NULL;
     }

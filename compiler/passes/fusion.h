@@ -34,6 +34,10 @@ const char *cvm_fusion_try(CvmFusion *fusion, CvmNode *const *nodes, int count);
 void cvm_fusion_remark(const CvmFusion *fusion, const CvmNode *node, const char *link,
                        const CvmNode *other, const char *why);
 
+/* Why a value between two nodes has to be stored: because of another node that reads it, NULL for
+ * the graph itself. */
+const char *cvm_fusion_why_kept(const CvmNode *reader);
+
 /* Whether a node outside of the given group reads the value, or the graph itself does. */
 bool cvm_fusion_is_stored(const CvmFusion *fusion, const CvmNode *value, int group);
 

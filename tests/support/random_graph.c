@@ -6,7 +6,6 @@
 #include "compiler/graph/optimizer.h"
 
 #include <limits.h>
-#include <math.h>
 #include <string.h>
 
 int64_t cvm_test_pick(CvmTestRandom *random, int64_t low, int64_t high) {
@@ -260,23 +259,4 @@ CvmPassChoice cvm_test_random_passes(CvmTestRandom *random) {
             choice.order[other] = row;
         }
     return choice;
-}
-
-const void *cvm_test_source_elements(void *context, const CvmNode *node) {
-    const CvmTestSources *sources = context;
-    CvmTestRandom random = {sources->seed};
-    for (const char *letter = node->origin.name; *letter; letter++)
-        random.state = random.state * 31 + (unsigned char)*letter;
-    int64_t count = 0;
-    cvm_shape_count(&node->type.shape, &count);
-    float *elements = cvm_arena_array(sources->arena, (size_t)count, sizeof *elements);
-    for (int64_t i = 0; i < count; i++) {
-        if (node->type.dtype == CVM_I32)
-            ((int32_t *)elements)[i] = (int32_t)cvm_test_pick(&random, 0, 1);
-        else
-            elements[i] = (float)cvm_test_pick(&random, -1000, 1000) / 1000;
-        if (node->type.dtype == CVM_F32 && strstr(node->origin.name, "optimizer."))
-            elements[i] = fabsf(elements[i]) + 0.1f;
-    }
-    return elements;
 }

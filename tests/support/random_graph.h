@@ -19,15 +19,6 @@ int64_t cvm_test_pick(CvmTestRandom *random, int64_t low, int64_t high);
 /* A graph with output "loss" (and sometimes others) and an update for most parameters. */
 CvmGraph *cvm_test_random_graph(CvmTestRandom *random, CvmArena *arena, CvmDiag *diag);
 
-/* What the graph's sources hold: numbers from -1 to 1 that depend on the seed and the source's name
- * alone, i32 ones 0 or 1. An optimizer's averages of squares, and what they are divided by, are
- * positive. For cvm_evaluate, with a CvmTestSources as its context. */
-typedef struct CvmTestSources {
-    CvmArena *arena;
-    uint64_t seed;
-} CvmTestSources;
-const void *cvm_test_source_elements(void *context, const CvmNode *node);
-
 /* Each pass with a probability of three in four; once in a while all or none, in any order, or with
  * limits. */
 CvmPassChoice cvm_test_random_passes(CvmTestRandom *random);

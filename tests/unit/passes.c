@@ -6,6 +6,7 @@
 #include "compiler/graph/op.h"
 #include "compiler/kernels/lower.h"
 #include "tests/support/random_graph.h"
+#include "tests/support/sources.h"
 
 #include <math.h>
 #include <string.h>
@@ -147,8 +148,8 @@ static const CvmNode *find_update(const CvmGraph *graph, const char *name) {
 
 static void assert_same_results(const CvmGraph *before, const CvmGraph *after,
                                 CvmTestSources *sources) {
-    CvmValues expected = cvm_evaluate(before, sources->arena, cvm_test_source_elements, sources);
-    CvmValues actual = cvm_evaluate(after, sources->arena, cvm_test_source_elements, sources);
+    CvmValues expected = cvm_evaluate(before, sources->arena, cvm_test_elements, sources);
+    CvmValues actual = cvm_evaluate(after, sources->arena, cvm_test_elements, sources);
     assert_int_equal(before->output_count, after->output_count);
     assert_int_equal(before->update_count, after->update_count);
     for (int i = 0; i < before->output_count; i++) {
