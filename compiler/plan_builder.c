@@ -171,7 +171,8 @@ CvmPlan *cvm_plan_build(const CvmGraph *graph, const CvmKernelList *kernels,
                       .slot_count = builder.slot_count,
                       .arena_bytes = memory->arena_bytes,
                       .prepared_bytes = memory->prepared_bytes,
-                      .scratch_bytes = scratch};
+                       .scratch_bytes = scratch,
+                       .live_bytes = memory->lower_bound};
     return plan;
 }
 
@@ -189,8 +190,8 @@ void cvm_plan_print(const CvmPlan *plan, FILE *stream) {
         [CVM_SPACE_ARENA] = "arena",       [CVM_SPACE_SLOT] = "slot",
         [CVM_SPACE_PREPARED] = "prepared", [CVM_SPACE_INPUT] = "input",
         [CVM_SPACE_OUTPUT] = "output",     [CVM_SPACE_SCRATCH] = "scratch"};
-    fprintf(stream, "plan %s arena %" PRId64 " prepared %" PRId64 "\n", plan->name,
-            plan->arena_bytes, plan->prepared_bytes);
+    fprintf(stream, "plan %s arena %" PRId64 ", at least %" PRId64 " prepared %" PRId64 "\n",
+            plan->name, plan->arena_bytes, plan->live_bytes, plan->prepared_bytes);
     print_ports("input", plan->inputs, plan->input_count, stream);
     print_ports("output", plan->outputs, plan->output_count, stream);
     for (int i = 0; i < plan->slot_count; i++) {

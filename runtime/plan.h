@@ -89,6 +89,7 @@ typedef struct CvmPlan {
     int slot_count;
     int64_t arena_bytes, prepared_bytes;
     int64_t scratch_bytes; /* that each thread needs */
+    int64_t live_bytes; /* most that is alive at once: no arena could be smaller; 0: not told */
 } CvmPlan;
 
 #endif

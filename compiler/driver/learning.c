@@ -81,10 +81,9 @@ static bool measure_step(CvmSession *session, const CvmTrain *train, CvmStepSize
         if (learns(train, graph->nodes[i]))
             size->gradients += bytes_of(graph->nodes[i]);
     measure_backward(graph, session->arena, size);
-    if (!cvm_session_run_passes(session, graph, NULL))
+    if (!cvm_session_run_passes(session, graph, NULL) ||
+        !cvm_session_plan_memory(session, graph, &memory))
         return false;
-    if (!cvm_plan_memory(graph, session->arena, &memory, &session->diag))
-        return cvm_session_fail_compile(session);
     size->arena = (double)memory.arena_bytes;
     return true;
 }

@@ -81,9 +81,9 @@ static void print_json(const CvmPassLog *log) {
     cvm_report_json(array);
 }
 
-static void print_text(const CvmPassLog *log, const CvmGraphSize *before,
-                       const CvmGraphSize *after) {
-    char stored[2][16];
+static void print_text(const CvmPassLog *log, const CvmGraphSize *before, const CvmGraphSize *after,
+                       const CvmMemoryPlan *memory) {
+    char stored[2][16], bytes[2][16];
     printf("%-15s %-7s %7s  %-12s %-10s %-12s %10s\n", "pass", "default", "applied", "nodes",
            "groups", "kernels", "saved");
     for (int i = 0; i < log->report_count; i++)
@@ -91,6 +91,9 @@ static void print_text(const CvmPassLog *log, const CvmGraphSize *before,
     printf("\n%d kernels that write %sB of intermediate values became %d that write %sB\n",
            before->kernels, cvm_amount_text((double)before->stored_bytes, stored[0]),
            after->kernels, cvm_amount_text((double)after->stored_bytes, stored[1]));
+    printf("in an arena of %sB, of which at most %sB are alive at once\n",
+           cvm_amount_text((double)memory->arena_bytes, bytes[0]),
+           cvm_amount_text((double)memory->lower_bound, bytes[1]));
 }
 
 static bool show_passes(CvmSession *session) {
@@ -99,7 +102,9 @@ static bool show_passes(CvmSession *session) {
         return false;
     CvmPassLog log = cvm_pass_log(session->arena);
     CvmGraphSize before = cvm_graph_size(graph);
-    if (!cvm_session_run_passes(session, graph, &log))
+    CvmMemoryPlan memory;
+    if (!cvm_session_run_passes(session, graph, &log) ||
+        !cvm_session_plan_memory(session, graph, &memory))
         return false;
     CvmGraphSize after = cvm_graph_size(graph);
     if (session->options->verbose)
@@ -107,7 +112,7 @@ static bool show_passes(CvmSession *session) {
     if (session->options->json)
         print_json(&log);
     else
-        print_text(&log, &before, &after);
+        print_text(&log, &before, &after, &memory);
     return true;
 }
 

@@ -227,6 +227,11 @@ bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *lo
            cvm_session_fail_compile(session);
 }
 
+bool cvm_session_plan_memory(CvmSession *session, const CvmGraph *graph, CvmMemoryPlan *memory) {
+    return cvm_plan_memory(graph, session->arena, memory, &session->diag) ||
+           cvm_session_fail_compile(session);
+}
+
 /* --- compiling --- */
 
 static void report_compiled(const CvmSession *session, const CvmExecutable *executable,

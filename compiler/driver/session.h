@@ -66,6 +66,9 @@ CvmGraph *cvm_session_graph(CvmSession *session);
 /* Runs the chosen passes over a graph; log may be NULL. */
 bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *log);
 
+/* Plans the memory of a graph that the passes have been over. */
+bool cvm_session_plan_memory(CvmSession *session, const CvmGraph *graph, CvmMemoryPlan *memory);
+
 /* Compiles a graph (which it rewrites), adds its slots to the store, and binds an instance, which
  * the session owns. `what` names it in messages. */
 CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const char *what);

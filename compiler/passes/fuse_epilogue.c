@@ -1,6 +1,7 @@
 /* Epilogues: what follows a contraction or a window, element by element, is applied to each result
  * while it is still in a register, before its only store. A group has one anchor, its first node,
- * and a chain of pointwise nodes, of which only the last is stored. */
+ * and a chain of pointwise nodes, of which only the last is stored; and what the optimizer updates
+ * on the way, in place, so that no gradient of a weight needs memory. */
 #include "compiler/passes/fusion.h"
 
 /* What an anchor's kernel can do with its results. */
@@ -19,6 +20,8 @@ static const Anchor anchors[] = {
     {CVM_OP_LINEAR, true, false},
     {CVM_OP_LINEAR_GRAD_INPUT, true, false},
     {CVM_OP_LINEAR_GRAD_WEIGHT, false, false},
+    {CVM_OP_BIAS_GRAD, true, false},
+    {CVM_OP_CENTERED_PRODUCT, true, false},
     {CVM_OP_MAXPOOL, true, false},
     {CVM_OP_AVGPOOL, true, false},
     {CVM_OP_ADAPTIVE_AVGPOOL, true, false},
@@ -77,6 +80,25 @@ static const char *refuse_operand(const Anchor *anchor, const CvmNode *node, int
     return anchor->channels ? NULL : "the kernel does not know its results' channels";
 }
 
+/* An element may be overwritten once it has been read in the epilogue, but not what the anchor
+ * still reads in an order of its own. */
+static const char *refuse_update(const CvmFusion *fusion, const Anchor *anchor,
+                                 const CvmNode *first, const CvmNode *node) {
+    const CvmGraph *graph = fusion->graph;
+    for (int i = 0; i < graph->update_count; i++) {
+        if (graph->updates[i].value != node)
+            continue;
+        if (anchor->scatters)
+            return "windows clear their results before they add to them";
+        for (int k = 0; k < first->input_count; k++) {
+            const CvmNode *root = cvm_alias_root(first->inputs[k]);
+            if (fusion->overwriters[root->id] == node)
+                return "it would overwrite what its kernel still reads";
+        }
+    }
+    return NULL;
+}
+
 /* members[count] is the candidate, the one before it the tail it reads. */
 static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
                                CvmNode *const *members, int count) {
@@ -85,9 +107,6 @@ static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
         return "windows overlap, elements are complete only at the end";
     if (node->group != CVM_NO_GROUP)
         return "it has a kernel already";
-    if (node->op == CVM_OP_SGD_MOMENTUM || node->op == CVM_OP_SGD_STEP ||
-        cvm_is_update(fusion->graph, node))
-        return "updates have kernels of their own";
     if (!cvm_type_equal(&node->type, &tail->type))
         return "its result has another shape or layout";
     if (anchor->scatters && !keeps_zero(node, tail))
@@ -97,7 +116,7 @@ static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
         if (why)
             return why;
     }
-    return NULL;
+    return refuse_update(fusion, anchor, members[0], node);
 }
 
 /* The pointwise node that alone reads the tail, or NULL. */
@@ -114,7 +133,8 @@ static CvmNode *find_next(const CvmFusion *fusion, const CvmNode *anchor, const 
     }
     if (!next)
         return NULL;
-    if (other || uses->kept[tail->id]) {
+    int stored = cvm_is_update(fusion->graph, tail); /* the kernel does that in any case */
+    if (other || uses->kept[tail->id] > stored) {
         if (other == next)
             other = users[0];
         cvm_remark(fusion->context, (CvmRemark){.refused = true,

@@ -21,6 +21,8 @@ static const CvmPass table[] = {
     {"fuse-pointwise", "makes one kernel of chains of pointwise nodes", true, cvm_fuse_pointwise},
     {"fuse-loss", "makes one kernel of log_softmax, nll and their gradients", true,
      cvm_fuse_losses},
+    {"early-updates", "updates each parameter as soon as its gradient is there", true,
+     cvm_update_early},
 };
 
 enum { PASS_COUNT = sizeof table / sizeof *table };

@@ -3,8 +3,8 @@
  * So a copy (a scale by 1, a kernel of its own) goes before what reads a constant as a tensor: only
  * pointwise and row kernels take immediates; before an alias of a parameter: its readers could not
  * be told from the parameter's; before an output that lies in a slot or nowhere; before an update
- * that is not a pointwise node's own and only destination: a kernel may overwrite what it reads
- * element by element, but not what it reads in another order. */
+ * that is not a pointwise node's own and only destination, or whose kernel reads the parameter in
+ * another order than element by element. */
 #include "compiler/passes/pass.h"
 
 typedef struct Settling {
@@ -43,17 +43,32 @@ static void settle_output(Settling *settling, CvmNamedValue *output) {
         output->value = copy(settling, output->value, "an output");
 }
 
-/* Whether the node shares its kernel with nodes that are not pointwise. */
-static bool is_in_epilogue(const CvmGraph *graph, const CvmNode *node) {
-    for (int i = 0; i < graph->node_count && node->group != CVM_NO_GROUP; i++)
-        if (graph->nodes[i]->group == node->group && !cvm_is_pointwise(graph->nodes[i]))
-            return true;
-    return false;
+/* Whether a kernel writes each of its results once, after it has read what its pointwise nodes need
+ * there. */
+static bool writes_once(const CvmNode *node) {
+    CvmOpClass class = cvm_op_info(node->op)->class;
+    return class == CVM_CLASS_POINTWISE || class == CVM_CLASS_CONTRACTION ||
+           class == CVM_CLASS_REDUCE;
+}
+
+static bool can_be_overwritten(const CvmGraph *graph, const CvmNode *value, const char *parameter) {
+    const CvmNode *overwritten = cvm_graph_find_source(graph, parameter);
+    for (int i = 0; i < graph->node_count && value->group != CVM_NO_GROUP; i++) {
+        const CvmNode *node = graph->nodes[i];
+        if (node->group != value->group || cvm_is_pointwise(node))
+            continue;
+        if (!writes_once(node))
+            return false;
+        for (int k = 0; k < node->input_count; k++)
+            if (cvm_alias_root(node->inputs[k]) == overwritten)
+                return false;
+    }
+    return cvm_is_pointwise(value);
 }
 
 static void settle_update(Settling *settling, CvmNamedValue *update) {
     CvmNode *value = update->value;
-    if (!cvm_is_pointwise(value) || is_in_epilogue(settling->graph, value))
+    if (!can_be_overwritten(settling->graph, value, update->name))
         update->value = copy(settling, value, "an update");
 }
 
