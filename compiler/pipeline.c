@@ -15,6 +15,7 @@
 struct CvmExecutable {
     CvmArena *arena; /* kernels and plan */
     CvmCode *code;
+    CvmKernelList kernels;
     CvmPlan *plan;
     CvmCompileStats stats;
 };
@@ -63,11 +64,14 @@ CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, Cv
     for (int i = 0; i < executable->plan->call_count; i++)
         ((CvmCall *)executable->plan->calls)[i].function =
             cvm_code_function(executable->code, stages.kernels.kernels[i]);
+    executable->kernels = stages.kernels;
     executable->stats = (CvmCompileStats){.kernels = cvm_code_kernels(executable->code),
                                           .cached = cvm_code_cached(executable->code),
+                                          .code_bytes = cvm_code_bytes(executable->code),
                                           .seconds = now() - start};
-    for (int i = 0; i < stages.kernels.count; i++)
-        executable->stats.bytes += stages.kernels.kernels[i]->bytes;
+    for (int i = 0; i < executable->plan->call_count; i++)
+        if (!executable->plan->calls[i].prepares)
+            executable->stats.bytes += executable->plan->calls[i].bytes;
     return executable;
 }
 
@@ -80,6 +84,10 @@ void cvm_executable_free(CvmExecutable *executable) {
 
 const CvmPlan *cvm_executable_plan(const CvmExecutable *executable) {
     return executable->plan;
+}
+
+const CvmKernelList *cvm_executable_kernels(const CvmExecutable *executable) {
+    return &executable->kernels;
 }
 
 CvmCompileStats cvm_executable_stats(const CvmExecutable *executable) {

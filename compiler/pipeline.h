@@ -2,6 +2,7 @@
 #ifndef CVM_COMPILER_PIPELINE_H
 #define CVM_COMPILER_PIPELINE_H
 
+#include "compiler/kernels/lower.h"
 #include "compiler/passes/passes.h"
 #include "runtime/plan.h"
 
@@ -25,11 +26,18 @@ CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, Cv
 void cvm_executable_free(CvmExecutable *executable);
 const CvmPlan *cvm_executable_plan(const CvmExecutable *executable);
 
+/* What each call of the plan was made from, in the same order: the kernels and, as long as the
+ * graph lives, their nodes. */
+const CvmKernelList *cvm_executable_kernels(const CvmExecutable *executable);
+
 /* What came from the cache and what was compiled. */
 typedef struct CvmCompileStats {
     int kernels, cached;
     double seconds;
-    double bytes; /* memory traffic of a run, estimated: what kernels read and write, each once */
+    double bytes; /* memory traffic of a run, estimated: what kernels read and write, each once;
+                     without what is prepared once */
+    int64_t code_bytes; /* machine code of the distinct kernels, without what surrounds it in their
+                           object files */
 } CvmCompileStats;
 CvmCompileStats cvm_executable_stats(const CvmExecutable *executable);
 

@@ -6,6 +6,7 @@
 #include <llvm-c/Core.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
+#include <llvm-c/Object.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@ enum { MAX_THREADS = 64 };
 typedef struct Unit {
     const CvmKernel *kernel;
     LLVMMemoryBufferRef object;
+    int64_t bytes; /* of machine code */
     bool cached;
     char *error; /* LLVM's message */
     CvmKernelFunction function;
@@ -66,6 +68,26 @@ static LLVMMemoryBufferRef fetch(const char *folder, const char *key) {
     return buffer;
 }
 
+/* Of the sections that hold instructions. */
+static int64_t code_bytes(LLVMMemoryBufferRef object) {
+    char *error = NULL;
+    LLVMBinaryRef binary = LLVMCreateBinary(object, NULL, &error);
+    int64_t bytes = 0;
+    if (!binary) { /* the linker will say so */
+        LLVMDisposeMessage(error);
+        return 0;
+    }
+    LLVMSectionIteratorRef section = LLVMObjectFileCopySectionIterator(binary);
+    for (; !LLVMObjectFileIsSectionIteratorAtEnd(binary, section); LLVMMoveToNextSection(section)) {
+        const char *name = LLVMGetSectionName(section);
+        if (name && strncmp(name, ".text", 5) == 0)
+            bytes += (int64_t)LLVMGetSectionSize(section);
+    }
+    LLVMDisposeSectionIterator(section);
+    LLVMDisposeBinary(binary);
+    return bytes;
+}
+
 static void make_object(const Job *job, Unit *unit) {
     char *key = job->cache ? cache_key(unit->kernel, job->target) : NULL;
     if (key && (unit->object = fetch(job->cache, key)))
@@ -76,6 +98,8 @@ static void make_object(const Job *job, Unit *unit) {
         cvm_cache_write(job->cache, key, LLVMGetBufferStart(unit->object),
                         LLVMGetBufferSize(unit->object));
     free(key);
+    if (unit->object)
+        unit->bytes = code_bytes(unit->object);
 }
 
 static void *work(void *context) {
@@ -222,4 +246,11 @@ int cvm_code_cached(const CvmCode *code) {
     for (int i = 0; i < code->count; i++)
         cached += code->units[i].cached;
     return cached;
+}
+
+int64_t cvm_code_bytes(const CvmCode *code) {
+    int64_t bytes = 0;
+    for (int i = 0; i < code->count; i++)
+        bytes += code->units[i].bytes;
+    return bytes;
 }

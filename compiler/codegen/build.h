@@ -26,4 +26,7 @@ CvmKernelFunction cvm_code_function(const CvmCode *code, const CvmKernel *kernel
 int cvm_code_kernels(const CvmCode *code);
 int cvm_code_cached(const CvmCode *code);
 
+/* Bytes of their machine code: the text sections of their object files. */
+int64_t cvm_code_bytes(const CvmCode *code);
+
 #endif

@@ -12,13 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum ValueKind { FLAG, TEXT, COUNT, NUMBER, BYTES } ValueKind;
+typedef enum ValueKind { FLAG, TEXT, COUNT, NUMBER, BYTES, REAL } ValueKind;
 
 typedef struct Option {
     CvmOptionSet bit;
     const char *name;
-    char letter;       /* 0: none */
-    ValueKind kind;    /* COUNT: 1 … 2^31-1; NUMBER: 0 … 2^64-1; BYTES: 500M */
+    char letter; /* 0: none */
+    /* COUNT: 1 … 2^31-1; NUMBER: 0 … 2^64-1; BYTES: 500M; REAL: 0 … 1e9 */
+    ValueKind kind;
     const char *value; /* its name in the help */
     size_t offset;     /* of its member in CvmOptions */
     const char *help;
@@ -68,9 +69,16 @@ static const Option table[] = {
      "end when the ratio is known to N thousandths (default: 10)"},
     {CVM_OPTION_TIME, "time", 0, COUNT, "N", MEMBER(time),
      "end a trial after N seconds in any case (default: 20)"},
+    {CVM_OPTION_HTML, "html", 0, TEXT, "PATH", MEMBER(html),
+     "write a page with all of it, too: tables, samples and both graphs"},
+    {CVM_OPTION_TOLERANCE, "tolerance", 0, REAL, "X", MEMBER(tolerance),
+     "how far results may be from those without passes (default: 0.001)"},
     {CVM_OPTION_FUSION, "fusion", 0, FLAG, NULL, MEMBER(fusion),
      "what was fused, by line of the source, and why the rest was not"},
     {CVM_OPTION_DOT, "dot", 0, FLAG, NULL, MEMBER(dot), "as a Graphviz drawing"},
+    {CVM_OPTION_SVG, "svg", 0, FLAG, NULL, MEMBER(svg), "as an SVG picture, by Graphviz"},
+    {CVM_OPTION_BEFORE_AFTER, "before-after", 0, FLAG, NULL, MEMBER(before_after),
+     "draw the graphs before and after the passes side by side"},
     {CVM_OPTION_COUNT, "count", 0, COUNT, "N", MEMBER(count), "how many pictures (default: 10)"},
     {CVM_OPTION_TOP, "top", 0, COUNT, "N", MEMBER(top),
      "how many classes to tell of each picture, at most 100 (default: 5)"},
@@ -175,6 +183,18 @@ static bool parse_bytes(const Option *option, const char *text, int64_t *bytes) 
     return true;
 }
 
+static bool parse_real(const Option *option, const char *text, double *number) {
+    char *end;
+    double value = strtod(text, &end);
+    bool numeric = (text[0] >= '0' && text[0] <= '9') || text[0] == '.';
+    if (!numeric || *end || !(value >= 0 && value <= 1e9)) {
+        cvm_report_error("--%s needs a number from 0 to 1e9, and '%s' is none", option->name, text);
+        return false;
+    }
+    *number = value;
+    return true;
+}
+
 static bool store_value(const Option *option, const char *value, CvmOptions *options) {
     void *member = (char *)options + option->offset;
     if (options->given & option->bit) {
@@ -202,6 +222,8 @@ static bool store_value(const Option *option, const char *value, CvmOptions *opt
         return true;
     case BYTES:
         return parse_bytes(option, value, (int64_t *)member);
+    case REAL:
+        return parse_real(option, value, member);
     }
     return false;
 }

@@ -56,6 +56,11 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_BAD (UINT64_C(1) << 47)
 #define CVM_OPTION_CONV (UINT64_C(1) << 48)
 
+#define CVM_OPTION_HTML (UINT64_C(1) << 55)
+#define CVM_OPTION_TOLERANCE (UINT64_C(1) << 56)
+#define CVM_OPTION_SVG (UINT64_C(1) << 57)
+#define CVM_OPTION_BEFORE_AFTER (UINT64_C(1) << 58)
+
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
     (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_CPU |                \
@@ -69,13 +74,14 @@ typedef struct CvmOptions {
     int argument_count;
 
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
-        each, logits;
+        each, logits, svg, before_after;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file;
+        *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html;
     int64_t cache_size; /* bytes; where given & CVM_OPTION_CACHE_SIZE */
     int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, precision,
-        time;      /* 0: not given */
-    uint64_t seed; /* where given & CVM_OPTION_SEED */
+        time;         /* 0: not given */
+    double tolerance; /* where given & CVM_OPTION_TOLERANCE */
+    uint64_t seed;    /* where given & CVM_OPTION_SEED */
 } CvmOptions;
 
 /* Parses argv[0..argc) (after the command's name) for a command that takes the options in

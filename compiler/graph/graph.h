@@ -146,6 +146,8 @@ CvmGraph *cvm_graph_parse(CvmArena *arena, const CvmSource *source, CvmDiag *dia
 
 /* Graphviz form; fused groups are boxes. */
 void cvm_graph_print_dot(const CvmGraph *graph, FILE *stream);
+/* Two graphs side by side: what passes were given, and what they made of it. */
+void cvm_graph_print_dot_pair(const CvmGraph *before, const CvmGraph *after, FILE *stream);
 
 /* Checks every rule of the IR: order, operand counts, types as inferred, attributes in range,
  * unique ids and source names, groups adjacent, updates name parameters of the same type. Reports

@@ -252,6 +252,8 @@ typedef struct CvmKernel {
     CvmKernelForm form;
     char symbol[64];   /* name of the compiled function: the layer's kind and a hash of the text */
     const char *layer; /* whose work it is, for people */
+    CvmNode *const *nodes; /* what it computes: a group, in order, or one node */
+    int node_count;
 
     CvmKernelBuffer buffers[CVM_MAX_BUFFERS];
     int buffer_count;

@@ -426,6 +426,8 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
     kernel->a = kernel->b = -1;
     kernel->scatter.x = kernel->scatter.gradient = -1;
     kernel->layer = anchor->origin.name ? anchor->origin.name : "";
+    kernel->nodes = lowering->nodes;
+    kernel->node_count = lowering->node_count;
     kernel->form = form_of(anchor);
     lowering->type = &anchor->type;
     lowering->values =

@@ -3,10 +3,13 @@
 #include "tests/support/command.h"
 #include "tests/support/programs.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
@@ -46,12 +49,107 @@ static void json_tells_of_both_sides_and_every_tensor(void **state) {
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(trial, "agrees")));
     const cJSON *differences = cJSON_GetObjectItem(trial, "differences");
     assert_true(cJSON_GetArraySize(differences) > 1); /* the loss, and gradients */
-    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(cJSON_GetArrayItem(differences, 1), "gradient")));
+    const cJSON *kind = cJSON_GetObjectItem(cJSON_GetArrayItem(differences, 1), "kind");
+    assert_string_equal(cJSON_GetStringValue(kind), "gradient");
     double low = cJSON_GetNumberValue(cJSON_GetObjectItem(trial, "low"));
     double high = cJSON_GetNumberValue(cJSON_GetObjectItem(trial, "high"));
     assert_true(0 < low && low <= high);
     cJSON_Delete(trial);
     cvm_test_result_free(&result);
+}
+
+static double number(const cJSON *object, const char *name) {
+    const cJSON *member = cJSON_GetObjectItem(object, name);
+    assert_true(cJSON_IsNumber(member));
+    return member->valuedouble;
+}
+
+static const char *computes(const cJSON *row, const char *side) {
+    const cJSON *part = cJSON_GetObjectItem(row, side);
+    return cJSON_GetStringValue(cJSON_GetObjectItem(part, "computes"));
+}
+
+/* The row of the layer whose A begins with the op. */
+static const cJSON *find_row(const cJSON *rows, const char *layer, const char *op) {
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(row, "layer"));
+        if (strcmp(name, layer) == 0 && strncmp(computes(row, "a"), op, strlen(op)) == 0)
+            return row;
+    }
+    fail_msg("no row of %s with %s", layer, op);
+    return NULL;
+}
+
+/* What A makes one kernel of stands beside the kernels that B makes of it; every kernel of a run is
+ * in one row. */
+static void kernels_are_lined_up(void **state) {
+    (void)state;
+    CvmTestResult result = cvm_test_cvmc(&place, "ab", "small.cvm", "--a", "default", "--b", "none",
+                                         "--precision=1000", "--json", "--forward", NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *trial = cJSON_Parse(result.out);
+    const cJSON *rows = cJSON_GetObjectItem(trial, "rows");
+    const cJSON *conv = find_row(rows, "body.conv1", "conv");
+    assert_string_equal(computes(conv, "a"), "conv+bias+relu");
+    assert_string_equal(computes(conv, "b"), "conv, bias, relu");
+    assert_string_equal(computes(find_row(rows, "head.linear1", "linear"), "b"), "linear, bias");
+    for (int side = 0; side < 2; side++) {
+        const char *name = side ? "b" : "a";
+        int kernels = 0;
+        const cJSON *row;
+        cJSON_ArrayForEach(row, rows) kernels +=
+            cJSON_GetArraySize(cJSON_GetObjectItem(cJSON_GetObjectItem(row, name), "kernels"));
+        const cJSON *object = cJSON_GetObjectItem(trial, name);
+        assert_int_equal(kernels, (int)number(object, "kernels"));
+        assert_true(number(object, "code_bytes") > 100);
+        assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(object, "run_seconds")),
+                         (int)number(trial, "pairs"));
+    }
+    cJSON_Delete(trial);
+    cvm_test_result_free(&result);
+}
+
+static void rows_are_sorted_and_judged(void **state) {
+    (void)state;
+    CvmTestResult result = cvm_test_cvmc(&place, "ab", "small.cvm", "--a", "default", "--b",
+                                         "-fuse-epilogue", "--precision=1000", "--json", NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *trial = cJSON_Parse(result.out);
+    double last = HUGE_VAL;
+    const cJSON *row;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(trial, "rows")) {
+        double a = number(cJSON_GetObjectItem(row, "a"), "median_seconds");
+        double b = number(cJSON_GetObjectItem(row, "b"), "median_seconds");
+        assert_true(fabs(a - b) <= last);
+        last = fabs(a - b);
+        const char *verdict = cJSON_GetStringValue(cJSON_GetObjectItem(row, "verdict"));
+        if (cJSON_HasObjectItem(row, "ratio") && number(row, "low") <= 1 &&
+            number(row, "high") >= 1)
+            assert_string_equal(verdict, "no difference seen");
+    }
+    cJSON_Delete(trial);
+    cvm_test_result_free(&result);
+}
+
+static void the_page_needs_nothing_else(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "results agree", NULL, "ab", "small.cvm", "--a", "default", "--b",
+                    "none", "--precision=1000", "--html", "page.html", NULL);
+    size_t size;
+    char *page = cvm_test_read(&place, "page.html", &size);
+    static const char *const wanted[] = {"</html>", "<svg", "conv+bias+relu", "body.conv1.weight",
+                                         "cvmc ab small.cvm --a 'default' --b 'none'"};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        assert_non_null(strstr(page, wanted[i]));
+    static const char *const unwanted[] = {"src=", "<link", "<script", "url(", "@import"};
+    for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++)
+        assert_null(strstr(page, unwanted[i]));
+    free(page);
+    cvm_test_expect(&place, 3, NULL, "nowhere", "ab", "small.cvm", "--a", "none", "--b", "none",
+                    "--precision=1000", "--forward", "--html", "nowhere/page.html", NULL);
+    cvm_test_expect(&place, 2, NULL, "--html shows one trial", "ab", "small.cvm", "--each",
+                    "--html", "page.html", NULL);
 }
 
 static void other_batches_and_modes_race_without_a_comparison(void **state) {
@@ -79,6 +177,8 @@ static void each_pass_is_left_out_in_turn(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, "fuse-epilogue", NULL, "ab", "small.cvm", "--each", "--precision",
                     "1000", "--time", "1", "--forward", NULL);
+    cvm_test_expect(&place, 0, "changes nothing here", NULL, "ab", "small.cvm", "--each",
+                    "--precision", "1000", "--time", "1", "--forward", NULL);
 }
 
 static void settings_are_checked(void **state) {
@@ -98,6 +198,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_pass_lists_are_compared),
         cmocka_unit_test(json_tells_of_both_sides_and_every_tensor),
+        cmocka_unit_test(kernels_are_lined_up),
+        cmocka_unit_test(rows_are_sorted_and_judged),
+        cmocka_unit_test(the_page_needs_nothing_else),
         cmocka_unit_test(other_batches_and_modes_race_without_a_comparison),
         cmocka_unit_test(data_need_not_be_there),
         cmocka_unit_test(each_pass_is_left_out_in_turn),

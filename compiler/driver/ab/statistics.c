@@ -1,5 +1,5 @@
 /* See ab_statistics.h. */
-#include "compiler/driver/ab_statistics.h"
+#include "compiler/driver/ab/statistics.h"
 
 #include "runtime/random.h"
 
@@ -48,16 +48,36 @@ static double resampled_mean(const double *sorted, int count, uint64_t seed, int
     return trimmed_mean(sorted, times, count);
 }
 
-/* How much wider Student's interval of 95% is than the normal one, for few degrees of freedom (the
- * first terms of its expansion), with the small-sample bias of a bootstrap's variance. */
-static double widening(int count) {
-    double kept = count - 2 * (count / 5), freedom = kept - 1, z2 = 1.959964 * 1.959964;
-    double student =
-        1 + (z2 + 1) / (4 * freedom) + (5 * z2 * z2 + 16 * z2 + 3) / (96 * freedom * freedom);
-    return student * sqrt(kept / freedom);
+/* The z that a normal variable exceeds, in absolute value, with the given probability. */
+static double normal_quantile(double probability) {
+    double low = 0, high = 40;
+    for (int i = 0; i < 60; i++) {
+        double middle = (low + high) / 2;
+        *(erfc(middle / sqrt(2)) > probability ? &low : &high) = middle;
+    }
+    return low;
 }
 
-CvmAbRatio cvm_ab_ratio(const double *blocks, int count, uint64_t seed) {
+/* Student's for the normal one z: the first terms of its expansion (Abramowitz, Stegun: "Handbook
+ * of mathematical functions", 26.7.5), to 0.2% from three degrees of freedom on at 95%. */
+static double student_quantile(double z, double freedom) {
+    double z2 = z * z, f = 1 / freedom;
+    double g1 = (z2 + 1) / 4, g2 = ((5 * z2 + 16) * z2 + 3) / 96;
+    double g3 = (((3 * z2 + 19) * z2 + 17) * z2 - 15) / 384;
+    double g4 = ((((79 * z2 + 776) * z2 + 1482) * z2 - 1920) * z2 - 945) / 92160;
+    return z * (1 + f * (g1 + f * (g2 + f * (g3 + f * g4))));
+}
+
+/* How much wider than a bootstrap's interval of 95% it has to be: for few values, as Student's t is
+ * against the normal distribution, with the small-sample bias of a bootstrap's variance; and for
+ * one of several comparisons. */
+static double widening(int count, int comparisons) {
+    double kept = count - 2 * (count / 5), freedom = kept - 1;
+    double z = normal_quantile(0.05 / (comparisons > 1 ? comparisons : 1));
+    return student_quantile(z, freedom) / normal_quantile(0.05) * sqrt(kept / freedom);
+}
+
+CvmAbRatio cvm_ab_ratio(const double *blocks, int count, int comparisons, uint64_t seed) {
     double sorted[CVM_AB_MAX_BLOCKS], means[RESAMPLES];
     int once[CVM_AB_MAX_BLOCKS];
     memcpy(sorted, blocks, (size_t)count * sizeof *sorted);
@@ -68,10 +88,17 @@ CvmAbRatio cvm_ab_ratio(const double *blocks, int count, uint64_t seed) {
     for (int i = 0; i < RESAMPLES; i++)
         means[i] = resampled_mean(sorted, count, seed, i);
     qsort(means, RESAMPLES, sizeof *means, by_value);
-    double wider = widening(count);
+    double wider = widening(count, comparisons);
     double low = center - wider * (center - means[(int)(0.025 * RESAMPLES)]);
     double high = center + wider * (means[(int)(0.975 * RESAMPLES) - 1] - center);
     return (CvmAbRatio){exp(center), exp(low), exp(high)};
+}
+
+double cvm_ab_median(const double *values, int count) {
+    double sorted[CVM_AB_MAX_BLOCKS];
+    memcpy(sorted, values, (size_t)count * sizeof *sorted);
+    qsort(sorted, (size_t)count, sizeof *sorted, by_value);
+    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
 }
 
 CvmAbVerdict cvm_ab_verdict(const CvmAbRatio *ratio) {

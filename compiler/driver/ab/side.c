@@ -1,0 +1,168 @@
+/* See side.h. */
+#include "compiler/driver/ab/side.h"
+
+#include "compiler/driver/report.h"
+#include "compiler/training_graph.h"
+#include "runtime/random.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- settings --- */
+
+static bool read_passes(CvmSession *session, const char *value, CvmAbSide *side) {
+    return cvm_pass_choice(value, &side->compile.passes, &session->diag);
+}
+
+static bool read_limit(CvmSession *session, const char *value, CvmAbSide *side) {
+    return cvm_pass_limits(value, &side->compile.passes, &session->diag);
+}
+
+static bool read_cpu(CvmSession *session, const char *value, CvmAbSide *side) {
+    (void)session;
+    side->compile.cpu = value;
+    return *value;
+}
+
+static bool read_count(const char *text, int64_t *count) {
+    char *end;
+    long value = strtol(text, &end, 10);
+    *count = value;
+    return *text >= '0' && *text <= '9' && !*end && value > 0 && value < 1 << 30;
+}
+
+static bool read_threads(CvmSession *session, const char *value, CvmAbSide *side) {
+    (void)session;
+    return read_count(value, &side->threads);
+}
+
+static bool read_batch(CvmSession *session, const char *value, CvmAbSide *side) {
+    (void)session;
+    return read_count(value, &side->batch);
+}
+
+static bool read_mode(CvmSession *session, const char *value, CvmAbSide *side) {
+    side->training = strcmp(value, "train") == 0;
+    return (side->training && session->train) || strcmp(value, "forward") == 0;
+}
+
+typedef struct Setting {
+    const char *key, *value; /* as a message shows them */
+    bool (*read)(CvmSession *session, const char *value,
+                 CvmAbSide *side); /* false: no such value */
+} Setting;
+
+static const Setting settings[] = {
+    {"passes", "LIST", read_passes}, {"limit", "NAME=N", read_limit},
+    {"threads", "N", read_threads},  {"cpu", "NAME", read_cpu},
+    {"batch", "N", read_batch},      {"mode", "forward|train", read_mode},
+};
+enum { SETTING_COUNT = sizeof settings / sizeof *settings };
+
+static bool refuse_setting(CvmSession *session, const char *word) {
+    if (session->diag.error_count)
+        cvm_session_fail_compile(session);
+    const char *list = "";
+    for (int i = 0; i < SETTING_COUNT; i++)
+        list = cvm_arena_format(session->arena, "%s%s%s=%s", list, i ? ", " : "", settings[i].key,
+                                settings[i].value);
+    return cvm_session_refuse(session, CVM_EXIT_USAGE,
+                              "'%s' is no setting; settings are %s (mode=train where the file has "
+                              "a train), with spaces between; a word without '=' is a list of "
+                              "passes",
+                              word, list);
+}
+
+static bool read_word(CvmSession *session, const char *word, CvmAbSide *side) {
+    const char *equals = strchr(word, '=');
+    size_t length = equals ? (size_t)(equals - word) : 0;
+    for (int i = 0; i < SETTING_COUNT; i++)
+        if (equals ? strncmp(settings[i].key, word, length) == 0 && !settings[i].key[length]
+                   : settings[i].read == read_passes)
+            return settings[i].read(session, equals ? equals + 1 : word, side);
+    return false;
+}
+
+bool cvm_ab_settings(CvmSession *session, const char *text, CvmAbSide *side) {
+    *side = (CvmAbSide){.text = text,
+                        .compile = session->compile,
+                        .threads = session->options->threads,
+                        .batch = session->options->batch,
+                        .training = session->train && !session->options->forward};
+    while (*(text += strspn(text, " "))) {
+        size_t length = strcspn(text, " ");
+        const char *word = cvm_arena_copy(session->arena, text, length);
+        text += length;
+        if (!read_word(session, word, side))
+            return refuse_setting(session, word);
+    }
+    return true;
+}
+
+/* --- compiling --- */
+
+bool cvm_ab_side_compile(CvmSession *session, CvmAbSide *side) {
+    if (!side->batch)
+        side->batch = side->training ? session->train->batch : 1;
+    side->graph = side->training ? cvm_training_graph(session->train, side->batch, session->arena,
+                                                      &session->diag)
+                                 : cvm_inference_graph(session->model, side->batch, false,
+                                                       session->arena, &session->diag);
+    if (!side->graph)
+        return cvm_session_fail_compile(session);
+    side->source = cvm_graph_copy(side->graph, session->arena);
+    side->executable = cvm_compile(side->graph, &side->compile, &session->diag);
+    if (!side->executable)
+        return cvm_session_fail_compile(session);
+    CvmError error;
+    side->pool = cvm_pool_create((int)side->threads, &error);
+    return side->pool || cvm_session_fail(session, &error);
+}
+
+static bool same_call(const CvmCall *a, const CvmCall *b) {
+    bool same = strcmp(a->kernel, b->kernel) == 0 && a->buffer_count == b->buffer_count;
+    for (int i = 0; i < a->buffer_count && same; i++)
+        same = a->buffers[i].space == b->buffers[i].space &&
+               a->buffers[i].position == b->buffers[i].position;
+    return same;
+}
+
+bool cvm_ab_same_program(const CvmAbSide sides[2]) {
+    const CvmPlan *a = cvm_executable_plan(sides[0].executable);
+    const CvmPlan *b = cvm_executable_plan(sides[1].executable);
+    bool same = a->call_count == b->call_count && a->arena_bytes == b->arena_bytes;
+    for (int i = 0; i < a->call_count && same; i++)
+        same = same_call(&a->calls[i], &b->calls[i]);
+    return same;
+}
+
+void cvm_ab_side_close(CvmAbSide *side) {
+    cvm_executable_free(side->executable);
+    if (side->pool)
+        cvm_pool_free(side->pool);
+    side->executable = NULL;
+    side->pool = NULL;
+}
+
+/* --- inputs --- */
+
+void cvm_ab_fill_inputs(const CvmSession *session, CvmInstance *instance, float rate) {
+    const CvmPlan *plan = cvm_instance_plan(instance);
+    int classes = session->train ? session->train->classes : 1;
+    for (int i = 0; i < plan->input_count; i++) {
+        const CvmPort *port = &plan->inputs[i];
+        void *to = cvm_instance_input(instance, port->name);
+        int64_t count = 0;
+        cvm_shape_count(&port->shape, &count);
+        uint32_t bits[4];
+        for (int64_t k = 0; k < count; k++) {
+            if (k % 4 == 0)
+                cvm_philox(1, 0, (uint64_t)k / 4, bits);
+            if (port->dtype == CVM_I32)
+                ((int32_t *)to)[k] = (int32_t)(k % classes);
+            else
+                ((float *)to)[k] =
+                    port->shape.rank == 0 ? rate : (float)bits[k % 4] / 2147483648.0f - 1;
+        }
+    }
+}
