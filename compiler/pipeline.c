@@ -48,6 +48,12 @@ static bool run_stages(CvmGraph *graph, const CvmCompileOptions *options, CvmAre
            cvm_plan_memory(graph, arena, &stages->memory, diag);
 }
 
+static void set_functions(CvmExecutable *executable) {
+    for (int i = 0; i < executable->plan->call_count; i++)
+        ((CvmCall *)executable->plan->calls)[i].function =
+            cvm_code_function(executable->code, executable->kernels.kernels[i]);
+}
+
 CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
     double start = now();
     CvmArena *arena = cvm_arena_create();
@@ -61,10 +67,8 @@ CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, Cv
         return NULL;
     }
     executable->plan = cvm_plan_build(graph, &stages.kernels, &stages.memory, arena);
-    for (int i = 0; i < executable->plan->call_count; i++)
-        ((CvmCall *)executable->plan->calls)[i].function =
-            cvm_code_function(executable->code, stages.kernels.kernels[i]);
     executable->kernels = stages.kernels;
+    set_functions(executable);
     executable->stats = (CvmCompileStats){.kernels = cvm_code_kernels(executable->code),
                                           .cached = cvm_code_cached(executable->code),
                                           .code_bytes = cvm_code_bytes(executable->code),
@@ -73,6 +77,13 @@ CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, Cv
         if (!executable->plan->calls[i].prepares)
             executable->stats.bytes += executable->plan->calls[i].bytes;
     return executable;
+}
+
+bool cvm_executable_relink(CvmExecutable *executable, CvmDiag *diag) {
+    if (!cvm_code_relink(executable->code, diag))
+        return false;
+    set_functions(executable);
+    return true;
 }
 
 void cvm_executable_free(CvmExecutable *executable) {

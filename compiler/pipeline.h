@@ -26,6 +26,9 @@ CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, Cv
 void cvm_executable_free(CvmExecutable *executable);
 const CvmPlan *cvm_executable_plan(const CvmExecutable *executable);
 
+/* Puts the machine code elsewhere (cvm_code_relink) while no instance of its plan exists. */
+bool cvm_executable_relink(CvmExecutable *executable, CvmDiag *diag);
+
 /* What each call of the plan was made from, in the same order: the kernels and, as long as the
  * graph lives, their nodes. */
 const CvmKernelList *cvm_executable_kernels(const CvmExecutable *executable);

@@ -155,8 +155,9 @@ static bool link_objects(CvmCode *code, CvmDiag *diag) {
         return false;
     for (int i = 0; i < code->count; i++) {
         Unit *unit = &code->units[i];
-        LLVMMemoryBufferRef object = unit->object;
-        unit->object = NULL; /* the JIT owns it from here on, failed or not */
+        /* the JIT owns its copy from here on, failed or not */
+        LLVMMemoryBufferRef object = LLVMCreateMemoryBufferWithMemoryRangeCopy(
+            LLVMGetBufferStart(unit->object), LLVMGetBufferSize(unit->object), "object");
         failure =
             LLVMOrcLLJITAddObjectFile(code->jit, LLVMOrcLLJITGetMainJITDylib(code->jit), object);
         if (failure)
@@ -215,6 +216,18 @@ CvmCode *cvm_code_build(const CvmKernelList *kernels, const CvmTarget *target,
     return code;
 }
 
+static void unlink_objects(CvmCode *code) {
+    LLVMErrorRef failure = code->jit ? LLVMOrcDisposeLLJIT(code->jit) : NULL;
+    if (failure)
+        LLVMConsumeError(failure);
+    code->jit = NULL;
+}
+
+bool cvm_code_relink(CvmCode *code, CvmDiag *diag) {
+    unlink_objects(code);
+    return link_objects(code, diag);
+}
+
 void cvm_code_free(CvmCode *code) {
     if (!code)
         return;
@@ -224,11 +237,7 @@ void cvm_code_free(CvmCode *code) {
         if (code->units[i].error)
             LLVMDisposeMessage(code->units[i].error);
     }
-    if (code->jit) {
-        LLVMErrorRef failure = LLVMOrcDisposeLLJIT(code->jit);
-        if (failure)
-            LLVMConsumeError(failure);
-    }
+    unlink_objects(code);
     free(code->units);
     free(code);
 }

@@ -19,6 +19,10 @@ CvmCode *cvm_code_build(const CvmKernelList *kernels, const CvmTarget *target,
                         const CvmBuildOptions *options, CvmDiag *diag);
 void cvm_code_free(CvmCode *code);
 
+/* Links the same objects once more, so that they lie elsewhere; functions change. Measurements do
+ * so, lest an address decide. False on error (16xx): then there are no functions. */
+bool cvm_code_relink(CvmCode *code, CvmDiag *diag);
+
 /* The function of a kernel of that list. */
 CvmKernelFunction cvm_code_function(const CvmCode *code, const CvmKernel *kernel);
 

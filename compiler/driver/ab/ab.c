@@ -31,8 +31,7 @@ static bool run_pair(CvmSession *session) {
         cvm_report_json(cvm_ab_json(session, sides, &trial, &result));
     else if (done)
         cvm_ab_print(session, sides, &trial, &result);
-    cvm_ab_side_close(&sides[0]);
-    cvm_ab_side_close(&sides[1]);
+    cvm_ab_close(sides);
     if (done && !result.agreement.agrees)
         session->status = CVM_EXIT_INPUT;
     return done;
@@ -95,14 +94,13 @@ static bool run_without(CvmSession *session, const CvmPass *pass, bool training,
         !cvm_ab_settings(session, cvm_arena_format(session->arena, "-%s %s", pass->name, mode),
                          &sides[1]))
         return false;
-    bool done = cvm_ab_side_compile(session, &sides[0]) && cvm_ab_side_compile(session, &sides[1]);
+    bool done = cvm_ab_compile(session, sides);
     if (done && cvm_ab_same_program(sides))
         report_nothing(pass, sides, array);
     else if (done)
         done = run_trial(session, pass, sides, trial, array);
     fflush(stdout);
-    cvm_ab_side_close(&sides[0]);
-    cvm_ab_side_close(&sides[1]);
+    cvm_ab_close(sides);
     return done;
 }
 

@@ -51,6 +51,25 @@ static void join_replaced(const LineUp *up, const CvmAbSide *side, const bool *p
     }
 }
 
+/* Joins calls of A and B, in order, that no source node brought together and that do the same for
+ * the same layer: copies that both sides' passes added. */
+static void join_copies(const LineUp *up) {
+    const CvmKernelList *kernels[2];
+    for (int i = 0; i < 2; i++)
+        kernels[i] = cvm_executable_kernels(up->sides[i].executable);
+    for (int a = 0; a < kernels[0]->count; a++)
+        for (int b = 0; b < kernels[1]->count; b++) {
+            int left = up->call_base[0] + a, right = up->call_base[1] + b;
+            const CvmKernel *one = kernels[0]->kernels[a], *other = kernels[1]->kernels[b];
+            if (up->parents[left] == left && up->parents[right] == right &&
+                one->nodes[0]->op == other->nodes[0]->op &&
+                same_layer(one->nodes[0], other->nodes[0])) {
+                join(up, left, right);
+                break;
+            }
+        }
+}
+
 static void join_side(const LineUp *up, int number) {
     const CvmAbSide *side = &up->sides[number];
     const CvmPlan *plan = cvm_executable_plan(side->executable);
@@ -123,6 +142,7 @@ CvmAbRows cvm_ab_line_up(const CvmAbSide sides[2], CvmArena *arena) {
         up.parents[i] = i;
     join_side(&up, 0);
     join_side(&up, 1);
+    join_copies(&up);
     rows.rows = cvm_arena_array(arena, (size_t)(calls[0] + calls[1]) + 1, sizeof *rows.rows);
     int *row_of_root = cvm_arena_array(arena, (size_t)all + 1, sizeof *row_of_root);
     for (int side = 0; side < 2; side++) {

@@ -101,7 +101,7 @@ bool cvm_ab_settings(CvmSession *session, const char *text, CvmAbSide *side) {
 
 /* --- compiling --- */
 
-bool cvm_ab_side_compile(CvmSession *session, CvmAbSide *side) {
+static bool compile_side(CvmSession *session, CvmAbSide *side) {
     if (!side->batch)
         side->batch = side->training ? session->train->batch : 1;
     side->graph = side->training ? cvm_training_graph(session->train, side->batch, session->arena,
@@ -114,9 +114,33 @@ bool cvm_ab_side_compile(CvmSession *session, CvmAbSide *side) {
     side->executable = cvm_compile(side->graph, &side->compile, &session->diag);
     if (!side->executable)
         return cvm_session_fail_compile(session);
-    CvmError error;
-    side->pool = cvm_pool_create((int)side->threads, &error);
-    return side->pool || cvm_session_fail(session, &error);
+    return true;
+}
+
+bool cvm_ab_compile(CvmSession *session, CvmAbSide sides[2]) {
+    for (int i = 0; i < 2; i++) {
+        CvmError error;
+        if (!sides[i].executable && !compile_side(session, &sides[i]))
+            return false;
+        if (!sides[i].pool && i && sides[0].threads == sides[1].threads)
+            sides[i].pool = sides[0].pool;
+        else if (!sides[i].pool &&
+                 !(sides[i].pool = cvm_pool_create((int)sides[i].threads, &error)))
+            return cvm_session_fail(session, &error);
+    }
+    return true;
+}
+
+void cvm_ab_close(CvmAbSide sides[2]) {
+    if (sides[1].pool != sides[0].pool)
+        cvm_pool_free(sides[1].pool);
+    if (sides[0].pool)
+        cvm_pool_free(sides[0].pool);
+    for (int i = 0; i < 2; i++) {
+        cvm_executable_free(sides[i].executable);
+        sides[i].executable = NULL;
+        sides[i].pool = NULL;
+    }
 }
 
 static bool same_call(const CvmCall *a, const CvmCall *b) {
@@ -134,14 +158,6 @@ bool cvm_ab_same_program(const CvmAbSide sides[2]) {
     for (int i = 0; i < a->call_count && same; i++)
         same = same_call(&a->calls[i], &b->calls[i]);
     return same;
-}
-
-void cvm_ab_side_close(CvmAbSide *side) {
-    cvm_executable_free(side->executable);
-    if (side->pool)
-        cvm_pool_free(side->pool);
-    side->executable = NULL;
-    side->pool = NULL;
 }
 
 /* --- inputs --- */

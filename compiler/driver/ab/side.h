@@ -15,19 +15,21 @@ typedef struct CvmAbSide {
     const CvmGraph *source; /* before the passes; both sides' have the same ids, where modes are */
     CvmGraph *graph;        /* after them */
     CvmExecutable *executable;
-    CvmPool *pool;
+    CvmPool *pool; /* one for both sides, where they have as many threads: idle threads spin for a
+                      while, and would take the processor from the other side's */
 } CvmAbSide;
 
 /* Reads settings: words with spaces between, KEY=VALUE or a list of passes alone. The keys are the
  * rows of a table in side.c. What is not said is as the command line has it. */
 bool cvm_ab_settings(CvmSession *session, const char *text, CvmAbSide *side);
 
-/* Compiles the side and starts its threads. To be closed in any case. */
-bool cvm_ab_side_compile(CvmSession *session, CvmAbSide *side);
+/* Compiles both sides, those that are not yet, and starts their threads. To be closed in any case.
+ */
+bool cvm_ab_compile(CvmSession *session, CvmAbSide sides[2]);
+void cvm_ab_close(CvmAbSide sides[2]);
 
 /* Whether two compiled sides came to the same program: the same kernels on the same memory. */
 bool cvm_ab_same_program(const CvmAbSide sides[2]);
-void cvm_ab_side_close(CvmAbSide *side);
 
 /* Fills an instance's inputs: pictures of noise in [-1, 1), labels in turn, and the learning rate.
  */

@@ -1,6 +1,6 @@
 /* See trial.h. Timed runs share one store of parameters and train at rate 0, so that they stay
- * what they are. Each block of pairs has instances of its own, so that their memory lies anew, and
- * its kernels are timed in runs of their own, since reading the clock between them takes time.
+ * what they are. Each block of pairs has instances of its own, so that code and memory lie anew,
+ * and its kernels are timed in runs of their own, since reading the clock between them takes time.
  * Where runs are long that is nothing, and the same runs serve both; where there is time for one
  * pair a block only, all blocks have the same instances, for warming up would take most of it. */
 #include "compiler/driver/ab/trial.h"
@@ -88,8 +88,11 @@ static void close_instances(Race *race) {
     }
 }
 
-/* Instances of both sides, in the order the bit says, warmed up. */
+/* Both sides' code and memory are laid out anew, in the order the bit says, and warmed up. */
 static bool open_instances(Race *race, bool swap, CvmError *error) {
+    for (int i = 0; i < 2; i++)
+        if (!cvm_executable_relink(race->sides[i ^ swap].executable, &race->session->diag))
+            return cvm_error_set(error, CVM_ERROR_MACHINE, "the kernels could not be linked again");
     for (int i = 0; i < 2; i++) {
         int side = i ^ swap;
         race->instances[side] = cvm_instance_create(plan_of(race, side), &race->store, error);
@@ -125,9 +128,8 @@ static void reset(Race *race) {
 }
 
 static void time_kernels(Race *race, CvmAbResult *result) {
-    for (int i = 0; !race->long_runs && i < race->repeats * 2; i++)
-        for (int side = 0; side < 2; side++)
-            run(race, side, true);
+    for (int i = 0; !race->long_runs && i < race->repeats * 4; i++)
+        run(race, (i ^ i >> 1) & 1, true); /* A B B A: neither is always first */
     for (int side = 0; side < 2; side++) {
         Clocks *clocks = &race->clocks[side];
         for (int i = 0; i < plan_of(race, side)->call_count; i++)
@@ -220,10 +222,8 @@ static bool measure(CvmSession *session, CvmAbSide sides[2], const CvmAbOptions 
 bool cvm_ab_run(CvmSession *session, CvmAbSide sides[2], const CvmAbOptions *options,
                 CvmAbResult *result) {
     *result = (CvmAbResult){.blocks = 0};
-    for (int i = 0; i < 2; i++)
-        if (!sides[i].executable && !cvm_ab_side_compile(session, &sides[i]))
-            return false;
-    if (!cvm_ab_compare(session, sides, CVM_AB_TOLERANCE, &result->agreement))
+    if (!cvm_ab_compile(session, sides) ||
+        !cvm_ab_compare(session, sides, CVM_AB_TOLERANCE, &result->agreement))
         return false;
     result->rows = cvm_ab_line_up(sides, session->arena);
     return measure(session, sides, options, result);
