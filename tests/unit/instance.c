@@ -339,7 +339,7 @@ static void test_memory_may_be_the_callers(void **state) {
     };
     const CvmPort inputs[] = {{"x", CVM_F32, {0, {0}}, 0}};
     const CvmPort outputs[] = {{"y", CVM_F32, {0, {0}}, 64}, {"count", CVM_F32, {0, {0}}, 128}};
-    const CvmPlan plan = {"bound", calls, 3, inputs, 1, outputs, 2, NULL, 0, 192, 64, 0};
+    const CvmPlan plan = {"bound", calls, 3, inputs, 1, outputs, 2, NULL, 0, 192, 64, 0, 0};
     CvmStore store;
     cvm_store_init(&store);
     CvmInstance *first = cvm_instance_create(&plan, &store, &error);
