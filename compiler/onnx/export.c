@@ -125,8 +125,8 @@ static void export_gelu(CvmOnnxExporter *exporter, const CvmNode *node) {
 
 typedef struct ExportPool {
     int64_t pad[4];
+    int64_t over[2]; /* how far the last window lies over the end of the picture and its pads */
     bool ceil;
-    bool reaches; /* a last window lies over the end of the picture and its pads */
 } ExportPool;
 
 /* ceil_mode counts windows as ceil=true does, but for one that begins in the pads at the end: older
@@ -137,17 +137,14 @@ static ExportPool pool_of(const CvmNode *node) {
     const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
     const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
     memcpy(pool.pad, cvm_node_attribute(node, "pad")->integers, sizeof pool.pad);
-    int64_t ends[2];
     bool agreed = true;
     for (int i = 0; i < 2; i++) {
         int64_t padded = node->inputs[0]->type.shape.sizes[2 + i] + pool.pad[i] + pool.pad[2 + i];
-        int64_t last = (node->type.shape.sizes[2 + i] - 1) * stride[i];
-        ends[i] = last + kernel[i] - padded + pool.pad[2 + i];
-        pool.reaches |= ends[i] > pool.pad[2 + i];
-        agreed &= last + kernel[i] >= padded;
+        pool.over[i] = (node->type.shape.sizes[2 + i] - 1) * stride[i] + kernel[i] - padded;
+        agreed &= pool.over[i] >= 0;
     }
     for (int i = 0; i < 2 && !agreed && pool.ceil; i++)
-        pool.pad[2 + i] = ends[i] > 0 ? ends[i] : 0;
+        pool.pad[2 + i] = pool.pad[2 + i] + pool.over[i] > 0 ? pool.pad[2 + i] + pool.over[i] : 0;
     pool.ceil &= agreed;
     return pool;
 }
@@ -180,19 +177,22 @@ static const char *add_pad(CvmOnnxExporter *exporter, const CvmNode *node, const
     return output;
 }
 
-/* Where pads count and a window reaches over them, programs that read ONNX divide its sum by
- * different numbers; with the zeros in the picture itself they do not. Without pads
+/* Where pads count and a window reaches over them, programs divide its sum by different numbers.
+ * So the zeros that count are put into the picture itself, and what the window reaches over is pads
+ * that do not; not ceil_mode, with which ONNX Runtime 1.21 joins the two again. Without pads
  * count_include_pad should not matter, but some programs count what a window reaches over, too. */
 static void export_avgpool(CvmOnnxExporter *exporter, const CvmNode *node) {
     ExportPool pool = pool_of(node);
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
     const char *x = name_of(exporter, node->inputs[0]);
     bool counts = cvm_node_int(node, "count_pad") && (pad[0] || pad[1] || pad[2] || pad[3]);
-    if (counts && pool.reaches) {
+    if (counts && (pool.over[0] > 0 || pool.over[1] > 0)) {
         x = add_pad(exporter, node, pad);
-        for (int i = 0; i < 4; i++)
-            pool.pad[i] = pool.pad[i] > pad[i] ? pool.pad[i] - pad[i] : 0;
-        counts = false;
+        counts = pool.ceil = false;
+        for (int i = 0; i < 2; i++) {
+            pool.pad[i] = 0;
+            pool.pad[2 + i] = pool.over[i] > 0 ? pool.over[i] : 0;
+        }
     }
     Onnx__NodeProto *message = add_pool(exporter, node, "AveragePool", x, &pool);
     cvm_onnx_add_int(exporter, message, "count_include_pad", counts);

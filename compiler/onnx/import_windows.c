@@ -133,13 +133,33 @@ bool cvm_onnx_read_conv(CvmOnnxImport *import) {
 
 /* --- pooling --- */
 
+/* Whether pads at the end that do not count, after zeros that do, are as far as ceil=true reaches:
+ * then the layer has that instead. */
+static bool becomes_ceil(CvmOnnxImport *import, CvmOnnxLayer *layer, int x, const int64_t *kernel,
+                         const int64_t *stride, const int64_t before[4]) {
+    int64_t *pad = cvm_onnx_argument(layer, "pad")->integers;
+    const int64_t *size = cvm_onnx_shape(import, x)->sizes + 2;
+    bool fits = !pad[0] && !pad[1] && !cvm_onnx_int(import, "ceil_mode", 0);
+    for (int i = 0; i < 2; i++)
+        fits = fits && kernel[i] > 0 && stride[i] > 0 &&
+               cvm_pool_count(size[i], kernel[i], stride[i], before[i], before[2 + i], true) ==
+                   cvm_pool_count(size[i], kernel[i], stride[i], before[i],
+                                  before[2 + i] + pad[2 + i], false);
+    if (fits) {
+        memset(pad, 0, 4 * sizeof *pad);
+        cvm_onnx_set_int(layer, "ceil", true);
+    }
+    return fits;
+}
+
 /* What is divided by in a mean over a window with pads. Zeros of a Pad always count, the node's own
  * pads where it says so; the language has one word for both. */
-static bool count_pads(CvmOnnxImport *import, CvmOnnxLayer *layer, const int64_t before[4]) {
+static bool count_pads(CvmOnnxImport *import, CvmOnnxLayer *layer, int x, const int64_t *kernel,
+                       const int64_t *stride, const int64_t before[4]) {
     const CvmArgument *pad = cvm_onnx_argument(layer, "pad");
     bool own = pad->same || is_padded(pad->integers), counts = is_padded(before);
     bool own_count = cvm_onnx_int(import, "count_include_pad", 0) != 0;
-    if (own && counts && !own_count)
+    if (own && counts && !own_count && !becomes_ceil(import, layer, x, kernel, stride, before))
         return cvm_onnx_refuse(import, 1702, NULL,
                                "counts the zeros of the Pad before it and not its own pads");
     if (own || counts)
@@ -175,15 +195,16 @@ bool cvm_onnx_read_pool(CvmOnnxImport *import) {
     if (!layer)
         return false;
     CvmArgument *pad = cvm_onnx_argument(layer, "pad");
+    cvm_onnx_set_int(layer, "ceil", cvm_onnx_int(import, "ceil_mode", 0) != 0);
     if (!read_pads(import, pad, cvm_onnx_shape(import, x), kernel, stride, dilation) ||
-        (is_mean(import) && !count_pads(import, layer, padded)) || !join_pads(import, pad, padded))
+        (is_mean(import) && !count_pads(import, layer, x, kernel, stride, padded)) ||
+        !join_pads(import, pad, padded))
         return false;
     if (is_one(kernel) && is_one(stride) && !is_padded(pad->integers))
         return cvm_onnx_give_tensor(import, x); /* windows of one pixel, as exporters write them */
     set_size(layer, "kernel", kernel);
     set_size(layer, "stride", stride);
     cvm_onnx_argument(layer, "stride")->given = memcmp(kernel, stride, sizeof kernel) != 0;
-    cvm_onnx_set_int(layer, "ceil", cvm_onnx_int(import, "ceil_mode", 0) != 0);
     return cvm_onnx_finish_layer(import, layer);
 }
 

@@ -214,6 +214,29 @@ static void zeros_around_a_picture_become_the_next_layers_pad(void **state) {
                             "    head { linear(classes) }\n");
 }
 
+/* Zeros that count, then pads that do not and reach as far as a last window does, or elsewhere. */
+static void pads_that_reach_over_counted_zeros_are_ceil(void **state) {
+    (void)state;
+    for (int over = 1; over <= 3; over++) {
+        onnx_begin(13, 2, 6, 6);
+        onnx_test_integers(&onnx.test, "p", 8, 0, 0, 1, 1, 0, 0, 1, 1);
+        onnx_node("Pad", "x p", "padded");
+        Onnx__NodeProto *pool = onnx_node("AveragePool", "padded", "b");
+        onnx_test_ints(&onnx.test, pool, "kernel_shape", 2, 3, 3);
+        onnx_test_ints(&onnx.test, pool, "strides", 2, 2, 2);
+        onnx_test_ints(&onnx.test, pool, "pads", 4, 0, 0, over == 2 ? 0 : over, over);
+        onnx_classify("b", 32);
+        if (over == 1)
+            onnx_expect_layers("y", "    head {\n"
+                                    "        avgpool(3, stride=2, pad=1, ceil=true) flatten\n"
+                                    "        linear(classes)\n"
+                                    "    }\n");
+        else
+            onnx_expect_errors("y", 1, "CVM1702: AveragePool 'b' counts the zeros of the Pad");
+        again();
+    }
+}
+
 static void pads_that_no_layer_has_are_refused(void **state) {
     (void)state;
     static const char *const messages[] = {
@@ -442,6 +465,7 @@ int main(void) {
         TEST(lrn_with_known_shapes_is_lrn),
         TEST(what_only_looks_like_lrn_is_refused),
         TEST(zeros_around_a_picture_become_the_next_layers_pad),
+        TEST(pads_that_reach_over_counted_zeros_are_ceil),
         TEST(pads_that_no_layer_has_are_refused),
         TEST(products_that_take_uneven_means_are_adaptive),
         TEST(the_branch_that_is_taken_is_read_alone),
