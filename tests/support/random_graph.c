@@ -23,7 +23,7 @@ typedef struct Builder {
     CvmGraph *graph;
     CvmDiag *diag;
     CvmNode *value;          /* the tensor that flows */
-    CvmNode *kept[MAX_KEPT]; /* earlier ones, for sums */
+    CvmNode *kept[MAX_KEPT]; /* earlier ones, for sums and to be joined */
     int kept_count;
     CvmNode *parameters[MAX_PARAMETERS];
     int parameter_count, layer_count;
@@ -70,14 +70,15 @@ static void add_bias(Builder *builder) {
 static void add_conv(Builder *builder) {
     const int64_t *x = builder->value->type.shape.sizes;
     int64_t size = pick(builder, 1, 3), pad = pick(builder, 0, 1), stride = pick(builder, 1, 2);
-    if (x[2] + 2 * pad < size || x[3] + 2 * pad < size)
+    int64_t dilation = pick(builder, 0, 3) ? 1 : 2, reach = (size - 1) * dilation + 1;
+    if (x[2] + 2 * pad < reach || x[3] + pad < reach)
         return;
     int64_t groups = x[1] % 2 == 0 ? pick(builder, 1, 2) : 1;
     CvmShape shape = {.rank = 4,
                       .sizes = {groups * pick(builder, 1, 3), x[1] / groups, size, size}};
     CvmAttribute attributes[] = {{.integers = {stride, stride}},
-                                 {.integers = {pad, pad, pad, pad}},
-                                 {.integers = {1, 1}},
+                                 {.integers = {pad, pad, pad, pick(builder, 0, pad)}},
+                                 {.integers = {dilation, dilation}},
                                  {.integers = {groups}}};
     add(builder, CVM_OP_CONV, parameter(builder, "weight", shape), attributes);
     add_bias(builder);
@@ -91,10 +92,19 @@ static void add_pool(Builder *builder) {
         return;
     CvmAttribute attributes[] = {{.integers = {size, size}},
                                  {.integers = {stride, stride}},
-                                 {.integers = {pad, pad, pad, pad}},
+                                 {.integers = {pad, pick(builder, 0, pad), pad, pad}},
                                  {.integers = {pick(builder, 0, 1)}},
                                  {.integers = {pick(builder, 0, 1)}}};
     add(builder, pick(builder, 0, 1) ? CVM_OP_MAXPOOL : CVM_OP_AVGPOOL, NULL, attributes);
+}
+
+/* To fewer pixels, evenly or not; to one. */
+static void add_adaptive_pool(Builder *builder) {
+    const int64_t *x = builder->value->type.shape.sizes;
+    CvmAttribute size = {.integers = {pick(builder, 1, x[2]), pick(builder, 1, x[3])}};
+    bool global = pick(builder, 0, 2) == 0;
+    add(builder, global ? CVM_OP_GLOBAL_AVGPOOL : CVM_OP_ADAPTIVE_AVGPOOL, NULL,
+        global ? NULL : &size);
 }
 
 static void add_activation(Builder *builder) {
@@ -135,6 +145,65 @@ static void add_sum(Builder *builder) {
             pick(builder, 0, 1))
             other = builder->kept[i];
     add(builder, pick(builder, 0, 3) ? CVM_OP_ADD : CVM_OP_MUL, other, NULL);
+}
+
+/* Two or three of one height and width behind one another. */
+static void add_concat(Builder *builder) {
+    const CvmShape *shape = &builder->value->type.shape;
+    CvmNode *parts[3] = {builder->value, builder->value, builder->value};
+    int count = (int)pick(builder, 2, 3);
+    for (int i = 0; i < builder->kept_count; i++) {
+        const CvmShape *other = &builder->kept[i]->type.shape;
+        CvmShape alike = *other;
+        alike.sizes[1] = shape->sizes[1];
+        if (cvm_shape_equal(&alike, shape) && other->sizes[1] <= 6 && pick(builder, 0, 1))
+            parts[pick(builder, 0, 2)] = builder->kept[i];
+    }
+    if (shape->sizes[1] <= 6)
+        flow(builder, cvm_graph_add(builder->graph, CVM_OP_CONCAT, parts, count, NULL,
+                                    origin(builder, "concat"), builder->diag));
+}
+
+/* --- batch norm, as in training (statistics of the batch, which the running ones follow) and as
+ * frozen --- */
+
+static CvmNode *node(Builder *builder, CvmOp op, CvmNode *a, CvmNode *b,
+                     const CvmAttribute *attributes) {
+    CvmNode *inputs[] = {a, b};
+    return a ? cvm_graph_add(builder->graph, op, inputs, b ? 2 : 1, attributes,
+                             origin(builder, cvm_op_info(op)->name), builder->diag)
+             : NULL;
+}
+
+static CvmNode *running(Builder *builder, const char *name, CvmNode *value) {
+    CvmShape channels = {1, {builder->value->type.shape.sizes[1]}};
+    CvmNode *old =
+        cvm_graph_parameter(builder->graph, "statistic", channels, 0, 1, origin(builder, name));
+    const CvmAttribute kept = {.real = 0.75}, taken = {.real = 0.25};
+    if (!value)
+        return old;
+    CvmNode *next = node(builder, CVM_OP_ADD, node(builder, CVM_OP_SCALE, old, NULL, &kept),
+                         node(builder, CVM_OP_SCALE, value, NULL, &taken), NULL);
+    cvm_graph_update(builder->graph, old->origin.name, next);
+    return value;
+}
+
+/* The sources' elements are above -1, and so may a running variance be: epsilon keeps it positive.
+ */
+static void add_batchnorm(Builder *builder) {
+    bool learns = pick(builder, 0, 2) > 0;
+    CvmNode *x = builder->value, *mean = NULL, *variance = NULL;
+    CvmShape channels = {1, {x->type.shape.sizes[1]}};
+    if (learns) {
+        mean = node(builder, CVM_OP_BATCH_MEAN, x, NULL, NULL);
+        variance = node(builder, CVM_OP_BATCH_VARIANCE, x, mean, NULL);
+    }
+    CvmNode *operands[] = {
+        x, parameter(builder, "scale", channels), parameter(builder, "shift", channels),
+        running(builder, "running_mean", mean), running(builder, "running_variance", variance)};
+    const CvmAttribute epsilon = {.real = 1.5};
+    flow(builder, cvm_graph_add(builder->graph, CVM_OP_BATCHNORM, operands, 5, &epsilon,
+                                origin(builder, "batchnorm"), builder->diag));
 }
 
 static void add_zero(Builder *builder) {
@@ -219,11 +288,12 @@ static bool add_updates(Builder *builder, CvmNode *loss) {
 }
 
 CvmGraph *cvm_test_random_graph(CvmTestRandom *random, CvmArena *arena, CvmDiag *diag) {
-    static const Layer on_pictures[] = {add_conv,       add_conv,           add_pool,
-                                        add_activation, add_scale,          add_sum,
-                                        add_zero,       add_along_channels, add_dropout};
-    static const Layer on_vectors[] = {add_linear, add_activation,     add_sum,
-                                       add_scale,  add_along_channels, add_dropout};
+    static const Layer on_pictures[] = {
+        add_conv,          add_conv,           add_conv,    add_pool,      add_pool,
+        add_adaptive_pool, add_activation,     add_scale,   add_sum,       add_zero,
+        add_concat,        add_along_channels, add_dropout, add_batchnorm, add_batchnorm};
+    static const Layer on_vectors[] = {add_linear, add_activation,     add_sum,     add_scale,
+                                       add_concat, add_along_channels, add_dropout, add_batchnorm};
     CvmGraph *graph = cvm_graph_create(arena, "random");
     Builder builder = {.random = random, .graph = graph, .diag = diag};
     CvmShape image = {.rank = 4,

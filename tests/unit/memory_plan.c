@@ -48,10 +48,18 @@ static bool lies_in_slot(const CvmGraph *graph, const CvmNode *root) {
     return root->op == CVM_OP_PARAMETER;
 }
 
+/* Where a value lies: what is prepared behind everything else. */
+static int64_t place_of(const CvmMemoryPlan *plan, const CvmNode *value) {
+    int64_t offset = plan->offsets[value->id];
+    return offset >= 0 && plan->prepared[root_of(value)->id] ? plan->arena_bytes + offset : offset;
+}
+
 static void store(Play *play, const CvmNode *node) {
-    int64_t offset = play->plan->offsets[node->id];
+    int64_t offset = place_of(play->plan, node), end = play->plan->arena_bytes;
     assert_true(offset >= 0 && offset % CVM_ALIGNMENT == 0);
-    assert_true(offset + bytes_of(node) <= play->plan->arena_bytes);
+    if (play->plan->prepared[node->id])
+        end += play->plan->prepared_bytes;
+    assert_true(offset + bytes_of(node) <= end);
     for (int64_t i = 0; i < bytes_of(node) / 4; i++)
         play->owner[offset / 4 + i] = node->id;
 }
@@ -60,8 +68,8 @@ static void assert_whole(const Play *play, const CvmNode *value) {
     const CvmNode *root = root_of(value);
     if (root->op == CVM_OP_CONSTANT || lies_in_slot(play->graph, root))
         return;
-    int64_t offset = play->plan->offsets[value->id];
-    assert_int_equal(offset, play->plan->offsets[root->id]);
+    int64_t offset = place_of(play->plan, value);
+    assert_int_equal(offset, place_of(play->plan, root));
     assert_true(offset >= 0);
     for (int64_t i = 0; i < bytes_of(root) / 4; i++)
         if (play->owner[offset / 4 + i] != root->id)
@@ -95,11 +103,11 @@ static bool is_pointwise(const CvmNode *node) {
 /* A result may lie exactly on an operand that is read element by element, and else on none. */
 static void assert_apart(const Play *play, const CvmNode *const *nodes, int count,
                          const CvmNode *result) {
-    int64_t begin = play->plan->offsets[result->id], end = begin + bytes_of(result);
+    int64_t begin = place_of(play->plan, result), end = begin + bytes_of(result);
     for (int i = 0; i < count; i++)
         for (int k = 0; k < nodes[i]->input_count; k++) {
             const CvmNode *operand = nodes[i]->inputs[k];
-            int64_t offset = play->plan->offsets[operand->id];
+            int64_t offset = place_of(play->plan, operand);
             if (offset < 0 || end <= offset || offset + bytes_of(operand) <= begin)
                 continue;
             assert_true(is_pointwise(nodes[0]));
@@ -130,8 +138,9 @@ static void play_kernel(Play *play, const CvmNode *const *nodes, int count) {
 static void check_plan(const CvmGraph *graph, const CvmMemoryPlan *plan) {
     assert_int_equal(plan->arena_bytes % CVM_ALIGNMENT, 0);
     assert_true(plan->lower_bound <= plan->arena_bytes);
-    Play play = {graph, plan, malloc((size_t)plan->arena_bytes + 4)};
-    for (int64_t i = 0; i < plan->arena_bytes / 4; i++)
+    int64_t bytes = plan->arena_bytes + plan->prepared_bytes;
+    Play play = {graph, plan, malloc((size_t)bytes + 4)};
+    for (int64_t i = 0; i < bytes / 4; i++)
         play.owner[i] = NOBODY;
     for (int i = 0; i < graph->node_count; i++)
         if (graph->nodes[i]->op == CVM_OP_INPUT)
@@ -147,6 +156,9 @@ static void check_plan(const CvmGraph *graph, const CvmMemoryPlan *plan) {
         if (has_kernel(nodes[0]))
             play_kernel(&play, nodes, next - i);
     }
+    for (int i = 0; i < graph->node_count; i++) /* for the next step */
+        if (plan->prepared[graph->nodes[i]->id] && plan->offsets[graph->nodes[i]->id] >= 0)
+            assert_whole(&play, graph->nodes[i]);
     for (int i = 0; i < graph->output_count; i++) {
         assert_true(plan->offsets[graph->outputs[i].value->id] >= 0);
         assert_whole(&play, graph->outputs[i].value);
