@@ -12,14 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-struct CvmExecutable {
-    CvmArena *arena; /* kernels and plan */
-    CvmCode *code;
-    CvmKernelList kernels;
-    CvmPlan *plan;
-    CvmCompileStats stats;
-};
-
 static double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -33,6 +25,14 @@ typedef struct Stages {
     CvmMemoryPlan memory;
 } Stages;
 
+struct CvmExecutable {
+    CvmArena *arena; /* stages and plan */
+    Stages stages;
+    CvmCode *code;
+    CvmPlan *plan;
+    CvmCompileStats stats;
+};
+
 static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
     CvmPassContext context = {.diag = diag,
                               .vector_lanes = cvm_target_lanes(options->cpu),
@@ -40,35 +40,49 @@ static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmDia
     return cvm_run_passes(&options->passes, &context, graph);
 }
 
+static bool name_kernels(CvmKernelList *kernels, const char *ending, CvmDiag *diag) {
+    for (int i = 0; ending && i < kernels->count; i++) {
+        char *symbol = ((CvmKernel *)kernels->kernels[i])->symbol;
+        size_t length = strlen(symbol);
+        if (length + strlen(ending) >= sizeof kernels->kernels[i]->symbol)
+            return cvm_diag_error(diag, 1604, (CvmSpan){0}, NULL, NULL, "%s%s is too long a name",
+                                  symbol, ending);
+        strcpy(symbol + length, ending);
+    }
+    return true;
+}
+
 static bool run_stages(CvmGraph *graph, const CvmCompileOptions *options, CvmArena *arena,
                        Stages *stages, CvmDiag *diag) {
     return run_passes(graph, options, diag) &&
            cvm_target_find(options->cpu, arena, &stages->target, diag) &&
            cvm_lower_graph(graph, stages->target.shape, arena, &stages->kernels, diag) &&
+           name_kernels(&stages->kernels, options->symbols, diag) &&
            cvm_plan_memory(graph, arena, &stages->memory, diag);
 }
 
 static void set_functions(CvmExecutable *executable) {
     for (int i = 0; i < executable->plan->call_count; i++)
         ((CvmCall *)executable->plan->calls)[i].function =
-            cvm_code_function(executable->code, executable->kernels.kernels[i]);
+            cvm_code_function(executable->code, executable->stages.kernels.kernels[i]);
 }
 
-CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
+/* Up to the objects of the kernels and a plan without functions. */
+CvmExecutable *cvm_compile_objects(CvmGraph *graph, const CvmCompileOptions *options,
+                                   CvmDiag *diag) {
     double start = now();
     CvmArena *arena = cvm_arena_create();
     CvmExecutable *executable = CVM_NEW(arena, CvmExecutable);
     executable->arena = arena;
-    Stages stages;
     CvmBuildOptions build = {.cache = options->cache, .threads = options->threads};
-    if (!run_stages(graph, options, arena, &stages, diag) ||
-        !(executable->code = cvm_code_build(&stages.kernels, &stages.target, &build, diag))) {
+    if (!run_stages(graph, options, arena, &executable->stages, diag) ||
+        !(executable->code = cvm_code_compile(&executable->stages.kernels,
+                                              &executable->stages.target, &build, diag))) {
         cvm_arena_free(arena);
         return NULL;
     }
-    executable->plan = cvm_plan_build(graph, &stages.kernels, &stages.memory, arena);
-    executable->kernels = stages.kernels;
-    set_functions(executable);
+    const CvmKernelList *kernels = &executable->stages.kernels;
+    executable->plan = cvm_plan_build(graph, kernels, &executable->stages.memory, arena);
     executable->stats = (CvmCompileStats){.kernels = cvm_code_kernels(executable->code),
                                           .cached = cvm_code_cached(executable->code),
                                           .code_bytes = cvm_code_bytes(executable->code),
@@ -76,6 +90,20 @@ CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, Cv
     for (int i = 0; i < executable->plan->call_count; i++)
         if (!executable->plan->calls[i].prepares)
             executable->stats.bytes += executable->plan->calls[i].bytes;
+    return executable;
+}
+
+CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
+    double start = now();
+    CvmExecutable *executable = cvm_compile_objects(graph, options, diag);
+    if (!executable)
+        return NULL;
+    if (!cvm_code_load(executable->code, diag)) {
+        cvm_executable_free(executable);
+        return NULL;
+    }
+    set_functions(executable);
+    executable->stats.seconds = now() - start;
     return executable;
 }
 
@@ -97,8 +125,16 @@ const CvmPlan *cvm_executable_plan(const CvmExecutable *executable) {
     return executable->plan;
 }
 
+const CvmCode *cvm_executable_code(const CvmExecutable *executable) {
+    return executable->code;
+}
+
 const CvmKernelList *cvm_executable_kernels(const CvmExecutable *executable) {
-    return &executable->kernels;
+    return &executable->stages.kernels;
+}
+
+const CvmTarget *cvm_executable_target(const CvmExecutable *executable) {
+    return &executable->stages.target;
 }
 
 CvmCompileStats cvm_executable_stats(const CvmExecutable *executable) {

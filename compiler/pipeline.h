@@ -11,8 +11,10 @@ typedef struct CvmCompileOptions {
     const char
         *cpu; /* "host" (also NULL), or an LLVM CPU name: "x86-64", "x86-64-v3", "x86-64-v4" */
     CvmConvolution convolution;
-    const char *cache; /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
-    int threads;       /* that compile kernels side by side; 0: one per core */
+    const char *cache;   /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
+    int threads;         /* that compile kernels side by side; 0: one per core */
+    const char *symbols; /* put behind the names of kernels, where code for several CPUs is linked
+                            together; NULL: nothing */
     bool verbose;
 } CvmCompileOptions;
 
@@ -23,8 +25,14 @@ typedef struct CvmExecutable CvmExecutable;
  * plan's inputs, outputs and slots are the graph's inputs, outputs and parameters. NULL on error.
  */
 CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag);
+/* The same up to relocatable objects, for a linker: the plan's functions stay NULL. */
+CvmExecutable *cvm_compile_objects(CvmGraph *graph, const CvmCompileOptions *options,
+                                   CvmDiag *diag);
 void cvm_executable_free(CvmExecutable *executable);
 const CvmPlan *cvm_executable_plan(const CvmExecutable *executable);
+const struct CvmCode *cvm_executable_code(const CvmExecutable *executable); /* codegen/build.h */
+const struct CvmTarget *
+cvm_executable_target(const CvmExecutable *executable); /* codegen/target.h */
 
 /* Puts the machine code elsewhere (cvm_code_relink) while no instance of its plan exists. */
 bool cvm_executable_relink(CvmExecutable *executable, CvmDiag *diag);

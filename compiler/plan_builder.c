@@ -29,6 +29,7 @@ static int find_slot(const Builder *builder, const char *name) {
 static CvmSlotKind slot_kind(const char *kind) {
     return !strcmp(kind, "weight")      ? CVM_SLOT_PARAMETER
            : !strcmp(kind, "statistic") ? CVM_SLOT_STATISTIC
+           : !strcmp(kind, "gradient")  ? CVM_SLOT_GRADIENT
                                         : CVM_SLOT_OPTIMIZER;
 }
 

@@ -32,13 +32,22 @@ static bool check_names(const Training *training) {
     return true;
 }
 
+static CvmOrigin loss_origin(const Training *training) {
+    return (CvmOrigin){.name = "loss", .span = training->train->span};
+}
+
+static void add_rate(Training *training) {
+    CvmShape scalar = {0};
+    training->rate =
+        cvm_graph_input(training->graph, input_names[1], CVM_F32, scalar, loss_origin(training));
+}
+
 static bool add_loss(Training *training, int64_t batch) {
     CvmGraph *graph = training->graph;
-    CvmOrigin origin = {.name = "loss", .span = training->train->span};
-    CvmShape labels = {.rank = 1, .sizes = {batch}}, scalar = {0};
+    CvmOrigin origin = loss_origin(training);
+    CvmShape labels = {.rank = 1, .sizes = {batch}};
     CvmNode *logits = cvm_graph_find_output(graph, "logits");
     CvmNode *target = cvm_graph_input(graph, input_names[0], CVM_I32, labels, origin);
-    training->rate = cvm_graph_input(graph, input_names[1], CVM_F32, scalar, origin);
     const CvmLoss loss = {training->train->loss, training->train->smoothing};
     training->loss = cvm_loss_build(graph, &loss, logits, target, origin, training->diag);
     if (!training->loss)
@@ -88,6 +97,7 @@ CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *are
         .train = train, .graph = cvm_model_build_training(train, batch, arena, diag), .diag = diag};
     if (!training.graph || !check_names(&training) || !add_loss(&training, batch))
         return NULL;
+    add_rate(&training);
     find_learning(&training, arena);
     if (!cvm_autodiff(training.graph, training.loss, training.parameters, training.count,
                       training.gradients, diag) ||
@@ -108,6 +118,120 @@ static CvmNode *numbers_before_softmax(CvmGraph *graph, CvmNode *last, CvmDiag *
     return flattened ? cvm_graph_add(graph, CVM_OP_FLATTEN, &before, 1, NULL,
                                      (CvmOrigin){.name = "logits"}, diag)
                      : before;
+}
+
+/* --- in two steps: gradients, and what the optimizer makes of them --- */
+
+static CvmNode *add_node(Training *training, CvmOp op, CvmNode *a, CvmNode *b,
+                         const CvmAttribute *attribute) {
+    CvmNode *operands[] = {a, b};
+    if (!a || (b == NULL && op == CVM_OP_ADD))
+        return NULL;
+    return cvm_graph_add(training->graph, op, operands, b ? 2 : 1, attribute, loss_origin(training),
+                         training->diag);
+}
+
+static CvmNode *scale(Training *training, CvmNode *x, double factor) {
+    return add_node(training, CVM_OP_SCALE, x, NULL, &(CvmAttribute){.real = factor});
+}
+
+/* (1 - e) t + e / classes */
+static CvmNode *smooth(Training *training, CvmNode *target) {
+    double smoothing = training->train->smoothing;
+    if (smoothing == 0)
+        return target;
+    double share = smoothing / (double)target->type.shape.sizes[1];
+    CvmNode *evenly =
+        cvm_graph_constant(training->graph, target->type.shape, share, loss_origin(training));
+    return add_node(training, CVM_OP_ADD, scale(training, target, 1 - smoothing), evenly, NULL);
+}
+
+/* Cross-entropy with distributions t over the classes, which add up to 1, as targets: the mean over
+ * the batch of -sum t log softmax(logits). Its gradient is (softmax(logits) - t) / n. */
+static CvmNode *add_distribution_loss(Training *training, int64_t batch, CvmNode *logits) {
+    CvmGraph *graph = training->graph;
+    const CvmShape *shape = &logits->type.shape;
+    CvmNode *given = cvm_graph_input(graph, input_names[0], CVM_F32, *shape, loss_origin(training));
+    CvmNode *target = smooth(training, given);
+    CvmNode *log = add_node(training, CVM_OP_LOG_SOFTMAX, logits, NULL, NULL);
+    if (!target || !log)
+        return NULL;
+    CvmNode *by_class = add_node(training, CVM_OP_BIAS_GRAD,
+                                 add_node(training, CVM_OP_MUL, target, log, NULL), NULL, NULL);
+    CvmNode *mean = add_node(training, CVM_OP_MEAN, by_class, NULL, NULL);
+    training->loss = scale(training, mean, -(double)shape->sizes[1] / (double)batch);
+    CvmNode *probability = add_node(training, CVM_OP_SOFTMAX, logits, NULL, NULL);
+    CvmNode *difference =
+        add_node(training, CVM_OP_ADD, probability, scale(training, target, -1), NULL);
+    return training->loss ? scale(training, difference, 1 / (double)batch) : NULL;
+}
+
+/* gradient.NAME += gradient */
+static bool add_sums(Training *training) {
+    CvmGraph *graph = training->graph;
+    for (int i = 0; i < training->count; i++) {
+        CvmOrigin origin = training->parameters[i]->origin;
+        if (!training->gradients[i])
+            continue;
+        origin.name = cvm_arena_format(graph->arena, "gradient.%s", origin.name);
+        CvmNode *so_far = cvm_graph_parameter(graph, "gradient",
+                                              training->parameters[i]->type.shape, 0, 0, origin);
+        CvmNode *operands[] = {so_far, training->gradients[i]};
+        CvmNode *sum = cvm_graph_add(graph, CVM_OP_ADD, operands, 2, NULL, origin, training->diag);
+        if (!sum)
+            return false;
+        cvm_graph_update(graph, origin.name, sum);
+    }
+    return true;
+}
+
+static bool differentiate(Training *training, int64_t batch, bool distributions) {
+    CvmNode *logits = cvm_graph_find_output(training->graph, "logits");
+    if (!distributions)
+        return add_loss(training, batch) &&
+               cvm_autodiff(training->graph, training->loss, training->parameters, training->count,
+                            training->gradients, training->diag);
+    CvmNode *cotangent = add_distribution_loss(training, batch, logits);
+    training->graph->output_count = 0;
+    cvm_graph_output(training->graph, "loss", training->loss);
+    return cotangent && cvm_autodiff_from(training->graph, logits, cotangent, training->parameters,
+                                          training->count, training->gradients, training->diag);
+}
+
+CvmGraph *cvm_gradient_graph(const CvmTrain *train, int64_t batch, bool distributions,
+                             CvmArena *arena, CvmDiag *diag) {
+    Training training = {
+        .train = train, .graph = cvm_model_build_training(train, batch, arena, diag), .diag = diag};
+    if (!training.graph || !check_names(&training))
+        return NULL;
+    find_learning(&training, arena);
+    return differentiate(&training, batch, distributions) && add_sums(&training) ? training.graph
+                                                                                 : NULL;
+}
+
+static CvmNode *copy_parameter(CvmGraph *graph, const CvmNode *parameter) {
+    return cvm_graph_parameter(graph, "weight", parameter->type.shape,
+                               cvm_node_attribute(parameter, "bound")->real,
+                               cvm_node_attribute(parameter, "fill")->real, parameter->origin);
+}
+
+CvmGraph *cvm_apply_graph(const CvmTrain *train, CvmArena *arena, CvmDiag *diag) {
+    Training learning = {
+        .train = train, .graph = cvm_model_build_training(train, 1, arena, diag), .diag = diag};
+    if (!learning.graph)
+        return NULL;
+    find_learning(&learning, arena);
+    Training training = learning;
+    training.graph = cvm_graph_create(arena, learning.graph->name);
+    add_rate(&training);
+    for (int i = 0; i < learning.count; i++) {
+        CvmOrigin origin = learning.parameters[i]->origin;
+        origin.name = cvm_arena_format(arena, "gradient.%s", origin.name);
+        training.parameters[i] = copy_parameter(training.graph, learning.parameters[i]);
+        training.gradients[i] = cvm_graph_parameter(
+            training.graph, "gradient", training.parameters[i]->type.shape, 0, 0, origin);
+    }
+    return add_updates(&training) ? training.graph : NULL;
 }
 
 CvmGraph *cvm_inference_graph(const CvmModelUse *model, int64_t batch, bool with_softmax,

@@ -10,6 +10,15 @@
  * (reported). */
 CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag);
 
+/* The same in two steps, so that several batches can be learned from at once. The gradients of a
+ * batch are added to parameters "gradient.NAME" of kind "gradient"; the input "rate" is missing.
+ * distributions: "target" is f32 [batch, classes], each row of which adds up to 1. */
+CvmGraph *cvm_gradient_graph(const CvmTrain *train, int64_t batch, bool distributions,
+                             CvmArena *arena, CvmDiag *diag);
+
+/* Input: "rate". Updates every learning parameter and its momentum from "gradient.NAME". */
+CvmGraph *cvm_apply_graph(const CvmTrain *train, CvmArena *arena, CvmDiag *diag);
+
 /* Inputs: the image. Output: "logits" f32 [batch, classes], what the model gives. with_softmax:
  * also "probabilities"; of a model that ends with a softmax itself these are its output, and
  * "logits" the numbers before it. */

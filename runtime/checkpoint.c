@@ -3,12 +3,12 @@
  * copies only when nothing is wrong. */
 #include "runtime/checkpoint.h"
 
-#include "runtime/safetensors.h"
 #include "runtime/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +26,24 @@ static int64_t stored_bytes(const CvmStored *tensor) {
     int64_t count = 0;
     cvm_shape_count(&tensor->shape, &count);
     return count * (int64_t)cvm_dtype_bytes(tensor->dtype);
+}
+
+/* Numbers are written and read with a point, whatever the program's language is. */
+typedef struct Numerals {
+    locale_t own, before;
+} Numerals;
+
+static Numerals use_points(void) {
+    Numerals numerals = {.own = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0)};
+    numerals.before = numerals.own ? uselocale(numerals.own) : (locale_t)0;
+    return numerals;
+}
+
+static void use_as_before(Numerals numerals) {
+    if (!numerals.own)
+        return;
+    uselocale(numerals.before);
+    freelocale(numerals.own);
 }
 
 /* Saving */
@@ -87,7 +105,9 @@ bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheck
     qsort(tensors, (size_t)store->count, sizeof *tensors, compare_names);
     InfoTexts texts;
     CvmFileText metadata[KEY_COUNT];
+    Numerals numerals = use_points();
     describe(info, &texts, metadata);
+    use_as_before(numerals);
     int keys = info->classes ? KEY_COUNT : KEY_COUNT - 1; /* the classes are the last */
     bool done = cvm_tensor_file_write(path, tensors, store->count, metadata, keys, error);
     free(tensors);
@@ -195,11 +215,19 @@ static bool read_info(const CvmTensorFile *file, const char *path, CvmCheckpoint
     return true;
 }
 
+bool cvm_checkpoint_info_of(const CvmTensorFile *file, const char *path, CvmCheckpointInfo *info,
+                            CvmError *error) {
+    Numerals numerals = use_points();
+    bool done = read_info(file, path, info, error);
+    use_as_before(numerals);
+    return done;
+}
+
 bool cvm_checkpoint_read_info(const char *path, CvmCheckpointInfo *info, CvmError *error) {
     CvmTensorFile file;
     if (!cvm_tensor_file_open(path, &file, error))
         return false;
-    bool done = read_info(&file, path, info, error);
+    bool done = cvm_checkpoint_info_of(&file, path, info, error);
     cvm_tensor_file_close(&file);
     return done;
 }
@@ -284,7 +312,7 @@ static bool load(const CvmTensorFile *file, const char *path, CvmStore *store, c
                  CvmError *error) {
     CvmCheckpointInfo found;
     Differences differences = {0};
-    if (!read_info(file, path, &found, error))
+    if (!cvm_checkpoint_info_of(file, path, &found, error))
         return false;
     compare_tensors(file, store, need_optimizer, &differences);
     bool other = found.model_hash != model_hash;

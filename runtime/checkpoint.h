@@ -7,6 +7,7 @@
 
 #include "runtime/normalization.h"
 #include "runtime/rate.h"
+#include "runtime/safetensors.h"
 #include "runtime/store.h"
 
 typedef struct CvmCheckpointInfo {
@@ -26,6 +27,9 @@ bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheck
 
 /* What a checkpoint says of itself. Errors: it cannot be read, or is none. */
 bool cvm_checkpoint_read_info(const char *path, CvmCheckpointInfo *info, CvmError *error);
+/* The same of an open file; `path` names it in messages. The names of classes are left out. */
+bool cvm_checkpoint_info_of(const CvmTensorFile *file, const char *path, CvmCheckpointInfo *info,
+                            CvmError *error);
 
 /* Fills the store's tensors (which must exist: cvm_store_add_slots) from the file. Refused, with a
  * sentence that names the first offending tensors with both shapes: another model's hash, missing

@@ -3,37 +3,19 @@
 #include "runtime/train.h"
 
 #include "runtime/clock.h"
+#include "runtime/score.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The first largest value's index. */
-static int64_t largest(const float *values, int64_t count) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < count; i++)
-        if (values[i] > values[best])
-            best = i;
-    return best;
-}
-
-/* -log(softmax(logits)[label]) = log(sum exp(x - m)) + m - x[label], m the maximum, so that no
- * exponential overflows. */
-static double cross_entropy(const float *logits, int64_t classes, int64_t label) {
-    double maximum = logits[largest(logits, classes)], sum = 0;
-    for (int64_t i = 0; i < classes; i++)
-        sum += exp(logits[i] - maximum);
-    return log(sum) + maximum - logits[label];
-}
 
 static void count_results(const float *logits, int64_t classes, const int32_t *labels,
                           int64_t count, CvmEvaluation *result) {
     for (int64_t i = 0; i < count; i++, logits += classes) {
-        bool correct = largest(logits, classes) == labels[i];
+        bool correct = cvm_largest(logits, classes) == labels[i];
         result->correct += correct;
         result->classes[labels[i]].count++;
         result->classes[labels[i]].correct += correct;
-        result->loss += cross_entropy(logits, classes, labels[i]);
+        result->loss += cvm_cross_entropy(logits, classes, labels[i]);
     }
     result->count += count;
 }

@@ -93,34 +93,12 @@ static bool read_rgba(Reader *reader, FILE *stream) {
     return true;
 }
 
-static unsigned over_black(unsigned value, unsigned alpha) {
-    return (value * alpha + 127) / 255;
-}
-
-static void separate_channels(const Reader *reader, CvmImage *image) {
-    int64_t plane = (int64_t)image->height * image->width;
-    for (int64_t p = 0; p < plane; p++) {
-        const uint8_t *pixel = reader->pixels + RGBA * p;
-        unsigned rgb[3];
-        for (int c = 0; c < 3; c++)
-            rgb[c] = over_black(pixel[c], pixel[3]);
-        if (image->channels == 1)
-            image->pixels[p] = (uint8_t)cvm_image_grey(rgb);
-        else
-            for (int c = 0; c < 3; c++)
-                image->pixels[c * plane + p] = (uint8_t)rgb[c];
-    }
-}
-
 static bool convert(const Reader *reader, int channels, const char *path, CvmImage *image,
                     CvmError *error) {
-    CvmImage made = {.channels = channels, .height = reader->height, .width = reader->width};
-    made.pixels = malloc((size_t)channels * (size_t)made.height * (size_t)made.width);
-    if (!made.pixels)
-        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to read %.800s", path);
-    separate_channels(reader, &made);
-    *image = made;
-    return true;
+    const CvmImageRows rows = {reader->pixels, reader->width, reader->height, RGBA,
+                               (ptrdiff_t)reader->width * RGBA};
+    return cvm_image_from_rows(&rows, channels, image, error) ||
+           cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to read %.800s", path);
 }
 
 static bool read_stream(FILE *stream, const char *path, int channels, CvmImage *image,

@@ -4,6 +4,7 @@
 
 #include "runtime/error.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct CvmImage {
@@ -11,6 +12,18 @@ typedef struct CvmImage {
     int height, width;
     uint8_t *pixels; /* [channels, height, width]; owned */
 } CvmImage;
+
+/* Decoded pixels as others have them: rows from the top, the channels of a pixel side by side. */
+typedef struct CvmImageRows {
+    const uint8_t *pixels;
+    int width, height;
+    int channels;     /* 1 grey, 3 RGB, 4 RGBA */
+    ptrdiff_t stride; /* bytes from one row to the next */
+} CvmImageRows;
+
+/* As a picture of 1 or 3 channels: grey by ITU-R 601 weights, alpha laid over black. Error: no
+ * memory. */
+bool cvm_image_from_rows(const CvmImageRows *rows, int channels, CvmImage *image, CvmError *error);
 
 /* Reads a PNG as `channels` channels (1: grey by ITU-R 601 weights, 3: RGB); alpha is laid over
  * black; 16-bit is reduced. At most 16384 pixels a side and 2^26 together. */

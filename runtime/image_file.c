@@ -20,10 +20,6 @@ FILE *cvm_image_open(const char *path, int channels, CvmError *error) {
     return stream;
 }
 
-unsigned cvm_image_grey(const unsigned rgb[3]) {
-    return (19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 32768) >> 16;
-}
-
 static bool begins_with(const uint8_t *bytes, size_t size, const char *magic, size_t magic_size) {
     return size >= magic_size && memcmp(bytes, magic, magic_size) == 0;
 }

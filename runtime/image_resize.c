@@ -12,11 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cvm_image_free(CvmImage *image) {
-    free(image->pixels);
-    *image = (CvmImage){0};
-}
-
 /* 8 bits are the pixel's, 2 are spare for the sum and its sign */
 enum { PRECISION_BITS = 32 - 8 - 2 };
 

@@ -64,6 +64,7 @@ typedef enum CvmSlotKind {
     CVM_SLOT_PARAMETER, /* learned (or frozen) weights */
     CVM_SLOT_STATISTIC, /* batch-norm running statistics */
     CVM_SLOT_OPTIMIZER, /* momentum and the like */
+    CVM_SLOT_GRADIENT,  /* sums of gradients, until they are applied; in no checkpoint */
 } CvmSlotKind;
 
 /* A tensor that outlives a step. How it starts when no file gives it: uniform in

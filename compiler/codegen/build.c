@@ -191,8 +191,8 @@ static bool check_objects(const CvmCode *code, CvmDiag *diag) {
     return complete;
 }
 
-CvmCode *cvm_code_build(const CvmKernelList *kernels, const CvmTarget *target,
-                        const CvmBuildOptions *options, CvmDiag *diag) {
+CvmCode *cvm_code_compile(const CvmKernelList *kernels, const CvmTarget *target,
+                          const CvmBuildOptions *options, CvmDiag *diag) {
     CvmCode *code = calloc(1, sizeof *code);
     if (code)
         code->units = calloc((size_t)kernels->count + 1, sizeof *code->units);
@@ -207,7 +207,7 @@ CvmCode *cvm_code_build(const CvmKernelList *kernels, const CvmTarget *target,
             code->units[code->count++].kernel = kernels->kernels[i];
     Job job = {.code = code, .target = target, .cache = options->cache};
     make_objects(&job, options->threads);
-    if (!check_objects(code, diag) || !link_objects(code, diag)) {
+    if (!check_objects(code, diag)) {
         cvm_code_free(code);
         return NULL;
     }
@@ -226,6 +226,28 @@ static void unlink_objects(CvmCode *code) {
 bool cvm_code_relink(CvmCode *code, CvmDiag *diag) {
     unlink_objects(code);
     return link_objects(code, diag);
+}
+
+bool cvm_code_load(CvmCode *code, CvmDiag *diag) {
+    return link_objects(code, diag);
+}
+
+CvmCode *cvm_code_build(const CvmKernelList *kernels, const CvmTarget *target,
+                        const CvmBuildOptions *options, CvmDiag *diag) {
+    CvmCode *code = cvm_code_compile(kernels, target, options, diag);
+    if (code && cvm_code_load(code, diag))
+        return code;
+    cvm_code_free(code);
+    return NULL;
+}
+
+const char *cvm_code_symbol(const CvmCode *code, int index) {
+    return code->units[index].kernel->symbol;
+}
+
+const void *cvm_code_object(const CvmCode *code, int index, size_t *size) {
+    *size = LLVMGetBufferSize(code->units[index].object);
+    return LLVMGetBufferStart(code->units[index].object);
 }
 
 void cvm_code_free(CvmCode *code) {

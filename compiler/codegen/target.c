@@ -1,6 +1,7 @@
 /* See target.h. */
 #include "compiler/codegen/target.h"
 #include "compiler/pipeline.h"
+#include "runtime/cpu_features.h"
 
 #include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
@@ -10,20 +11,21 @@
 typedef struct Level {
     const char *name;
     CvmTargetShape shape;
+    const char *features; /* what it has beyond the one before */
 } Level;
 
 /* The x86-64 psABI's micro-architecture levels. */
 static const Level levels[] = {
-    {"x86-64", {4, 16}},
-    {"x86-64-v2", {4, 16}},
-    {"x86-64-v3", {8, 16}},
-    {"x86-64-v4", {16, 32}},
+    {"x86-64", {4, 16}, "+sse2"},
+    {"x86-64-v2", {4, 16}, "+cx16,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2"},
+    {"x86-64-v3", {8, 16}, "+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"},
+    {"x86-64-v4", {16, 32}, "+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"},
 };
 
 enum { LEVEL_COUNT = sizeof levels / sizeof levels[0] };
 
 static bool is_host(const char *name) {
-    return !name || !strcmp(name, "host");
+    return !name || !strcmp(name, "host") || !strcmp(name, "native");
 }
 
 static const Level *find_level(const char *name) {
@@ -62,6 +64,7 @@ bool cvm_target_find(const char *name, CvmArena *arena, CvmTarget *target, CvmDi
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
     target->triple = take_message(arena, LLVMGetDefaultTargetTriple());
     if (is_host(name)) {
         target->cpu = take_message(arena, LLVMGetHostCPUName());
@@ -78,6 +81,31 @@ bool cvm_target_find(const char *name, CvmArena *arena, CvmTarget *target, CvmDi
     target->features = "";
     target->shape = level->shape;
     return true;
+}
+
+/* The names behind a '+' that matter, in the order of the text. */
+static int add_features(const char *text, const char **list, int count, CvmArena *arena) {
+    while (*text) {
+        size_t length = strcspn(text, ",");
+        const char *name = cvm_arena_copy(arena, text + 1, length > 0 ? length - 1 : 0);
+        if (*text == '+' && cvm_cpu_feature_matters(name))
+            list[count++] = name;
+        text += length + (text[length] == ',');
+    }
+    return count;
+}
+
+const char *const *cvm_target_features(const CvmTarget *target, CvmArena *arena) {
+    enum { ROOM = 512 };
+    const char **list = cvm_arena_array(arena, ROOM, sizeof *list);
+    const Level *level = find_level(target->cpu);
+    int count = 0;
+    for (const Level *l = levels; level && l <= level; l++)
+        count = add_features(l->features, list, count, arena);
+    if (!level)
+        count = add_features(target->features, list, count, arena);
+    list[count] = NULL;
+    return list;
 }
 
 LLVMTargetMachineRef cvm_target_machine(const CvmTarget *target) {

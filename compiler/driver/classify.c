@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool stated_normalization(CvmSession *session, CvmNormalization *normalization) {
+bool cvm_session_stated_normalization(CvmSession *session, CvmNormalization *normalization) {
     if (session->predict && session->predict->normalizes) {
         *normalization = session->predict->normalize.stated;
         return true;
@@ -48,17 +48,21 @@ static bool count_classes(CvmClassifier *classifier) {
                               cvm_shape_text(&given, text, sizeof text));
 }
 
+CvmPreparation cvm_session_preparation(const CvmSession *session) {
+    CvmShape input = cvm_model_input(session->model);
+    if (session->predict)
+        return session->predict->preparation;
+    if (session->train && session->train->data->kind == CVM_DATA_FOLDER)
+        return session->train->data->preparation;
+    return (CvmPreparation){.channels = (int)input.sizes[0],
+                            .height = (int)input.sizes[1],
+                            .width = (int)input.sizes[2]};
+}
+
 bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
                          CvmClassifier *classifier) {
-    CvmShape input = cvm_model_input(session->model);
-    *classifier = (CvmClassifier){.session = session,
-                                  .preparation = {.channels = (int)input.sizes[0],
-                                                  .height = (int)input.sizes[1],
-                                                  .width = (int)input.sizes[2]}};
-    if (session->predict)
-        classifier->preparation = session->predict->preparation;
-    else if (session->train && session->train->data->kind == CVM_DATA_FOLDER)
-        classifier->preparation = session->train->data->preparation;
+    *classifier =
+        (CvmClassifier){.session = session, .preparation = cvm_session_preparation(session)};
     bool from_file = !trained && session->options->weights;
     if (from_file && !cvm_session_open_weights(session))
         return false;
@@ -71,8 +75,9 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
     int64_t top = session->options->top ? session->options->top : CVM_GUESSES;
     classifier->top = top < classifier->classes ? (int)top : classifier->classes;
     classifier->normalization = trained ? *trained : (CvmNormalization){0};
-    if (!trained && !(from_file ? stated_normalization(session, &classifier->normalization)
-                                : checkpoint_normalization(session, &classifier->normalization)))
+    if (!trained &&
+        !(from_file ? cvm_session_stated_normalization(session, &classifier->normalization)
+                    : checkpoint_normalization(session, &classifier->normalization)))
         return false;
     if (session->class_count && session->class_count != classifier->classes)
         return cvm_session_refuse(session, CVM_EXIT_INPUT,

@@ -42,4 +42,10 @@ CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels);
  * 1. */
 bool cvm_classify_files(const CvmClassifier *classifier, const char *const *paths, int count);
 
+/* How pictures from files become the model's input: scaled and cropped as the predict block or the
+ * data say, normalized as the block or the train state (whose pictures are read if they must be).
+ */
+CvmPreparation cvm_session_preparation(const CvmSession *session);
+bool cvm_session_stated_normalization(CvmSession *session, CvmNormalization *normalization);
+
 #endif

@@ -16,8 +16,10 @@ int cvm_command_bisect(const CvmOptions *options);
 int cvm_command_passes(const CvmOptions *options);
 int cvm_command_explain(const CvmOptions *options);
 int cvm_command_bench(const CvmOptions *options);
+int cvm_command_build(const CvmOptions *options);
 int cvm_command_dump(const CvmOptions *options);
 int cvm_command_export(const CvmOptions *options);
+int cvm_command_inspect(const CvmOptions *options);
 int cvm_command_import(const CvmOptions *options);
 
 #endif

@@ -61,6 +61,12 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_SVG (UINT64_C(1) << 57)
 #define CVM_OPTION_BEFORE_AFTER (UINT64_C(1) << 58)
 
+#define CVM_OPTION_EMBED (UINT64_C(1) << 56)
+#define CVM_OPTION_EMIT (UINT64_C(1) << 57)
+#define CVM_OPTION_DEBUG (UINT64_C(1) << 58)
+#define CVM_OPTION_TRAINABLE (UINT64_C(1) << 60)
+#define CVM_OPTION_CPUS (UINT64_C(1) << 59)
+
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
     (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_CPU |                \
@@ -74,9 +80,9 @@ typedef struct CvmOptions {
     int argument_count;
 
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
-        each, logits, svg, before_after;
+        each, logits, svg, before_after, embed, debug;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html;
+        *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit;
     int64_t cache_size; /* bytes; where given & CVM_OPTION_CACHE_SIZE */
     int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, precision,
         time;         /* 0: not given */

@@ -102,7 +102,8 @@ CvmNode *cvm_graph_add(CvmGraph *graph, CvmOp op, CvmNode *const *inputs, int in
 CvmNode *cvm_graph_input(CvmGraph *graph, const char *name, CvmDtype dtype, CvmShape shape,
                          CvmOrigin origin);
 
-/* A tensor that outlives the step. kind: "weight", "statistic" or "optimizer". Starts uniform in
+/* A tensor that outlives the step. kind: "weight", "statistic", "optimizer" or
+ * "gradient". Starts uniform in
  * [-bound, bound) when bound > 0, else filled with `fill`. origin.name is its unique name. */
 CvmNode *cvm_graph_parameter(CvmGraph *graph, const char *kind, CvmShape shape, double bound,
                              double fill, CvmOrigin origin);

@@ -1,0 +1,144 @@
+/* See net.h: models. Opening checks the processor, then the weights, and computes once what kernels
+ * want of them (packed weights), which all contexts share. */
+#include "runtime/net/internal.h"
+
+#include "runtime/checkpoint.h"
+#include "runtime/memory.h"
+#include "runtime/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Preparing less than this is done before other threads have started. */
+static const int64_t SPLIT_BYTES = 4 << 20;
+
+/* A checkpoint knows its model, and how its pictures were normalized. */
+static cvm_net_status read_checkpoint(cvm_net_model *model) {
+    CvmCheckpointInfo info;
+    CvmError error;
+    if (!cvm_tensor_file_metadata(&model->file, "cvm.model"))
+        return CVM_NET_OK;
+    if (!cvm_checkpoint_info_of(&model->file, "the file", &info, &error))
+        return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
+    if (info.model_hash != model->about->model_hash)
+        return cvm_net_fail(CVM_NET_BAD_WEIGHTS,
+                            "the weights are those of another model: %s, with layers or settings "
+                            "that differ from those of %s here",
+                            cvm_shown(info.model).text, model->about->name);
+    if (info.normalization.channels == model->about->input.sizes[0])
+        model->normalization = info.normalization;
+    return CVM_NET_OK;
+}
+
+static cvm_net_status prepare_inference(cvm_net_model *model, int index, CvmPool *pool) {
+    const CvmPlan *plan = model->code->inferences[index];
+    CvmError error;
+    model->prepared[index] = cvm_memory_allocate(plan->prepared_bytes);
+    if (!model->prepared[index])
+        return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for %lld bytes of packed weights",
+                            (long long)plan->prepared_bytes);
+    const CvmPlace place = {.prepared = model->prepared[index]};
+    CvmInstance *instance = cvm_instance_create_in(plan, &model->store, &place, &error);
+    if (!instance)
+        return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
+    cvm_instance_forget(instance);
+    cvm_instance_prepare(instance, pool);
+    cvm_instance_free(instance);
+    return CVM_NET_OK;
+}
+
+static cvm_net_status prepare(cvm_net_model *model) {
+    CvmError error;
+    CvmPool *pool =
+        cvm_pool_create(cvm_net_prepared_bytes(model->code) < SPLIT_BYTES ? 1 : 0, &error);
+    if (!pool)
+        return cvm_net_fail_with(&error, CVM_NET_BAD_ARGUMENT, CVM_NET_NO_THREADS);
+    cvm_net_status status = CVM_NET_OK;
+    for (int i = 0; !status && i < model->code->inference_count; i++)
+        status = prepare_inference(model, i, pool);
+    cvm_pool_free(pool);
+    return status;
+}
+
+static cvm_net_status prepare_or_map(cvm_net_model *model, CvmNetPacked packed) {
+    CvmError error;
+    if (packed.path && cvm_net_map_packed(model, packed.weights, packed.path))
+        return CVM_NET_OK;
+    cvm_net_status status = prepare(model);
+    if (status || !packed.path || cvm_net_write_packed(model, packed.weights, packed.path, &error))
+        return status;
+    return cvm_net_fail_with(&error, CVM_NET_BAD_ARGUMENT, CVM_NET_NO_FILE);
+}
+
+static void free_model(cvm_net_model *model) {
+    for (int i = 0; !model->packed.bytes && i < model->code->inference_count; i++)
+        cvm_memory_free(model->prepared[i], model->code->inferences[i]->prepared_bytes);
+    cvm_mapped_file_close(&model->packed);
+    cvm_store_free(&model->store);
+    cvm_tensor_file_close(&model->file);
+    free(model);
+}
+
+cvm_net_status cvm_net_open_file(const CvmNetDescription *about, CvmTensorFile *file,
+                                 CvmNetPacked packed, cvm_net_model **opened) {
+    const CvmNetCode *code;
+    cvm_net_status status = cvm_net_choose_code(about, &code);
+    cvm_net_model *model = status ? NULL : calloc(1, sizeof *model);
+    if (!model) {
+        cvm_tensor_file_close(file);
+        return status ? status : cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for a model");
+    }
+    *model = (cvm_net_model){
+        .about = about, .code = code, .file = *file, .normalization = about->normalization};
+    cvm_store_init(&model->store);
+    atomic_init(&model->users, 0);
+    status = read_checkpoint(model);
+    if (!status)
+        status = cvm_net_take_weights(about, &model->file, &model->store);
+    if (!status)
+        status = prepare_or_map(model, packed);
+    if (status)
+        free_model(model);
+    else
+        *opened = model;
+    return status;
+}
+
+cvm_net_status cvm_net_close(cvm_net_model *model) {
+    if (!model)
+        return CVM_NET_OK;
+    int users = atomic_load(&model->users);
+    if (users)
+        return cvm_net_fail(CVM_NET_BAD_ORDER,
+                            "the model cannot be closed: %d of its contexts are there still",
+                            users);
+    free_model(model);
+    return CVM_NET_OK;
+}
+
+cvm_net_status cvm_net_get_parameter(const cvm_net_model *model, const char *name, float *values,
+                                     size_t elements) {
+    if (!model || !name || !values)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "model, name and values must not be null");
+    return cvm_net_copy_tensor(&model->store, name, values, elements);
+}
+
+cvm_net_status cvm_net_describe_parameter(const CvmNetDescription *about, int index,
+                                          cvm_net_parameter *parameter) {
+    if (!parameter || parameter->size < sizeof *parameter)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT,
+                            "parameter must not be null, and its size that of its struct");
+    if (index < 0 || index >= about->parameter_count)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "there are parameters 0 to %d, and no %d",
+                            about->parameter_count - 1, index);
+    const CvmSlot *slot = &about->parameters[index];
+    *parameter = (cvm_net_parameter){.size = parameter->size,
+                                     .name = slot->name,
+                                     .rank = slot->shape.rank,
+                                     .learned = slot->kind == CVM_SLOT_PARAMETER,
+                                     .multiplier = about->multipliers[index]};
+    for (int i = 0; i < slot->shape.rank; i++)
+        parameter->shape[i] = slot->shape.sizes[i];
+    cvm_shape_count(&slot->shape, &parameter->elements);
+    return CVM_NET_OK;
+}

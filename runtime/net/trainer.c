@@ -1,0 +1,408 @@
+/* See train.h: trainers and their steps. The state that a checkpoint holds is one store; the plans
+ * see it together with the sums of gradients through another one, whose tensors borrow the first
+ * one's memory. Saving and reading are in trainer_state.c. */
+#include "runtime/net/trainer.h"
+
+#include "runtime/memory.h"
+#include "runtime/score.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const CvmPlan *plan_of(const CvmNetCode *code, CvmTrainerPlan which) {
+    const CvmPlan *plans[CVM_TRAINER_PLANS] = {
+        [CVM_TRAINER_STEP] = code->step,
+        [CVM_TRAINER_GRADIENTS] = code->gradients,
+        [CVM_TRAINER_DISTRIBUTIONS] = code->distributions,
+        [CVM_TRAINER_APPLY] = code->apply,
+        [CVM_TRAINER_INFERENCE] = code->inferences[0],
+        [CVM_TRAINER_SINGLE] = code->inferences[code->inference_count - 1],
+    };
+    return plans[which];
+}
+
+size_t cvm_net_training_memory(const CvmNetDescription *about) {
+    int64_t most = CVM_ALIGNMENT;
+    for (int c = 0; c < about->code_count; c++)
+        for (int i = 0; i < CVM_TRAINER_PLANS; i++) {
+            const CvmPlan *plan = plan_of(&about->codes[c], (CvmTrainerPlan)i);
+            if (plan && plan->arena_bytes > most)
+                most = plan->arena_bytes;
+        }
+    return (size_t)most;
+}
+
+/* --- making one --- */
+
+static cvm_net_status no_memory(const CvmError *error) {
+    return cvm_net_fail_with(error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
+}
+
+/* Every tensor that lives on, at its start; then the weights of the model over it. */
+static cvm_net_status fill_state(cvm_net_trainer *trainer, const cvm_net_model *model) {
+    static const CvmSlot slots[] = {
+        {CVM_TRAINER_STEPS, CVM_SLOT_OPTIMIZER, CVM_I32, {1, {2}}, 0, 0},
+        {CVM_TRAINER_RATE, CVM_SLOT_OPTIMIZER, CVM_F32, {0, {0}}, 0, 0},
+    };
+    const CvmNetDescription *about = trainer->about;
+    CvmError error;
+    for (int i = 0; i < about->parameter_count; i++)
+        if (!cvm_store_add(&trainer->state, &about->parameters[i], about->seed, NULL, &error))
+            return no_memory(&error);
+    if (!cvm_store_add_slots(&trainer->state, trainer->code->step, about->seed, &error))
+        return no_memory(&error);
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
+        if (!cvm_store_add(&trainer->state, &slots[i], 0, NULL, &error))
+            return no_memory(&error);
+    cvm_trainer_settle(trainer);
+    *trainer->rate = (float)about->rate;
+    for (int i = 0; model && i < about->parameter_count; i++) {
+        const char *name = about->parameters[i].name;
+        CvmStored *to = cvm_store_find(&trainer->state, name);
+        memcpy(to->data, cvm_store_find(&model->store, name)->data, cvm_trainer_bytes(to));
+    }
+    return CVM_NET_OK;
+}
+
+static cvm_net_status fill_view(cvm_net_trainer *trainer) {
+    CvmError error;
+    for (int i = 0; i < trainer->state.count; i++) {
+        const CvmStored *stored = &trainer->state.tensors[i];
+        const CvmSlot slot = {stored->name, stored->kind, stored->dtype, stored->shape, 0, 0};
+        if (!cvm_store_add(&trainer->view, &slot, 0, stored->data, &error))
+            return no_memory(&error);
+    }
+    return cvm_store_add_slots(&trainer->view, trainer->code->gradients, 0, &error)
+               ? CVM_NET_OK
+               : no_memory(&error);
+}
+
+static cvm_net_status make_instances(cvm_net_trainer *trainer) {
+    const CvmPlace place = {.arena = trainer->arena};
+    CvmError error;
+    for (int i = 0; i < CVM_TRAINER_PLANS; i++) {
+        trainer->instances[i] = cvm_instance_create_in(plan_of(trainer->code, (CvmTrainerPlan)i),
+                                                       &trainer->view, &place, &error);
+        if (!trainer->instances[i])
+            return no_memory(&error);
+    }
+    return CVM_NET_OK;
+}
+
+static cvm_net_status fill_trainer(cvm_net_trainer *trainer, const cvm_net_options *options) {
+    CvmError error;
+    size_t bytes = cvm_net_training_memory(trainer->about);
+    trainer->owned_bytes = options->memory ? 0 : (int64_t)bytes;
+    trainer->arena = options->memory ? options->memory : cvm_memory_allocate((int64_t)bytes);
+    if (!trainer->arena)
+        return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for a trainer's %zu bytes", bytes);
+    memset(trainer->arena, 0, options->memory ? bytes : 0);
+    cvm_net_status status = fill_state(trainer, trainer->model);
+    if (!status)
+        status = fill_view(trainer);
+    if (!status)
+        status = make_instances(trainer);
+    if (status)
+        return status;
+    trainer->pool = cvm_pool_create(options->threads, &error);
+    return trainer->pool ? CVM_NET_OK
+                         : cvm_net_fail_with(&error, CVM_NET_BAD_ARGUMENT, CVM_NET_NO_THREADS);
+}
+
+cvm_net_status cvm_net_make_trainer(const CvmNetDescription *about, cvm_net_model *model,
+                                    const cvm_net_options *options, cvm_net_trainer **created) {
+    const cvm_net_options otherwise = {.size = sizeof otherwise};
+    const CvmNetCode *code;
+    options = options ? options : &otherwise;
+    if (!created)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer must not be null");
+    cvm_net_status status = cvm_net_check_options(options, cvm_net_training_memory(about));
+    if (!status)
+        status = cvm_net_choose_code(about, &code);
+    if (status)
+        return status;
+    cvm_net_trainer *trainer = calloc(1, sizeof *trainer);
+    if (!trainer)
+        return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for a trainer");
+    *trainer = (cvm_net_trainer){.about = about, .code = code, .model = model};
+    trainer->normalization = model ? model->normalization : about->normalization;
+    if (model)
+        atomic_fetch_add(&model->users, 1);
+    status = fill_trainer(trainer, options);
+    if (status)
+        cvm_net_trainer_destroy(trainer);
+    else
+        *created = trainer;
+    return status;
+}
+
+void cvm_net_trainer_destroy(cvm_net_trainer *trainer) {
+    if (!trainer)
+        return;
+    for (int i = 0; i < CVM_TRAINER_PLANS; i++)
+        cvm_instance_free(trainer->instances[i]);
+    cvm_pool_free(trainer->pool);
+    cvm_store_free(&trainer->view);
+    cvm_store_free(&trainer->state);
+    if (trainer->owned_bytes)
+        cvm_memory_free(trainer->arena, trainer->owned_bytes);
+    if (trainer->model)
+        atomic_fetch_sub(&trainer->model->users, 1);
+    free(trainer);
+}
+
+/* --- steps --- */
+
+static cvm_net_status check_batch(const cvm_net_trainer *trainer, const void *images,
+                                  const void *targets, size_t count) {
+    if (!trainer || !images || !targets)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer, images and targets must not be null");
+    if (count != (size_t)trainer->about->train_batch)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT,
+                            "%zu images, and a batch of this object has %lld; build it with "
+                            "another batch size",
+                            count, (long long)trainer->about->train_batch);
+    if (((uintptr_t)images | (uintptr_t)targets) % 4 != 0)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "images and targets must be aligned to 4 bytes");
+    return CVM_NET_OK;
+}
+
+static cvm_net_status check_labels(const cvm_net_trainer *trainer, const int32_t *labels,
+                                   size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (labels[i] < 0 || labels[i] >= trainer->about->classes)
+            return cvm_net_fail(CVM_NET_BAD_ARGUMENT,
+                                "label %zu is %d: labels from 0 to %d are possible", i, labels[i],
+                                trainer->about->classes - 1);
+    return CVM_NET_OK;
+}
+
+static int find_input(const CvmPlan *plan, const char *name) {
+    for (int i = 0; i < plan->input_count; i++)
+        if (strcmp(plan->inputs[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static int find_images(const CvmPlan *plan) {
+    for (int i = 0; i < plan->input_count; i++)
+        if (plan->inputs[i].shape.rank == 4)
+            return i;
+    return 0;
+}
+
+/* Random numbers (of dropout) are keyed by the seed and the number of batches so far. */
+static void fill_random(cvm_net_trainer *trainer, CvmInstance *instance) {
+    uint64_t seed = trainer->about->seed;
+    uint32_t *random = cvm_instance_input(instance, "random");
+    if (!random)
+        return;
+    random[0] = (uint32_t)seed;
+    random[1] = (uint32_t)(seed >> 32);
+    memcpy(random + 2, trainer->steps, 2 * sizeof *trainer->steps);
+}
+
+static void count_step(cvm_net_trainer *trainer) {
+    uint64_t steps;
+    memcpy(&steps, trainer->steps, sizeof steps);
+    steps++;
+    memcpy(trainer->steps, &steps, sizeof steps);
+}
+
+/* What a plan prepared of weights (packed them) follows what they have become. */
+static void run(cvm_net_trainer *trainer, CvmTrainerPlan which) {
+    if (trainer->stale[which])
+        cvm_instance_forget(trainer->instances[which]);
+    trainer->stale[which] = false;
+    cvm_instance_run(trainer->instances[which], trainer->pool);
+}
+
+static cvm_net_status run_batch(cvm_net_trainer *trainer, CvmTrainerPlan which, const float *images,
+                                const void *targets, float *loss) {
+    CvmInstance *instance = trainer->instances[which];
+    const CvmPlan *plan = cvm_instance_plan(instance);
+    float *rate = cvm_instance_input(instance, "rate");
+    cvm_instance_bind_input(instance, find_images(plan), images);
+    cvm_instance_bind_input(instance, find_input(plan, "target"), targets);
+    if (rate)
+        *rate = *trainer->rate;
+    fill_random(trainer, instance);
+    run(trainer, which);
+    count_step(trainer);
+    if (which == CVM_TRAINER_STEP)
+        cvm_trainer_weights_moved(trainer, false);
+    float mean = *(const float *)cvm_instance_output(instance, "loss");
+    if (loss)
+        *loss = mean;
+    return isfinite(mean) ? CVM_NET_OK
+                          : cvm_net_fail(CVM_NET_NOT_A_NUMBER,
+                                         "the loss is not a number any more: try a lower rate");
+}
+
+cvm_net_status cvm_net_step(cvm_net_trainer *trainer, const float *images, const int32_t *labels,
+                            size_t count, float *loss) {
+    cvm_net_status status = check_batch(trainer, images, labels, count);
+    if (!status)
+        status = check_labels(trainer, labels, count);
+    if (!status && trainer->pending)
+        status = cvm_net_fail(CVM_NET_BAD_ORDER,
+                              "gradients of %d batches wait to be applied or discarded",
+                              trainer->pending);
+    return status ? status : run_batch(trainer, CVM_TRAINER_STEP, images, labels, loss);
+}
+
+cvm_net_status cvm_net_gradients(cvm_net_trainer *trainer, const float *images,
+                                 const int32_t *labels, size_t count, float *loss) {
+    cvm_net_status status = check_batch(trainer, images, labels, count);
+    if (!status)
+        status = check_labels(trainer, labels, count);
+    if (status)
+        return status;
+    trainer->pending++;
+    return run_batch(trainer, CVM_TRAINER_GRADIENTS, images, labels, loss);
+}
+
+cvm_net_status cvm_net_gradients_of_distributions(cvm_net_trainer *trainer, const float *images,
+                                                  const float *distributions, size_t count,
+                                                  float *loss) {
+    cvm_net_status status = check_batch(trainer, images, distributions, count);
+    if (status)
+        return status;
+    trainer->pending++;
+    return run_batch(trainer, CVM_TRAINER_DISTRIBUTIONS, images, distributions, loss);
+}
+
+/* Every gradient times the factor; 0 makes zeros of whatever they are. */
+static void scale_gradients(cvm_net_trainer *trainer, float factor) {
+    for (int i = 0; i < trainer->view.count; i++) {
+        const CvmStored *stored = &trainer->view.tensors[i];
+        float *values = stored->data;
+        size_t count = cvm_trainer_bytes(stored) / sizeof *values;
+        if (stored->kind != CVM_SLOT_GRADIENT)
+            continue;
+        for (size_t k = 0; k < count; k++)
+            values[k] = factor == 0 ? 0 : values[k] * factor;
+    }
+}
+
+cvm_net_status cvm_net_apply(cvm_net_trainer *trainer, float scale) {
+    if (!trainer || !isfinite(scale))
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT,
+                            "trainer must not be null, and scale must be a number");
+    if (!trainer->pending)
+        return cvm_net_fail(CVM_NET_BAD_ORDER, "there are no gradients to apply");
+    CvmInstance *instance = trainer->instances[CVM_TRAINER_APPLY];
+    if (scale != 1)
+        scale_gradients(trainer, scale);
+    *(float *)cvm_instance_input(instance, "rate") = *trainer->rate;
+    run(trainer, CVM_TRAINER_APPLY);
+    cvm_trainer_weights_moved(trainer, false);
+    return cvm_net_discard(trainer);
+}
+
+cvm_net_status cvm_net_discard(cvm_net_trainer *trainer) {
+    if (!trainer)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer must not be null");
+    scale_gradients(trainer, 0);
+    trainer->pending = 0;
+    return CVM_NET_OK;
+}
+
+cvm_net_status cvm_net_get_rate(const cvm_net_trainer *trainer, float *rate) {
+    if (!trainer || !rate)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer and rate must not be null");
+    *rate = *trainer->rate;
+    return CVM_NET_OK;
+}
+
+cvm_net_status cvm_net_set_rate(cvm_net_trainer *trainer, float rate) {
+    if (!trainer || !isfinite(rate) || rate < 0)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT,
+                            "trainer must not be null, and a rate is a number from 0 on");
+    *trainer->rate = rate;
+    return CVM_NET_OK;
+}
+
+/* --- the weights as they are now --- */
+
+/* Images that are classified from the first to the last, in the batches that there are plans for.
+ */
+typedef struct Row {
+    CvmTrainerPlan which; /* for the batch that is next */
+    CvmInstance *instance;
+    size_t batch;
+    const float *images;
+    size_t left;
+} Row;
+
+static bool next_batch(const cvm_net_trainer *trainer, Row *row) {
+    int64_t image = 1;
+    cvm_shape_count(&trainer->about->input, &image);
+    row->images += row->batch * (size_t)image;
+    row->left -= row->batch;
+    row->which = CVM_TRAINER_INFERENCE;
+    row->batch = (size_t)plan_of(trainer->code, row->which)->inputs[0].shape.sizes[0];
+    if (row->left < row->batch) {
+        row->which = CVM_TRAINER_SINGLE;
+        row->batch = 1;
+    }
+    row->instance = trainer->instances[row->which];
+    if (row->left > 0)
+        cvm_instance_bind_input(row->instance, 0, row->images);
+    return row->left > 0;
+}
+
+static void copy_output(const Row *row, const char *name, float *to, size_t done, int classes) {
+    if (to)
+        memcpy(to + done * (size_t)classes, cvm_instance_output(row->instance, name),
+               row->batch * (size_t)classes * sizeof *to);
+}
+
+cvm_net_status cvm_net_predict(cvm_net_trainer *trainer, const float *images, size_t count,
+                               float *logits, float *probabilities) {
+    if (!trainer || (!images && count > 0) || (!logits && !probabilities))
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT,
+                            "trainer and images must not be null, nor logits and probabilities "
+                            "both");
+    Row row = {.images = images, .left = count};
+    while (next_batch(trainer, &row)) {
+        run(trainer, row.which);
+        copy_output(&row, "logits", logits, count - row.left, trainer->about->classes);
+        copy_output(&row, "probabilities", probabilities, count - row.left,
+                    trainer->about->classes);
+    }
+    return CVM_NET_OK;
+}
+
+static void score_batch(const Row *row, const int32_t *labels, int classes,
+                        cvm_net_evaluation *evaluation) {
+    const float *logits = cvm_instance_output(row->instance, "logits");
+    for (size_t i = 0; i < row->batch; i++, logits += classes) {
+        evaluation->correct += cvm_largest(logits, classes) == labels[i];
+        evaluation->loss += cvm_cross_entropy(logits, classes, labels[i]);
+    }
+}
+
+cvm_net_status cvm_net_evaluate(cvm_net_trainer *trainer, const float *images,
+                                const int32_t *labels, size_t count,
+                                cvm_net_evaluation *evaluation) {
+    if (!trainer || !images || !labels || !evaluation || count < 1)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT,
+                            "trainer, images, labels and evaluation must not be null, and there "
+                            "must be an image");
+    if (evaluation->size < sizeof *evaluation)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "evaluation.size must be set to its size");
+    cvm_net_status status = check_labels(trainer, labels, count);
+    if (status)
+        return status;
+    cvm_net_evaluation result = {.size = evaluation->size, .count = (int64_t)count};
+    Row row = {.images = images, .left = count};
+    while (next_batch(trainer, &row)) {
+        run(trainer, row.which);
+        score_batch(&row, labels + (count - row.left), trainer->about->classes, &result);
+    }
+    result.loss /= (double)count;
+    *evaluation = result;
+    return CVM_NET_OK;
+}

@@ -1,0 +1,114 @@
+/* The programs of examples/, built and run as their comments say. */
+#include "runtime/image.h"
+#include "tests/support/command.h"
+#include "tests/support/patterns.h"
+#include "tests/support/programs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SIDE = 28 };
+
+static CvmTestPlace place;
+static const char *const kinds[] = {"rows", "columns", "square", "ring"};
+
+static int set_up(void **state) {
+    (void)state;
+    cvm_test_place_create(&place);
+    cvm_test_write_patterns(&place, 160, 48);
+    cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "small.cvm", NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "build", "small.cvm", "--training", "-o", "model", NULL);
+    for (int kind = 0; kind < 4; kind++) {
+        char name[32];
+        uint8_t file[32 + SIDE * SIDE];
+        int head = sprintf((char *)file, "P5 %d %d 255\n", SIDE, SIDE);
+        cvm_test_pattern(kind, 28, file + head);
+        sprintf(name, "%s.pgm", kinds[kind]);
+        cvm_test_write(&place, name, file, (size_t)head + SIDE * SIDE);
+    }
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    cvm_test_place_remove(&place);
+    return 0;
+}
+
+/* What the commands of the shell print; NULL where they fail and may. $EXAMPLES is their folder. */
+static char *shell(const char *commands, bool may_fail) {
+    char line[2048];
+    snprintf(line, sizeof line,
+             "cd '%s' && export EXAMPLES=\"$CVM_SOURCE_DIR/examples\" LD_LIBRARY_PATH=. && { %s; } "
+             "2>&1",
+             place.folder, commands);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    char *text = calloc(1, 1 << 16);
+    text[fread(text, 1, (1 << 16) - 1, pipe)] = '\0';
+    if (pclose(pipe) == 0)
+        return text;
+    if (!may_fail)
+        fail_msg("%s: %s", commands, text);
+    free(text);
+    return NULL;
+}
+
+static void expect(const char *commands, const char *wanted) {
+    char *text = shell(commands, false);
+    if (!strstr(text, wanted))
+        fail_msg("%s", text);
+    free(text);
+}
+
+#define CC "cc -std=c99 -O1 -Wall -Wextra -Wpedantic -Werror -I. "
+
+static void pictures_are_classified(void **state) {
+    (void)state;
+    if (getenv("CVM_SANITIZED"))
+        skip();
+    expect(CC "$EXAMPLES/classify.c ./model.so -o classify && "
+              "./classify small.safetensors rows.pgm columns.pgm square.pgm ring.pgm",
+           "ring.pgm: ring (class 3)");
+    expect("! ./classify small.safetensors small.cvm && ! ./classify small.cvm ring.pgm",
+           "not a valid safetensors file");
+}
+
+static void a_model_is_fine_tuned(void **state) {
+    (void)state;
+    if (getenv("CVM_SANITIZED"))
+        skip();
+    expect(CC "$EXAMPLES/fine_tune.c ./model.so -o fine_tune && "
+              "./fine_tune small.safetensors tuned.safetensors 40 0 rows.pgm 1 columns.pgm "
+              "2 square.pgm 3 ring.pgm",
+           "4 of 4 pictures right");
+    cvm_test_expect(&place, 0, "test accuracy", NULL, "eval", "small.cvm", "--checkpoint",
+                    "tuned.safetensors", NULL);
+}
+
+static void python_calls_it(void **state) {
+    (void)state;
+    char *found = shell("python3 -c 'import numpy'", true);
+    if (getenv("CVM_SANITIZED") || !found)
+        skip();
+    free(found);
+    expect("python3 -c 'import numpy; numpy.save(\"images.npy\", numpy.zeros((3, 1, 28, 28)))' && "
+           "python3 $EXAMPLES/classify.py ./model.so small.safetensors images.npy",
+           "2: ");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pictures_are_classified),
+        cmocka_unit_test(a_model_is_fine_tuned),
+        cmocka_unit_test(python_calls_it),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
