@@ -104,11 +104,35 @@ static void python_calls_it(void **state) {
            "2: ");
 }
 
+/* The library and its header, from where they are installed. */
+static void libcvm_is_found_by_pkg_config(void **state) {
+    (void)state;
+    if (getenv("CVM_SANITIZED"))
+        skip();
+    cvm_test_write_text(
+        &place, "use.c",
+        "#include <cvm.h>\n#include <stdio.h>\n"
+        "int main(void) {\n"
+        "    cvm_network *network;\n"
+        "    if (cvm_network_compile(\"model T { input x: [1, 2, 2] flatten linear(2) }\",\n"
+        "                            NULL, &network)) return 1;\n"
+        "    puts(cvm_network_facts(network));\n"
+        "    cvm_network_free(network);\n"
+        "    return cvm_api() != CVM_API;\n"
+        "}\n");
+    expect("cmake --install \"$CVM_BUILD_DIR\" --prefix \"$PWD/installed\" > /dev/null && "
+           "export PKG_CONFIG_PATH=$(dirname $(find installed -name cvm.pc)) && "
+           "cc use.c $(pkg-config --cflags --libs cvm) -o use && ./use && "
+           "installed/bin/cvmc check installed/share/cvm/models/vgg16.cvm",
+           "\"model\":\"T\"");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures_are_classified),
         cmocka_unit_test(a_model_is_fine_tuned),
         cmocka_unit_test(python_calls_it),
+        cmocka_unit_test(libcvm_is_found_by_pkg_config),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
