@@ -212,6 +212,41 @@ static void test_conv_gradients_channel_blocked(void **state) {
               "none,+layout,+dead-code");
 }
 
+/* Sums have one order, however the work items are split. */
+static void test_gradients_give_the_same_bits_on_any_threads(void **state) {
+    (void)state;
+    const ConvCase c = {"threads", 2, 32, 7, 9, 48, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1};
+    float *first[3] = {NULL};
+    for (int threads = 1; threads <= 3; threads++) {
+        CvmGraph *graph = conv_gradients(&c);
+        CvmNode *dy = input(graph, "rows", shape2(7, 200)),
+                *weight = input(graph, "w", shape2(200, 999));
+        cvm_graph_output(graph, "strips",
+                         add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
+        const char *const names[] = {"dx", "dw", "strips"};
+        Compiled compiled =
+            compiled_open(cvm_graph_copy(graph, arena), "none,+layout", "host", threads);
+        for (int i = 0; i < graph->node_count; i++) {
+            const CvmNode *node = graph->nodes[i];
+            int64_t count;
+            cvm_shape_count(&node->type.shape, &count);
+            if (node->op == CVM_OP_INPUT)
+                compiled_set(&compiled, node->origin.name, values_of(NULL, node), count);
+        }
+        compiled_run(&compiled);
+        for (int i = 0; i < 3; i++) {
+            int64_t count;
+            cvm_shape_count(&cvm_graph_find_output(graph, names[i])->type.shape, &count);
+            const float *found = compiled_output(&compiled, names[i]);
+            if (!first[i])
+                first[i] =
+                    memcpy(cvm_arena_array(arena, (size_t)count, 4), found, (size_t)count * 4);
+            assert_memory_equal(found, first[i], (size_t)count * 4);
+        }
+        compiled_close(&compiled);
+    }
+}
+
 /* Turned weights in the plain and the batch-blocked layout: the gradient as forward loops. */
 static void test_conv_gradient_with_turned_weights(void **state) {
     (void)state;
@@ -517,6 +552,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_conv_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conv_gradients_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conv_gradient_with_turned_weights, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gradients_give_the_same_bits_on_any_threads, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_pool, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pool_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_adaptive_and_global_pool, set_up, tear_down),
