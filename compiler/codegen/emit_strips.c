@@ -47,14 +47,6 @@ static void store(Strip *strip, LLVMValueRef value, int64_t row, int64_t vector)
 
 /* --- sums --- */
 
-/* Asks for the line of b that lies a chunk further down. */
-static void prefetch(CvmEmitter *emitter, LLVMValueRef at) {
-    LLVMValueRef arguments[] = {at, LLVMConstInt(emitter->i32, 0, false),
-                                LLVMConstInt(emitter->i32, 3, false),
-                                LLVMConstInt(emitter->i32, 1, false)};
-    cvm_intrinsic(emitter, "llvm.prefetch", emitter->pointer, arguments, 4);
-}
-
 /* Row k of b with every row of a. */
 static void emit_products(Strip *strip, LLVMValueRef k, LLVMValueRef *sums, bool ahead) {
     CvmEmitter *emitter = strip->emitter;
@@ -67,8 +59,9 @@ static void emit_products(Strip *strip, LLVMValueRef k, LLVMValueRef *sums, bool
         LLVMValueRef at = cvm_advance(emitter, place(strip, kernel->b, 0, v), below);
         b[v] = cvm_load(emitter, at, 1, &strip->on, 0);
         if (ahead && v * strip->lanes % 16 == 0)
-            prefetch(emitter, cvm_advance(emitter, at,
-                                          cvm_i64(emitter, down * kernel->schedule.strip_rows)));
+            cvm_emit_prefetch(
+                emitter,
+                cvm_advance(emitter, at, cvm_i64(emitter, down * kernel->schedule.strip_rows)));
     }
     LLVMValueRef along = cvm_scale(emitter, k, stride(strip, kernel->a, depth));
     CvmLanes one = cvm_lanes_first(1, 1);

@@ -10,7 +10,7 @@
  *   3. result    sums transformed back to m x m pixels, epilogue, store
  *
  *   scratch: transformed [frequency][group][c/lanes][tile of the group][lanes],
- *            sums        [o/lanes][tile][frequency][lanes]
+ *            sums        [o/lanes][frequency][tile][lanes]
  *
  * Every sum has one order, whatever the split over threads. */
 #include "compiler/codegen/emitter.h"
@@ -258,15 +258,6 @@ static void emit_inputs(const Winograd *winograd) {
 
 /* --- 2. contraction --- */
 
-static void emit_prefetch(const Winograd *winograd, LLVMValueRef pointer) {
-    CvmEmitter *emitter = winograd->emitter;
-    enum { READ = 0, INTO_EVERY_CACHE = 3, DATA = 1 };
-    LLVMValueRef arguments[] = {pointer, LLVMConstInt(emitter->i32, READ, false),
-                                LLVMConstInt(emitter->i32, INTO_EVERY_CACHE, false),
-                                LLVMConstInt(emitter->i32, DATA, false)};
-    cvm_intrinsic(emitter, "llvm.prefetch", emitter->pointer, arguments, 4);
-}
-
 /* One input channel: each vector of its weights times each element of the group's tiles. */
 static void multiply_channel(const Winograd *winograd, LLVMValueRef weights, LLVMValueRef tiles,
                              int channel, LLVMValueRef *sums) {
@@ -316,17 +307,17 @@ static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValue
     LLVMValueRef next = cvm_advance(emitter, ahead, cvm_scale(emitter, loop.index, fetched * line));
     for (int channel = 0; channel < lanes; channel++) {
         if (channel < fetched)
-            emit_prefetch(winograd, cvm_advance(emitter, next, constant(winograd, channel * line)));
+            cvm_emit_prefetch(emitter,
+                              cvm_advance(emitter, next, constant(winograd, channel * line)));
         multiply_channel(winograd, from, elements, channel, sums);
     }
     cvm_loop_end(emitter, &loop);
-    int64_t tile = (int64_t)winograd->frequencies * lanes;
-    int64_t plane = shape->group * shape->groups * tile;
+    int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
     for (int i = 0; i < shape->group; i++)
         for (int v = 0; v < vectors; v++) {
             LLVMValueRef sum =
                 LLVMBuildLoad2(emitter->builder, winograd->vector, sums[i * vectors + v], "");
-            store_vector(winograd, sum, to, constant(winograd, v * plane + i * tile));
+            store_vector(winograd, sum, to, constant(winograd, v * plane + i * lanes));
         }
 }
 
@@ -335,8 +326,7 @@ static void emit_contraction(const Winograd *winograd) {
     const CvmWinograd *shape = winograd->shape;
     LLVMValueRef zero = constant(winograd, 0);
     int64_t steps = shape->outputs / shape->step, vectors = shape->step / winograd->lanes;
-    int64_t tile = (int64_t)winograd->frequencies * winograd->lanes;
-    int64_t block = shape->group * shape->groups;
+    int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
     LLVMValueRef groups = LLVMBuildUDiv(
         emitter->builder, cvm_sum(emitter, winograd->count, constant(winograd, shape->group - 1)),
         constant(winograd, shape->group), "");
@@ -347,20 +337,22 @@ static void emit_contraction(const Winograd *winograd) {
     LLVMValueRef tiles =
         cvm_advance(emitter, winograd->transformed,
                     cvm_scale(emitter, frequencies.index, cvm_winograd_input_step(shape)));
-    LLVMValueRef sums = cvm_advance(emitter, winograd->sums,
-                                    cvm_scale(emitter, frequencies.index, winograd->lanes));
+    LLVMValueRef sums =
+        cvm_advance(emitter, winograd->sums,
+                    cvm_scale(emitter, frequencies.index, cvm_winograd_result_step(shape)));
     CvmLoop outputs = cvm_loop_begin(emitter, zero, constant(winograd, steps / shape->parts), 1);
     LLVMValueRef weights =
         cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
                     cvm_scale(emitter, cvm_sum(emitter, first_step, outputs.index),
                               shape->inputs * shape->step));
     LLVMValueRef to =
-        cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, vectors * block * tile));
+        cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, vectors * plane));
     CvmLoop loop = cvm_loop_begin(emitter, zero, groups, 1);
     emit_group(
         winograd, weights,
         cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, shape->inputs * shape->group)),
-        loop.index, cvm_advance(emitter, to, cvm_scale(emitter, loop.index, shape->group * tile)));
+        loop.index,
+        cvm_advance(emitter, to, cvm_scale(emitter, loop.index, shape->group * winograd->lanes)));
     cvm_loop_end(emitter, &loop);
     cvm_loop_end(emitter, &outputs);
     cvm_loop_end(emitter, &frequencies);
@@ -439,12 +431,12 @@ static void finish_cut_tile(const Winograd *winograd, const Place *place, LLVMVa
 /* m x m results from the sums of all frequencies. */
 static void transform_result(const Winograd *winograd, LLVMValueRef sums, Tile results) {
     int side = winograd->side, m = winograd->matrices.tile;
+    int64_t step = cvm_winograd_result_step(winograd->shape);
     Tile half;
     for (int j = 0; j < side; j++) {
         LLVMValueRef in[SIDE], out[SIDE];
         for (int i = 0; i < side; i++)
-            in[i] = load_vector(winograd, sums,
-                                constant(winograd, (int64_t)(i * side + j) * winograd->lanes));
+            in[i] = load_vector(winograd, sums, constant(winograd, (i * side + j) * step));
         transform_columns(winograd, in, out);
         for (int i = 0; i < m; i++)
             half[i][j] = out[i];
@@ -458,10 +450,9 @@ static void emit_result_tile(const Winograd *winograd, LLVMValueRef vector, LLVM
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
     int m = winograd->matrices.tile;
-    int64_t size = (int64_t)winograd->frequencies * winograd->lanes;
-    LLVMValueRef from =
-        cvm_sum(emitter, cvm_scale(emitter, vector, shape->group * shape->groups * size),
-                cvm_scale(emitter, tile, size));
+    int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
+    LLVMValueRef from = cvm_sum(emitter, cvm_scale(emitter, vector, plane),
+                                cvm_scale(emitter, tile, winograd->lanes));
     Tile results;
     transform_result(winograd, cvm_advance(emitter, winograd->sums, from), results);
     Place place = place_of(winograd, tile);

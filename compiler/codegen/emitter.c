@@ -165,6 +165,14 @@ LLVMValueRef cvm_intrinsic(CvmEmitter *emitter, const char *name, LLVMTypeRef ov
     return LLVMBuildCall2(emitter->builder, type, function, arguments, count, "");
 }
 
+void cvm_emit_prefetch(CvmEmitter *emitter, LLVMValueRef pointer) {
+    enum { READ = 0, INTO_EVERY_CACHE = 3, DATA = 1 };
+    LLVMValueRef arguments[] = {pointer, LLVMConstInt(emitter->i32, READ, false),
+                                LLVMConstInt(emitter->i32, INTO_EVERY_CACHE, false),
+                                LLVMConstInt(emitter->i32, DATA, false)};
+    cvm_intrinsic(emitter, "llvm.prefetch", emitter->pointer, arguments, 4);
+}
+
 /* --- memory --- */
 
 LLVMValueRef cvm_lanes_mask(const CvmEmitter *emitter, const CvmLanes *lanes) {

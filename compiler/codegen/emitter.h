@@ -81,6 +81,9 @@ void cvm_emit_load_barrier(CvmEmitter *emitter);
 /* A stack slot in the entry block. */
 LLVMValueRef cvm_stack_slot(CvmEmitter *emitter, LLVMTypeRef type, const char *name);
 
+/* Has the cache line at the address fetched into the nearest cache; any address will do. */
+void cvm_emit_prefetch(CvmEmitter *emitter, LLVMValueRef pointer);
+
 /* Calls an LLVM intrinsic overloaded on one type. */
 LLVMValueRef cvm_intrinsic(CvmEmitter *emitter, const char *name, LLVMTypeRef overload,
                            LLVMValueRef *arguments, unsigned count);
@@ -126,6 +129,7 @@ void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_strip(CvmEmitter *emitter, LLVMValueRef item); /* a REDUCE kernel's way, at times */
 void cvm_emit_rows(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item);

@@ -55,6 +55,7 @@ static void emit_function(CvmEmitter *emitter) {
         [CVM_KERNEL_WEIGHTS] = cvm_emit_weights,
         [CVM_KERNEL_PROBE] = cvm_emit_probe,
         [CVM_KERNEL_WINOGRAD] = cvm_emit_winograd,
+        [CVM_KERNEL_LINEAR] = cvm_emit_linear,
         [CVM_KERNEL_WINOGRAD_WEIGHT] = cvm_emit_winograd_weight,
     };
     emitter->entry = LLVMAppendBasicBlockInContext(emitter->context, emitter->function, "entry");

@@ -7,6 +7,7 @@
  *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
  *   WINOGRAD  3x3 convolution by minimal filtering; and the transform of its weights
+ *   LINEAR    a batch times weights too large for the caches
  *   RELAYOUT  plain to blocked memory and back
  *   COPY      runs of memory from one tensor into another
  *   TURN      a convolution's weights as those of its gradient
@@ -164,6 +165,7 @@ typedef enum CvmKernelForm {
     CVM_KERNEL_SCATTER,
     CVM_KERNEL_WINOGRAD,
     CVM_KERNEL_WINOGRAD_WEIGHT,
+    CVM_KERNEL_LINEAR,
     CVM_KERNEL_RELAYOUT,
     CVM_KERNEL_COPY,
     CVM_KERNEL_TURN,
@@ -180,6 +182,13 @@ typedef struct CvmScatter {
     int64_t input[2], output[2]; /* height and width of x and dx, of dy */
     int gradient, x;             /* buffers: dy; x (maximum only, else -1) */
 } CvmScatter;
+
+/* LINEAR: x [batch, inputs] in buffer `a`, weights [features, inputs] in `b`. A work item has
+ * `block` features; schedule_linear.c chooses how it is cut. */
+typedef struct CvmLinear {
+    int64_t batch, inputs, features;
+    int64_t tile_pictures, tile_features, block, chunk;
+} CvmLinear;
 
 /* WINOGRAD: out of tile x tile results each, numbered through all pictures, `group` are multiplied
  * together in registers, and a work item is `groups` such groups, for one of `parts` equal pieces
@@ -258,7 +267,7 @@ typedef struct CvmKernel {
     CvmKernelBuffer buffers[CVM_MAX_BUFFERS];
     int buffer_count;
 
-    /* REDUCE; of WINOGRAD the axes of the result, for the strides of what its epilogue reads */
+    /* REDUCE; of WINOGRAD and LINEAR the axes of the result, for what their epilogues read */
     CvmAxis axes[CVM_MAX_AXES];
     int axis_count;
     CvmWindow windows[CVM_MAX_WINDOWS];
@@ -273,7 +282,7 @@ typedef struct CvmKernel {
      * numbers are drawn for elements */
     int64_t element_strides[CVM_MAX_AXES];
 
-    /* REDUCE, SCATTER, WINOGRAD */
+    /* REDUCE, SCATTER, WINOGRAD, LINEAR */
     CvmResult results[CVM_MAX_RESULTS];
     int result_count;
     const CvmWindowTable *tables[CVM_MAX_WINDOWS]; /* of height, width; NULL: not needed */
@@ -288,6 +297,7 @@ typedef struct CvmKernel {
 
     CvmScatter scatter;
     CvmWinograd winograd;
+    CvmLinear linear;
     CvmProbe probe;
 
     CvmCopy copies[CVM_MAX_BUFFERS];

@@ -457,6 +457,8 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
         cvm_schedule_weights(kernel, target);
     else if (kernel->form == CVM_KERNEL_WINOGRAD)
         cvm_schedule_winograd(kernel, target);
+    else if (kernel->form == CVM_KERNEL_LINEAR)
+        cvm_schedule_linear(kernel, target);
     char *text = cvm_kernel_text(kernel, lowering->arena);
     snprintf(kernel->symbol, sizeof kernel->symbol, "%s_%016llx", cvm_op_info(anchor->op)->name,
              (unsigned long long)text_hash(text));

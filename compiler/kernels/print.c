@@ -51,7 +51,8 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
 
 static void print_buffers(const CvmKernel *kernel, FILE *stream) {
     int strides = kernel->form == CVM_KERNEL_ROWS ? 3
-                  : kernel->form == CVM_KERNEL_REDUCE || kernel->form == CVM_KERNEL_WINOGRAD
+                  : kernel->form == CVM_KERNEL_REDUCE || kernel->form == CVM_KERNEL_WINOGRAD ||
+                          kernel->form == CVM_KERNEL_LINEAR
                       ? kernel->axis_count
                       : 0;
     for (int i = 0; i < kernel->buffer_count; i++) {
@@ -199,6 +200,15 @@ static void print_winograd(const CvmKernel *kernel, FILE *stream) {
             winograd->scratch);
 }
 
+static void print_linear(const CvmKernel *kernel, FILE *stream) {
+    const CvmLinear *linear = &kernel->linear;
+    fprintf(stream,
+            "  batch %" PRId64 " inputs %" PRId64 " features %" PRId64 " a %d b %d\n"
+            "  tile %" PRId64 " x %" PRId64 " block %" PRId64 " chunk %" PRId64 "\n",
+            linear->batch, linear->inputs, linear->features, kernel->a, kernel->b,
+            linear->tile_pictures, linear->tile_features, linear->block, linear->chunk);
+}
+
 void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
     static const char *const forms[] = {
         [CVM_KERNEL_REDUCE] = "reduce",     [CVM_KERNEL_ROWS] = "rows",
@@ -206,6 +216,7 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         [CVM_KERNEL_RELAYOUT] = "relayout", [CVM_KERNEL_WINOGRAD_WEIGHT] = "winograd_weight",
         [CVM_KERNEL_COPY] = "copy",         [CVM_KERNEL_TURN] = "turn",
         [CVM_KERNEL_WEIGHTS] = "weights",   [CVM_KERNEL_PROBE] = "probe",
+        [CVM_KERNEL_LINEAR] = "linear",
     };
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
@@ -223,6 +234,9 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
     case CVM_KERNEL_WINOGRAD:
     case CVM_KERNEL_WINOGRAD_WEIGHT:
         print_winograd(kernel, stream);
+        break;
+    case CVM_KERNEL_LINEAR:
+        print_linear(kernel, stream);
         break;
     case CVM_KERNEL_RELAYOUT:
         fprintf(stream,

@@ -29,6 +29,9 @@ void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target);
  * part of the output channels a work item has; and the scratch memory (schedule_winograd.c). */
 void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target);
 
+/* The same for a LINEAR kernel (schedule_linear.c). */
+void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target);
+
 /* Tiles of all pictures of a WINOGRAD kernel; and blocks of them that a part is cut into. */
 int64_t cvm_winograd_tiles(const CvmWinograd *winograd);
 int64_t cvm_winograd_blocks(const CvmWinograd *winograd);
@@ -36,6 +39,8 @@ int64_t cvm_winograd_blocks(const CvmWinograd *winograd);
 /* Its scratch memory: transformed inputs, so many floats for each frequency, and behind them all
  * the sums of the work item. */
 int64_t cvm_winograd_input_step(const CvmWinograd *winograd);
+/* Of the sums: floats from one frequency to the next. */
+int64_t cvm_winograd_result_step(const CvmWinograd *winograd);
 
 /* Blocks an output axis is cut into: ceil(extent / (tile * unit)). */
 int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis);

@@ -6,6 +6,7 @@ enum {
     SCRATCH = 3 << 19, /* bytes of a work item at most, so that it stays in a core's caches */
     FEW_TILES = 64,    /* so few tiles make one block: the channels are cut instead */
     WANTED_ITEMS = 4,
+    MOST_TILES = 12,    /* in registers: of AVX-512's 32, more leave LLVM none to move with */
     LEAST_OUTPUTS = 64, /* of a part: each transforms its inputs for itself */
 };
 
@@ -27,6 +28,10 @@ int64_t cvm_winograd_input_step(const CvmWinograd *winograd) {
     return winograd->inputs * winograd->group * winograd->groups + 16;
 }
 
+int64_t cvm_winograd_result_step(const CvmWinograd *winograd) {
+    return winograd->group * winograd->groups * winograd->lanes + 16;
+}
+
 /* What `tiles` cost in groups of a size: a group takes as long as its multiply-adds, but at least
  * eight of them have to overlap; and an empty place costs as much as a tile. */
 static double cost_of_groups(int64_t tiles, int64_t group, int64_t vectors) {
@@ -35,7 +40,8 @@ static double cost_of_groups(int64_t tiles, int64_t group, int64_t vectors) {
 }
 
 static int64_t choose_group(int64_t tiles, int64_t vectors, CvmTargetShape target) {
-    int64_t most = (target.registers - 2 - vectors) / vectors, best = most;
+    int64_t most = (target.registers - 2 - vectors) / vectors, best;
+    best = most = most > MOST_TILES ? MOST_TILES : most;
     for (int64_t group = most; group >= 1; group--)
         if (cost_of_groups(tiles, group, vectors) < cost_of_groups(tiles, best, vectors))
             best = group;
@@ -69,9 +75,9 @@ void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target) {
     winograd->group = choose_group(block, winograd->step / winograd->lanes, target);
     winograd->groups = (block + winograd->group - 1) / winograd->group;
     winograd->parts = choose_parts(winograd, cvm_winograd_blocks(winograd));
-    block = winograd->group * winograd->groups;
     kernel->extent = cvm_winograd_blocks(winograd) * winograd->parts;
-    kernel->scratch_bytes =
-        side * side * 4 *
-        (cvm_winograd_input_step(winograd) + block * (winograd->outputs / winograd->parts));
+    kernel->scratch_bytes = side * side * 4 *
+                            (cvm_winograd_input_step(winograd) +
+                             cvm_winograd_result_step(winograd) *
+                                 (winograd->outputs / winograd->parts / winograd->lanes));
 }

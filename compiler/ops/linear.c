@@ -171,8 +171,24 @@ static void lower_product(CvmLowering *lowering, const CvmNode *node, bool trans
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
+/* Whether weights of the layer are so large that several pictures should share one reading of them;
+ * not so many pictures that it matters no more, and their sums fill the stack. */
+static bool shares_weights(const CvmNode *node) {
+    enum { CACHED = 1 << 18, MOST_PICTURES = 128 }; /* CACHED: floats, 1 MiB */
+    int64_t batch = node->type.shape.sizes[0];
+    return node->type.layout == CVM_LAYOUT_PLAIN &&
+           node->inputs[0]->type.layout == CVM_LAYOUT_PLAIN && batch > 1 &&
+           batch <= MOST_PICTURES && cvm_count(node->inputs[1]) > CACHED;
+}
+
 void linear_lower(CvmLowering *lowering, const CvmNode *node) {
     lower_product(lowering, node, false);
+    if (!shares_weights(node))
+        return;
+    lowering->kernel->form = CVM_KERNEL_LINEAR;
+    lowering->kernel->linear = (CvmLinear){.batch = node->type.shape.sizes[0],
+                                           .inputs = node->inputs[0]->type.shape.sizes[1],
+                                           .features = node->type.shape.sizes[1]};
 }
 
 void linear_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {

@@ -293,6 +293,22 @@ static void test_linear(void **state) {
     }
 }
 
+/* Weights of more than a megabyte, which a batch shares: with features and inputs that no tile and
+ * no chunk divides. */
+static void test_large_linear(void **state) {
+    (void)state;
+    static const int64_t sizes[][3] = {{2, 2300, 131}, {7, 777, 401}, {16, 1029, 257}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        int64_t n = sizes[i][0], in = sizes[i][1], out = sizes[i][2];
+        CvmGraph *graph = cvm_graph_create(arena, "large_linear");
+        CvmNode *x = input(graph, "x", shape2(n, in)), *weight = input(graph, "w", shape2(out, in));
+        CvmNode *y = add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL);
+        y = add(graph, CVM_OP_BIAS, NULL, 2, y, input(graph, "b", (CvmShape){1, {out}}), NULL);
+        cvm_graph_output(graph, "y", add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL));
+        check(graph, "large linear", i % 2 ? "none" : "none,+fuse-epilogue");
+    }
+}
+
 typedef struct PoolCase {
     int64_t kernel[2], stride[2], pad[4];
     bool ceil, count_pad;
@@ -549,6 +565,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_conv, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conv_batch_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_linear, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_large_linear, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conv_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conv_gradients_channel_blocked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_conv_gradient_with_turned_weights, set_up, tear_down),
