@@ -141,6 +141,15 @@ CvmCompileStats cvm_executable_stats(const CvmExecutable *executable) {
     return executable->stats;
 }
 
+bool cvm_lower_for(const char *cpu, CvmGraph *graph, CvmArena *arena, CvmKernelList *kernels,
+                   CvmTargetShape *shape, CvmDiag *diag) {
+    CvmTarget target;
+    if (!cvm_target_find(cpu, arena, &target, diag))
+        return false;
+    *shape = target.shape;
+    return cvm_lower_graph(graph, target.shape, arena, kernels, diag);
+}
+
 /* --- dumps --- */
 
 static bool dump_code(const Stages *stages, CvmCodeForm form, FILE *stream, CvmDiag *diag) {

@@ -65,6 +65,11 @@ typedef enum CvmStage {
 bool cvm_dump_stage(CvmGraph *graph, const CvmCompileOptions *options, CvmStage stage, FILE *stream,
                     CvmDiag *diag);
 
+/* The kernels of a graph that passes have finished with, for the CPU named as in the options, and
+ * that CPU's shape; in the arena. False on error (reported). */
+bool cvm_lower_for(const char *cpu, CvmGraph *graph, CvmArena *arena, CvmKernelList *kernels,
+                   CvmTargetShape *shape, CvmDiag *diag);
+
 /* Lanes of f32 in a vector of the CPU named as in the options: 16, 8 or 4. */
 int cvm_target_lanes(const char *cpu);
 

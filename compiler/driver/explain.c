@@ -1,6 +1,7 @@
 /* cvmc explain: the layers of a model as a table. */
 #include "compiler/driver/command.h"
 #include "compiler/driver/fusion_remarks.h"
+#include "compiler/driver/kernel_table.h"
 #include "compiler/driver/layers.h"
 #include "compiler/driver/learning.h"
 #include "compiler/driver/report.h"
@@ -105,6 +106,8 @@ static void print_json(CvmSession *session, const CvmLayerTable *table,
 static bool explain(CvmSession *session) {
     if (session->options->fusion)
         return cvm_explain_fusion(session);
+    if (session->options->kernels)
+        return cvm_explain_kernels(session);
     if (!cvm_session_need_model(session))
         return false;
     CvmGraph *graph = cvm_inference_graph(session->model, 1, false, session->arena, &session->diag);
@@ -128,9 +131,15 @@ static bool explain(CvmSession *session) {
 }
 
 int cvm_command_explain(const CvmOptions *options) {
-    if (!options->fusion && options->given & (CVM_OPTION_FORWARD | CVM_OPTION_BATCH |
-                                              CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT)) {
-        cvm_report_error("--forward, --batch, --passes and --pass-limit go with explain --fusion");
+    CvmOptionSet compiling = CVM_OPTION_FORWARD | CVM_OPTION_BATCH | CVM_OPTION_THREADS |
+                             CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV;
+    if (options->fusion && options->kernels) {
+        cvm_report_error("choose --fusion or --kernels, not both");
+        return CVM_EXIT_USAGE;
+    }
+    if (!options->fusion && !options->kernels && options->given & compiling) {
+        cvm_report_error("--forward, --batch, --threads, --passes, --pass-limit and --conv go with "
+                         "explain --fusion or --kernels");
         return CVM_EXIT_USAGE;
     }
     CvmSession session;

@@ -67,10 +67,12 @@ static const Command commands[] = {
      "  cvmc samples models/lenet5.cvm --checkpoint lenet5.safetensors --seed 7   # another "
      "choice\n"},
     {"explain", cvm_command_explain, "FILE", 1, 1,
-     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON | GRAPH,
+     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON | CVM_OPTION_KERNELS |
+         CVM_OPTION_THREADS | GRAPH,
      "a table of the layers: shapes, parameters, FLOPs, receptive fields",
      "  cvmc explain models/lenet5.cvm\n"
-     "  cvmc explain models/lenet5.cvm --fusion --forward\n"},
+     "  cvmc explain models/lenet5.cvm --fusion --forward\n"
+     "  cvmc explain models/vgg16.cvm --kernels --batch 8\n"},
     {"ab", cvm_command_ab, "FILE {--a SETTINGS --b SETTINGS | --each}", 1, 1,
      CVM_OPTION_A | CVM_OPTION_B | CVM_OPTION_EACH | CVM_OPTION_PRECISION | CVM_OPTION_TIME |
          CVM_OPTION_SEED | CVM_OPTION_THREADS | CVM_OPTION_TRAIN | CVM_OPTION_MODEL |

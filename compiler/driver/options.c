@@ -75,6 +75,8 @@ static const Option table[] = {
      "how far results may be from those without passes (default: 0.001)"},
     {CVM_OPTION_FUSION, "fusion", 0, FLAG, NULL, MEMBER(fusion),
      "what was fused, by line of the source, and why the rest was not"},
+    {CVM_OPTION_KERNELS, "kernels", 0, FLAG, NULL, MEMBER(kernels),
+     "each kernel's algorithm, how it is cut, the time expected, and why"},
     {CVM_OPTION_DOT, "dot", 0, FLAG, NULL, MEMBER(dot), "as a Graphviz drawing"},
     {CVM_OPTION_SVG, "svg", 0, FLAG, NULL, MEMBER(svg), "as an SVG picture, by Graphviz"},
     {CVM_OPTION_BEFORE_AFTER, "before-after", 0, FLAG, NULL, MEMBER(before_after),

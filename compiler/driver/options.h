@@ -55,17 +55,18 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_TIME (UINT64_C(1) << 46)
 #define CVM_OPTION_BAD (UINT64_C(1) << 47)
 #define CVM_OPTION_CONV (UINT64_C(1) << 48)
+#define CVM_OPTION_KERNELS (UINT64_C(1) << 49)
 
 #define CVM_OPTION_HTML (UINT64_C(1) << 55)
 #define CVM_OPTION_TOLERANCE (UINT64_C(1) << 56)
 #define CVM_OPTION_SVG (UINT64_C(1) << 57)
 #define CVM_OPTION_BEFORE_AFTER (UINT64_C(1) << 58)
 
-#define CVM_OPTION_EMBED (UINT64_C(1) << 56)
-#define CVM_OPTION_EMIT (UINT64_C(1) << 57)
-#define CVM_OPTION_DEBUG (UINT64_C(1) << 58)
-#define CVM_OPTION_TRAINABLE (UINT64_C(1) << 60)
-#define CVM_OPTION_CPUS (UINT64_C(1) << 59)
+#define CVM_OPTION_EMBED (UINT64_C(1) << 36)
+#define CVM_OPTION_EMIT (UINT64_C(1) << 37)
+#define CVM_OPTION_DEBUG (UINT64_C(1) << 38)
+#define CVM_OPTION_TRAINABLE (UINT64_C(1) << 50)
+#define CVM_OPTION_CPUS (UINT64_C(1) << 39)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
@@ -80,7 +81,7 @@ typedef struct CvmOptions {
     int argument_count;
 
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
-        each, logits, svg, before_after, embed, debug;
+        kernels, each, logits, svg, before_after, embed, debug;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit;
     int64_t cache_size; /* bytes; where given & CVM_OPTION_CACHE_SIZE */

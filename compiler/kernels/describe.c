@@ -1,0 +1,100 @@
+/* See describe.h. */
+#include "compiler/kernels/describe.h"
+
+#include "compiler/kernels/schedule.h"
+
+static const double CLOCK = 3e9, SHARE = 0.85, THREAD_BYTES = 11e9, MOST_BYTES = 22e9;
+static const double CALL_SECONDS = 1e-6; /* of any call: threads meet before it */
+
+static const char *algorithm_of(const CvmKernel *kernel, CvmArena *arena) {
+    bool convolves = kernel->window_count > 0;
+    switch (kernel->form) {
+    case CVM_KERNEL_REDUCE:
+        if (kernel->combine == CVM_COMBINE_NONE)
+            return "map";
+        if (kernel->combine == CVM_COMBINE_PRODUCTS)
+            return convolves ? "direct" : "product";
+        return convolves ? "window" : "sum";
+    case CVM_KERNEL_ROWS:
+        return "rows";
+    case CVM_KERNEL_SCATTER:
+        return "scatter";
+    case CVM_KERNEL_WINOGRAD:
+        return cvm_arena_format(arena, "F(%dx%d, 3x3)", (int)kernel->winograd.tile,
+                                (int)kernel->winograd.tile);
+    case CVM_KERNEL_WINOGRAD_WEIGHT:
+        return "transform";
+    case CVM_KERNEL_LINEAR:
+        return "shared weights";
+    case CVM_KERNEL_WEIGHTS:
+        return "outer products";
+    case CVM_KERNEL_RELAYOUT:
+    case CVM_KERNEL_COPY:
+    case CVM_KERNEL_TURN:
+        return "move";
+    case CVM_KERNEL_PROBE:
+        return "probe";
+    }
+    return "";
+}
+
+/* "2 output x 6 x, in vectors of 8 along lane" */
+static const char *reduce_cut(const CvmKernel *kernel, CvmArena *arena) {
+    const CvmSchedule *schedule = &kernel->schedule;
+    const char *text = "";
+    for (int i = 0; i < kernel->axis_count; i++)
+        if (!kernel->axes[i].reduce && schedule->tile[i] > 1)
+            text = cvm_arena_format(arena, "%s%s%lld %s", text, *text ? " x " : "",
+                                    (long long)schedule->tile[i], kernel->axes[i].name);
+    if (schedule->vector_axis < 0)
+        return *text ? cvm_arena_format(arena, "%s, no vectors", text) : "no vectors";
+    return cvm_arena_format(arena, "%s%svectors of %d along %s", text, *text ? ", " : "",
+                            schedule->lanes, kernel->axes[schedule->vector_axis].name);
+}
+
+static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
+    const CvmWinograd *winograd = &kernel->winograd;
+    const CvmLinear *linear = &kernel->linear;
+    switch (kernel->form) {
+    case CVM_KERNEL_REDUCE:
+        return reduce_cut(kernel, arena);
+    case CVM_KERNEL_ROWS:
+        return kernel->across ? "vectors across rows" : "vectors along rows";
+    case CVM_KERNEL_WINOGRAD:
+        return cvm_arena_format(arena, "%lld tiles x %lld outputs, %lld tiles an item, %lld part%s",
+                                (long long)winograd->group, (long long)winograd->step,
+                                (long long)(winograd->group * winograd->groups),
+                                (long long)winograd->parts, winograd->parts == 1 ? "" : "s");
+    case CVM_KERNEL_LINEAR:
+        return cvm_arena_format(arena, "%lld pictures x %lld features, %lld inputs at once",
+                                (long long)linear->tile_pictures, (long long)linear->tile_features,
+                                (long long)linear->chunk);
+    default:
+        return "";
+    }
+}
+
+/* A tile's products, and both transforms: about six operations for each frequency of a vector. */
+static double winograd_flops(const CvmWinograd *winograd) {
+    double side = (double)winograd->tile + 2, tiles = (double)cvm_winograd_tiles(winograd);
+    double inputs = (double)winograd->inputs, outputs = (double)winograd->outputs;
+    return tiles * side * side * (2 * inputs * outputs + 11 * (inputs + outputs));
+}
+
+CvmKernelSummary cvm_kernel_describe(const CvmKernel *kernel, CvmTargetShape target, int threads,
+                                     CvmArena *arena) {
+    CvmKernelSummary summary = {.algorithm = algorithm_of(kernel, arena),
+                                .cut = cut_of(kernel, arena),
+                                .flops = kernel->form == CVM_KERNEL_WINOGRAD
+                                             ? winograd_flops(&kernel->winograd)
+                                             : kernel->flops};
+    bool scalar = kernel->form == CVM_KERNEL_REDUCE && kernel->schedule.vector_axis < 0;
+    int used = kernel->extent < threads ? (int)kernel->extent : threads;
+    double peak = used * CLOCK * 4 * (scalar ? 1 : target.lanes) * SHARE;
+    double bytes = used * THREAD_BYTES < MOST_BYTES ? used * THREAD_BYTES : MOST_BYTES;
+    double compute = summary.flops / peak, memory = kernel->bytes / bytes;
+    double most = compute > memory ? compute : memory;
+    summary.bound = most < CALL_SECONDS ? "overhead" : compute > memory ? "compute" : "memory";
+    summary.seconds = most + CALL_SECONDS;
+    return summary;
+}
