@@ -84,6 +84,7 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
                                   "%s names %d classes, and %s tells %d apart",
                                   session->options->checkpoint, session->class_count,
                                   cvm_model_name(session->model), classifier->classes);
+    cvm_session_prepare(session, classifier->instance, classifier->pool);
     return cvm_session_read_labels(session, classifier->classes);
 }
 

@@ -311,3 +311,33 @@ bool cvm_session_start_weights(CvmSession *session) {
     cvm_tensor_file_close(&file);
     return done;
 }
+
+/* --- what is prepared from weights --- */
+
+/* Whether calls read the slot, and all that do prepare. */
+static bool serves_preparation(const CvmPlan *plan, int slot) {
+    bool read = false;
+    for (int i = 0; i < plan->call_count; i++)
+        for (int k = 0; k < plan->calls[i].buffer_count; k++) {
+            const CvmBuffer *buffer = &plan->calls[i].buffers[k];
+            if (buffer->space != CVM_SPACE_SLOT || buffer->position != slot)
+                continue;
+            if (!plan->calls[i].prepares)
+                return false;
+            read = true;
+        }
+    return read;
+}
+
+void cvm_session_prepare(CvmSession *session, CvmInstance *instance, CvmPool *pool) {
+    const CvmPlan *plan = cvm_instance_plan(instance);
+    cvm_instance_prepare(instance, pool);
+    for (int i = 0; i < plan->slot_count; i++) {
+        const CvmStored *stored = cvm_store_find(&session->store, plan->slots[i].name);
+        if (!stored || !stored->borrowed || !serves_preparation(plan, i))
+            continue;
+        for (int k = 0; k < session->weights.count; k++)
+            if (session->weights.tensors[k].data == stored->data)
+                cvm_tensor_file_release(&session->weights, &session->weights.tensors[k]);
+    }
+}

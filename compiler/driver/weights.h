@@ -19,4 +19,8 @@ bool cvm_session_open_weights(CvmSession *session);
  * folder. What `except` leaves out is not put into the store, and listed as a fact. */
 bool cvm_session_start_weights(CvmSession *session);
 
+/* Prepares what the instance needs of the parameters (packed weights, say), and gives the memory of
+ * those that nothing else reads back, where they lie in the session's weights file. */
+void cvm_session_prepare(CvmSession *session, CvmInstance *instance, CvmPool *pool);
+
 #endif

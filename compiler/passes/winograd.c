@@ -13,8 +13,9 @@ static const double TRANSFORM = 5.5, DIRECT_SHARE = 0.9, CONTRACTION_SHARE = 0.8
 /* While a vector is multiplied, so many bytes for each of its lanes can come from memory; and about
  * half of that time is hidden behind the arithmetic. */
 static const double BYTES_A_LANE = 0.22, EXPOSED = 0.5;
-/* Larger tiles have more weights: 2.25 times as many for 4 as for 2. They must be worth it. */
-static const double WORTH = 0.9;
+/* Larger tiles have more weights, 2.25 times as many for 4 as for 2: they must be worth it, and may
+ * take so many bytes for each picture of the batch. So VGG-16's prepared weights take 131 MB. */
+static const double WORTH = 0.9, MOST_WEIGHTS = 20e6;
 
 bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDiag *diag) {
     static const char *const names[] = {[CVM_CONVOLUTION_AUTO] = "auto",
@@ -107,7 +108,10 @@ static int64_t choose_tile(const CvmPassContext *context, const CvmGraph *graph,
     if (*why)
         return 0;
     Size size = size_of(graph, conv);
-    int64_t tile = cost_of_tiles(&size, 4) < WORTH * cost_of_tiles(&size, 2) ? 4 : 2;
+    double weights = 36 * 4 * size.inputs * size.vectors * size.lanes;
+    bool large = weights <= MOST_WEIGHTS * size.pictures &&
+                 cost_of_tiles(&size, 4) < WORTH * cost_of_tiles(&size, 2);
+    int64_t tile = large ? 4 : 2;
     if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
         cost_of_tiles(&size, tile) < WORTH * cost_of_direct(&size))
         return tile;
