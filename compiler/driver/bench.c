@@ -2,6 +2,7 @@
  * the machine can do. Weights are as a training would start, pictures are noise: neither changes
  * the time. */
 #include "compiler/driver/command.h"
+#include "compiler/driver/counters.h"
 #include "compiler/driver/profile.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
@@ -21,6 +22,8 @@ typedef struct Bench {
     int threads;
     CvmRoof roof;
     CvmProfile profile;
+    CvmCounters counters; /* of the counted runs */
+    int counted_runs;
 } Bench;
 
 /* --- measuring --- */
@@ -70,9 +73,21 @@ static bool measure_roof(Bench *bench, CvmPool *pool) {
                                         : cvm_session_fail(session, &error);
 }
 
+/* Runs of their own, as many as take a tenth of the time that was measured. */
+static void count_runs(Bench *bench, CvmInstance *instance, CvmPool *pool) {
+    bench->counted_runs = bench->profile.runs / 10 + 1;
+    if (bench->counters.refusal)
+        return;
+    cvm_counters_start(&bench->counters);
+    for (int i = 0; i < bench->counted_runs; i++)
+        cvm_instance_run(instance, pool);
+    cvm_counters_stop(&bench->counters);
+}
+
 static bool measure(Bench *bench) {
     CvmSession *session = bench->session;
     const CvmOptions *options = session->options;
+    bench->counters = cvm_counters_open(session->arena); /* before there are other threads */
     CvmInstance *instance = make_instance(bench);
     CvmPool *pool = instance ? cvm_session_pool(session) : NULL;
     if (!pool || !measure_roof(bench, pool))
@@ -82,6 +97,8 @@ static bool measure(Bench *bench) {
     bench->profile =
         cvm_profile(instance, pool, options->repeat,
                     options->seconds ? (double)options->seconds : SECONDS, session->arena);
+    count_runs(bench, instance, pool);
+    cvm_counters_close(&bench->counters);
     CvmError error;
     if (options->trace && !cvm_trace_write(options->trace, cvm_instance_plan(instance),
                                            bench->profile.last, bench->threads, &error))
@@ -157,6 +174,30 @@ static void add_row(const Bench *bench, const CvmProfileRow *row, CvmTable *tabl
     cvm_table_set(table, BOUND, "%s", verdict.bound);
 }
 
+/* Of a counter, in one run; -1 where it is not known. */
+static double counted(const Bench *bench, int counter) {
+    double value = bench->counters.values[counter];
+    return value < 0 ? -1 : value / bench->counted_runs;
+}
+
+static void print_counters(const Bench *bench) {
+    if (bench->counters.refusal) {
+        printf("hardware counters: %s\n", bench->counters.refusal);
+        return;
+    }
+    printf("hardware counters, a run:");
+    for (int i = 0, shown = 0; i < CVM_COUNTERS; i++) {
+        char amount[16];
+        if (counted(bench, i) >= 0)
+            printf("%s %s %s", shown++ ? "," : "", cvm_amount_text(counted(bench, i), amount),
+                   cvm_counter_name(i));
+    }
+    double cycles = counted(bench, 0), instructions = counted(bench, 1);
+    if (cycles > 0 && instructions >= 0)
+        printf("; %.2f instructions a cycle", instructions / cycles);
+    puts("");
+}
+
 static void print_text(const Bench *bench) {
     const CvmSession *session = bench->session;
     const CvmProfile *profile = &bench->profile;
@@ -180,6 +221,7 @@ static void print_text(const Bench *bench) {
            time_text(arena, kernel_seconds(profile)),
            rate(total_flops(profile), profile->median) * 1e-9,
            rate((double)bench->batch, profile->median));
+    print_counters(bench);
 }
 
 /* --- for programs --- */
@@ -222,6 +264,12 @@ static void print_json(const Bench *bench) {
     cJSON_AddNumberToObject(object, "kernel_seconds", kernel_seconds(profile));
     cJSON_AddNumberToObject(object, "images_per_second",
                             rate((double)bench->batch, profile->median));
+    cJSON *counters = cJSON_AddObjectToObject(object, "counters");
+    for (int i = 0; i < CVM_COUNTERS && !bench->counters.refusal; i++)
+        if (counted(bench, i) >= 0)
+            cJSON_AddNumberToObject(counters, cvm_counter_name(i), counted(bench, i));
+    if (bench->counters.refusal)
+        cJSON_AddStringToObject(object, "counters_refused", bench->counters.refusal);
     cJSON *kernels = cJSON_AddArrayToObject(object, "kernels");
     for (int i = 0; i < profile->count; i++)
         cJSON_AddItemToArray(kernels, row_json(bench, &profile->rows[i]));

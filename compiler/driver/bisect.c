@@ -1,9 +1,13 @@
-/* cvmc bisect: finds the first pass, and then its first application, with which a command fails, by
- * halving, as git bisect run finds a commit. The command is run by the shell with CVM_PASSES and
- * CVM_PASS_LIMIT in its environment, which every cvmc reads, and with {} in its text replaced by
- * the same as options. It says good with exit code 0, bad with 1 to 124, 126 and 127; 125 (cannot
- * be tested) and anything else ends the search. What it prints, and the log, go to one new folder.
- */
+/* cvmc bisect: finds the first pass, and then its first application, with which a command fails, or
+ * with which the model computes something else than without any pass, by halving, as git bisect run
+ * finds a commit.
+ *
+ * Every trial is a process of its own, so that a crash is an answer, too. A command (--bad) is
+ * run by the shell with CVM_PASSES and CVM_PASS_LIMIT in its environment, which every cvmc reads,
+ * and with {} in its text replaced by the same as options. It says good with exit code 0, bad with
+ * 1 to 124, 126, 127 or by crashing; 125 (cannot be tested) and anything else ends the search.
+ * What trials print goes to one new folder. */
+#include "compiler/driver/ab/agreement.h"
 #include "compiler/driver/command.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
@@ -12,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,12 +56,8 @@ static const char *fill_in(const char *command, const char *options, CvmArena *a
     return cvm_arena_format(arena, "%s%s", text, command);
 }
 
-static void run_child(const CvmPassChoice *choice, const char *command, const char *output,
-                      CvmArena *arena) {
+static void run_command(const CvmPassChoice *choice, const char *command, CvmArena *arena) {
     const char *limits = cvm_pass_limits_text(choice, arena);
-    int file = open(output, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (file < 0 || dup2(file, STDOUT_FILENO) < 0 || dup2(file, STDERR_FILENO) < 0)
-        _exit(125);
     setenv("CVM_PASSES", cvm_pass_choice_text(choice, arena), 1);
     if (limits)
         setenv("CVM_PASS_LIMIT", limits, 1);
@@ -66,31 +67,85 @@ static void run_child(const CvmPassChoice *choice, const char *command, const ch
     _exit(125);
 }
 
-/* Runs the command under the choice of passes. NONE: it could not tell (reported). */
+/* What ab is told to compile with a choice of passes. */
+static const char *settings_text(const CvmPassChoice *choice, CvmArena *arena) {
+    const char *limits = cvm_pass_limits_text(choice, arena);
+    return cvm_arena_format(arena, "passes=%s%s%s", cvm_pass_choice_text(choice, arena),
+                            limits ? " limit=" : "", limits ? limits : "");
+}
+
+/* Exit code of a trial that compares the model's results with those of no pass at all. */
+static int compare_results(CvmSession *session, const CvmPassChoice *choice) {
+    CvmAbSide sides[2];
+    CvmAbAgreement agreement;
+    const CvmOptions *options = session->options;
+    double tolerance =
+        options->given & CVM_OPTION_TOLERANCE ? options->tolerance : CVM_AB_TOLERANCE;
+    bool compiled = cvm_ab_settings(session, settings_text(choice, session->arena), &sides[0]) &&
+                    cvm_ab_settings(session, "none", &sides[1]) && cvm_ab_compile(session, sides);
+    if (!compiled)
+        return BAD;
+    if (!cvm_ab_compare(session, sides, tolerance, &agreement))
+        return 125;
+    for (int i = 0; i < agreement.count; i++) {
+        const CvmAbDifference *difference = &agreement.differences[i];
+        printf("%s %s: largest difference %.3g, relative %.3g%s\n",
+               cvm_ab_kind_text(difference->kind), difference->name, difference->absolute,
+               difference->relative, difference->agrees ? "" : ", DIFFERS");
+    }
+    fflush(stdout);
+    return agreement.agrees ? GOOD : BAD;
+}
+
+static void run_child(Search *search, const CvmPassChoice *choice, const char *output) {
+    CvmSession *session = search->session;
+    const char *bad = session->options->bad;
+    int file = open(output, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (file < 0 || dup2(file, STDOUT_FILENO) < 0 || dup2(file, STDERR_FILENO) < 0)
+        _exit(125);
+    if (bad)
+        run_command(choice, fill_in(bad, options_text(choice, session->arena), session->arena),
+                    session->arena);
+    _exit(compare_results(session, choice));
+}
+
+static bool is_crash(int signal) {
+    return signal == SIGSEGV || signal == SIGABRT || signal == SIGBUS || signal == SIGILL ||
+           signal == SIGFPE;
+}
+
+/* What the way a process ended says; a shell gives 128 + signal for a command that crashed. */
+static Answer answer_of(int status) {
+    if (WIFSIGNALED(status))
+        return is_crash(WTERMSIG(status)) ? BAD : NONE;
+    int code = WEXITSTATUS(status);
+    if (code == 125 || (code >= 128 && !is_crash(code - 128)))
+        return NONE;
+    return code ? BAD : GOOD;
+}
+
+/* Makes a trial under the choice of passes. NONE: it could not tell (reported). */
 static Answer try_choice(Search *search, const CvmPassChoice *choice) {
+    static const char *const texts[] = {[GOOD] = "good", [BAD] = "bad ", [NONE] = "?   "};
     CvmArena *arena = search->session->arena;
-    const char *options = options_text(choice, arena);
-    const char *command = fill_in(search->session->options->bad, options, arena);
     const char *output = cvm_arena_format(arena, "%s/%02d.out", search->folder, ++search->trials);
     fflush(NULL);
-    pid_t child = fork();
+    pid_t child = fork(), ended;
     if (child == 0)
-        run_child(choice, command, output, arena);
+        run_child(search, choice, output);
     int status;
-    pid_t ended;
     do
         ended = child < 0 ? -1 : waitpid(child, &status, 0);
     while (ended < 0 && child > 0 && errno == EINTR);
-    int code = ended < 0 ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    bool answered = code >= 0 && code != 125 && code < 128;
-    printf("%2d %s %s\n", search->trials, !answered ? "?   " : code ? "bad " : "good", options);
+    Answer answer = ended < 0 ? NONE : answer_of(status);
+    printf("%2d %s %s\n", search->trials, texts[answer], options_text(choice, arena));
     fflush(stdout);
-    if (!answered)
+    if (answer == NONE)
         cvm_session_refuse(search->session, CVM_EXIT_INPUT,
-                           "the command ended with %d, which says neither good nor bad; %s has "
+                           "the trial ended in a way that says neither good nor bad; %s has "
                            "what it printed",
-                           code, output);
-    return !answered ? NONE : code ? BAD : GOOD;
+                           output);
+    return answer;
 }
 
 static Answer try_cut(Search *search, int count, int limit) {
@@ -106,7 +161,8 @@ static bool count_applications(Search *search, int count, int *most, int number)
     bool done = true;
     *most = 0;
     session->compile.passes = cut_choice(search, count, INT_MAX);
-    for (int training = 0; training <= (session->train != NULL) && done; training++) {
+    for (int training = 0; training <= (session->train && !session->options->forward) && done;
+         training++) {
         int64_t batch = session->options->batch ? session->options->batch
                         : session->train        ? session->train->batch
                                                 : 1;
@@ -144,10 +200,29 @@ static int halve(Search *search, int count, int good, int bad) {
     return bad;
 }
 
+/* The command that compares the results under a choice of passes with those under none. */
+static const char *comparison_text(const Search *search, const CvmPassChoice *choice) {
+    const CvmOptions *options = search->session->options;
+    CvmArena *arena = search->session->arena;
+    char *text = cvm_arena_format(arena, "cvmc ab %s --a '%s' --b none --time 1",
+                                  search->session->file, settings_text(choice, arena));
+    if (options->train)
+        text = cvm_arena_format(arena, "%s --train %s", text, options->train);
+    if (options->model)
+        text = cvm_arena_format(arena, "%s --model %s", text, options->model);
+    if (options->batch)
+        text = cvm_arena_format(arena, "%s --batch %lld", text, (long long)options->batch);
+    if (options->conv)
+        text = cvm_arena_format(arena, "%s --conv %s", text, options->conv);
+    return options->forward ? cvm_arena_format(arena, "%s --forward", text) : text;
+}
+
 static void print_pair(const Search *search, const CvmPassChoice *good, const CvmPassChoice *bad) {
     CvmArena *arena = search->session->arena;
     const CvmPassChoice *choices[] = {good, bad};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && !search->session->options->bad; i++)
+        printf("%s: %s\n", i ? "bad " : "good", comparison_text(search, choices[i]));
+    for (int i = 0; i < 2 && search->session->options->bad; i++) {
         const char *limits = cvm_pass_limits_text(choices[i], arena);
         printf("%s: %s%s%sCVM_PASSES=%s sh -c '%s'\n", i ? "bad " : "good",
                limits ? "CVM_PASS_LIMIT=" : "", limits ? limits : "", limits ? " " : "",
@@ -163,8 +238,9 @@ static bool search_application(Search *search, int count) {
         return false;
     CvmPassChoice without = cut_choice(search, count, 0), with = cut_choice(search, count, most);
     if (most == 0 || try_choice(search, &without) != GOOD || try_choice(search, &with) != BAD) {
-        printf("\nthe first bad pass is %s; its applications to %s do not tell which\n", pass,
-               cvm_model_name(search->session->model));
+        printf("\nthe first bad pass is %s; its applications to %s do not tell "
+               "which\n",
+               pass, cvm_model_name(search->session->model));
         without = cut_choice(search, count - 1, INT_MAX);
         with = cut_choice(search, count, INT_MAX);
         print_pair(search, &without, &with);
@@ -191,16 +267,19 @@ static bool search_pass(Search *search) {
         return false;
     if (none == BAD || every == GOOD)
         return cvm_session_refuse(search->session, CVM_EXIT_INPUT,
-                                  none == BAD ? "the command fails without any pass, too"
-                                              : "the command does not fail with all these passes");
+                                  !search->session->options->bad
+                                      ? "all these passes together change no result by more than "
+                                        "the tolerance"
+                                  : none == BAD
+                                      ? "the command fails without any pass, too"
+                                      : "the command does not fail with all these passes");
     int count = halve(search, 0, 0, all);
     return count > 0 && search_application(search, count);
 }
 
 int cvm_command_bisect(const CvmOptions *options) {
-    if (!options->bad) {
-        cvm_report_error(
-            "bisect needs --bad COMMAND, which fails when the model is compiled badly");
+    if (options->bad && options->given & CVM_OPTION_TOLERANCE) {
+        cvm_report_error("--tolerance is for comparing results, which --bad does not");
         return CVM_EXIT_USAGE;
     }
     CvmSession session;

@@ -1,5 +1,6 @@
-/* cvmc dump: what the compiler makes of a file, at any stage, as text. */
+/* cvmc dump: what the compiler makes of a file, at any stage, as text or as a drawing. */
 #include "compiler/driver/command.h"
+#include "compiler/driver/graphviz.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
 
@@ -33,16 +34,29 @@ static const StageName *find_stage(const char *name) {
     return NULL;
 }
 
+static bool is_drawing(const CvmOptions *options) {
+    return options->dot || options->svg;
+}
+
+static bool draw(CvmSession *session, CvmGraph *graph, const StageName *stage) {
+    const CvmOptions *options = session->options;
+    const CvmGraph *before = options->before_after ? cvm_graph_copy(graph, session->arena) : NULL;
+    if (stage->stage == CVM_STAGE_FUSED && !cvm_session_run_passes(session, graph, NULL))
+        return false;
+    char *text = cvm_graphviz_text(before ? before : graph, before ? graph : NULL, session->arena);
+    CvmError error;
+    if (options->svg && !(text = cvm_graphviz_svg(text, session->arena, &error)))
+        return cvm_session_fail(session, &error);
+    fputs(text, stdout);
+    return true;
+}
+
 static bool dump_stage(CvmSession *session, const StageName *stage) {
     CvmGraph *graph = cvm_session_graph(session);
     if (!graph)
         return false;
-    if (session->options->dot) {
-        if (stage->stage == CVM_STAGE_FUSED && !cvm_session_run_passes(session, graph, NULL))
-            return false;
-        cvm_graph_print_dot(graph, stdout);
-        return true;
-    }
+    if (is_drawing(session->options))
+        return draw(session, graph, stage);
     return cvm_dump_stage(graph, &session->compile, stage->stage, stdout, &session->diag) ||
            cvm_session_fail_compile(session);
 }
@@ -56,8 +70,17 @@ int cvm_command_dump(const CvmOptions *options) {
     const StageName *stage = tree ? NULL : find_stage(options->stage);
     if (!tree && !stage)
         return CVM_EXIT_USAGE;
-    if (options->dot && (tree || !stage->drawable)) {
-        cvm_report_error("--dot draws the stages graph and fused, not %s", options->stage);
+    if (is_drawing(options) && (tree || !stage->drawable)) {
+        cvm_report_error("--%s draws the stages graph and fused, not %s",
+                         options->dot ? "dot" : "svg", options->stage);
+        return CVM_EXIT_USAGE;
+    }
+    if (options->dot && options->svg) {
+        cvm_report_error("either --dot or --svg");
+        return CVM_EXIT_USAGE;
+    }
+    if (options->before_after && (!is_drawing(options) || stage->stage != CVM_STAGE_FUSED)) {
+        cvm_report_error("--before-after needs --stage fused, and --dot or --svg");
         return CVM_EXIT_USAGE;
     }
     CvmSession session;

@@ -59,7 +59,8 @@ static const Option table[] = {
     {CVM_OPTION_BATCH, "batch", 0, COUNT, "N", MEMBER(batch),
      "pictures at once (default: the train's batch, or 1)"},
     {CVM_OPTION_A, "a", 0, TEXT, "SETTINGS", MEMBER(a),
-     "one side: passes=LIST limit=NAME=N threads=N cpu=NAME batch=N mode=forward|train"},
+     "one side: passes=LIST limit=NAME=N conv=WAY threads=N cpu=NAME batch=N "
+     "mode=forward|train"},
     {CVM_OPTION_B, "b", 0, TEXT, "SETTINGS", MEMBER(b), "the other"},
     {CVM_OPTION_BAD, "bad", 0, TEXT, "COMMAND", MEMBER(bad),
      "fails when the model is compiled badly; {} stands for the options to try"},

@@ -18,16 +18,22 @@ static cJSON *add_event(cJSON *events, const char *phase, const char *name, int 
     return event;
 }
 
+/* Names the process ("process_name") or the thread ("thread_name"). */
+static void add_name(cJSON *events, const char *what, int thread, const char *name) {
+    cJSON *event = add_event(events, "M", what, thread);
+    cJSON_AddStringToObject(cJSON_AddObjectToObject(event, "args"), "name", name);
+}
+
 static void add_thread(cJSON *events, int thread) {
     char name[32];
     snprintf(name, sizeof name, "thread %d", thread);
-    cJSON *event = add_event(events, "M", "thread_name", thread);
-    cJSON_AddStringToObject(cJSON_AddObjectToObject(event, "args"), "name", name);
+    add_name(events, "thread_name", thread, name);
 }
 
 static void add_call(cJSON *events, const CvmCall *call, const CvmCallTime *time, int thread,
                      double start) {
-    cJSON *event = add_event(events, "X", call->layer, thread);
+    cJSON *event = add_event(events, "X", *call->layer ? call->layer : call->kernel, thread);
+    cJSON_AddStringToObject(event, "cat", call->prepares ? "preparation" : "kernel");
     cJSON_AddNumberToObject(event, "ts", (time->begin - start) * 1e6);
     cJSON_AddNumberToObject(event, "dur", (time->end - time->begin) * 1e6);
     cJSON *details = cJSON_AddObjectToObject(event, "args");
@@ -46,7 +52,9 @@ static double first_begin(const CvmCallTime *times, int count) {
 
 static cJSON *make_trace(const CvmPlan *plan, const CvmCallTime *times, int threads) {
     cJSON *trace = cJSON_CreateObject();
+    cJSON_AddStringToObject(trace, "displayTimeUnit", "ns");
     cJSON *events = cJSON_AddArrayToObject(trace, "traceEvents");
+    add_name(events, "process_name", 0, plan->name);
     double start = first_begin(times, plan->call_count * threads);
     for (int thread = 0; thread < threads; thread++)
         add_thread(events, thread);

@@ -84,6 +84,8 @@ static void json_tells_every_kernel_of_an_inference(void **state) {
     const cJSON *best = cJSON_GetObjectItem(object, "best");
     assert_true(number(cJSON_GetObjectItem(best, "one_thread"), "flops_per_second") > 0);
     assert_true(number(cJSON_GetObjectItem(best, "all_threads"), "bytes_per_second") > 0);
+    const cJSON *counters = cJSON_GetObjectItem(object, "counters"); /* as the system permits */
+    assert_true(cJSON_GetArraySize(counters) > 0 || *text(object, "counters_refused"));
     const cJSON *kernel;
     cJSON_ArrayForEach(kernel, cJSON_GetObjectItem(object, "kernels")) check_kernel(kernel);
     /* a multiply-add is two; bias and relu are fused into it, one each, and where the layout allows
@@ -123,8 +125,18 @@ static void a_trace_has_an_event_for_each_call(void **state) {
     int calls = 0;
     const cJSON *event;
     cJSON_ArrayForEach(event, events) {
-        if (strcmp(text(event, "ph"), "X") != 0)
+        assert_true(number(event, "pid") == 1);
+        assert_true(number(event, "tid") == 0 || number(event, "tid") == 1);
+        if (strcmp(text(event, "ph"), "M") == 0) { /* names of the process and its threads */
+            const char *what = text(event, "name");
+            assert_true(!strcmp(what, "process_name") || !strcmp(what, "thread_name"));
+            assert_true(strlen(text(cJSON_GetObjectItem(event, "args"), "name")) > 0);
             continue;
+        }
+        assert_string_equal(text(event, "ph"), "X");
+        assert_string_equal(text(event, "cat"), "kernel");
+        assert_true(strlen(text(event, "name")) > 0);
+        assert_true(strlen(text(cJSON_GetObjectItem(event, "args"), "kernel")) > 0);
         assert_true(number(event, "ts") >= 0 && number(event, "dur") >= 0);
         calls++;
     }

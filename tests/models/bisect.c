@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -53,7 +55,34 @@ static void commands_that_tell_nothing_end_the_search(void **state) {
                     "true", NULL);
     cvm_test_expect(&place, 1, NULL, "neither good nor bad", "bisect", "small.cvm", "-o", "three",
                     "--bad", "exit 125", NULL);
-    cvm_test_expect(&place, 2, NULL, "--bad COMMAND", "bisect", "small.cvm", NULL);
+    cvm_test_expect(&place, 1, NULL, "neither good nor bad", "bisect", "small.cvm", "-o", "four",
+                    "--bad", "kill -INT $$", NULL);
+    cvm_test_expect(&place, 2, NULL, "--tolerance is for", "bisect", "small.cvm", "--bad", "true",
+                    "--tolerance", "1", NULL);
+}
+
+/* A command that dies of what compiled code may die of fails. */
+static void a_crash_is_bad(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "the first bad pass is layout", NULL, "bisect", "small.cvm", "-o",
+                    "crash", "--forward", "--bad",
+                    "case $CVM_PASSES in *layout*) kill -SEGV $$;; esac", NULL);
+    cvm_test_expect(&place, 0, "the first bad pass is layout", NULL, "bisect", "small.cvm", "-o",
+                    "inner", "--forward", "--bad",
+                    "case $CVM_PASSES in *layout*) sh -c 'kill -ABRT $$';; esac", NULL);
+}
+
+/* Sums in another order have other last bits: at no tolerance at all that is a difference. */
+static void a_pass_that_changes_results_is_found(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "the first bad pass is", NULL, "bisect", "small.cvm", "-o", "bits",
+                    "--tolerance", "0", NULL);
+    cvm_test_expect(&place, 1, NULL, "change no result by more than the tolerance", "bisect",
+                    "small.cvm", "-o", "same", "--forward", NULL);
+    size_t size;
+    char *printed = cvm_test_read(&place, "bits/02.out", &size);
+    assert_non_null(strstr(printed, "DIFFERS"));
+    free(printed);
 }
 
 int main(void) {
@@ -61,6 +90,8 @@ int main(void) {
         cmocka_unit_test(an_application_is_found),
         cmocka_unit_test(options_are_put_into_the_text),
         cmocka_unit_test(commands_that_tell_nothing_end_the_search),
+        cmocka_unit_test(a_crash_is_bad),
+        cmocka_unit_test(a_pass_that_changes_results_is_found),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -194,6 +194,8 @@ const char *cvm_ab_command_text(const CvmSession *session, const CvmAbSide sides
         text = cvm_arena_format(arena, "%s --batch %lld", text, (long long)options->batch);
     if (options->threads)
         text = cvm_arena_format(arena, "%s --threads %lld", text, (long long)options->threads);
+    if (options->conv)
+        text = cvm_arena_format(arena, "%s --conv %s", text, options->conv);
     if (options->cpu)
         text = cvm_arena_format(arena, "%s --cpu %s", text, options->cpu);
     if (options->given & CVM_OPTION_SEED)

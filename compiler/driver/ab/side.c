@@ -18,6 +18,10 @@ static bool read_limit(CvmSession *session, const char *value, CvmAbSide *side) 
     return cvm_pass_limits(value, &side->compile.passes, &session->diag);
 }
 
+static bool read_conv(CvmSession *session, const char *value, CvmAbSide *side) {
+    return cvm_convolution_parse(value, &side->compile.convolution, &session->diag);
+}
+
 static bool read_cpu(CvmSession *session, const char *value, CvmAbSide *side) {
     (void)session;
     side->compile.cpu = value;
@@ -53,9 +57,13 @@ typedef struct Setting {
 } Setting;
 
 static const Setting settings[] = {
-    {"passes", "LIST", read_passes}, {"limit", "NAME=N", read_limit},
-    {"threads", "N", read_threads},  {"cpu", "NAME", read_cpu},
-    {"batch", "N", read_batch},      {"mode", "forward|train", read_mode},
+    {"passes", "LIST", read_passes},
+    {"limit", "NAME=N", read_limit},
+    {"threads", "N", read_threads},
+    {"cpu", "NAME", read_cpu},
+    {"batch", "N", read_batch},
+    {"mode", "forward|train", read_mode},
+    {"conv", "auto|direct|winograd", read_conv},
 };
 enum { SETTING_COUNT = sizeof settings / sizeof *settings };
 
