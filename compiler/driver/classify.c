@@ -8,7 +8,6 @@
 #include "compiler/driver/weights.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 bool cvm_session_stated_normalization(CvmSession *session, CvmNormalization *normalization) {
     if (session->predict && session->predict->normalizes) {
@@ -59,14 +58,14 @@ CvmPreparation cvm_session_preparation(const CvmSession *session) {
                             .width = (int)input.sizes[2]};
 }
 
-bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
+bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained, int batch,
                          CvmClassifier *classifier) {
-    *classifier =
-        (CvmClassifier){.session = session, .preparation = cvm_session_preparation(session)};
+    *classifier = (CvmClassifier){
+        .session = session, .batch = batch, .preparation = cvm_session_preparation(session)};
     bool from_file = !trained && session->options->weights;
     if (from_file && !cvm_session_open_weights(session))
         return false;
-    classifier->instance = cvm_session_inference(session, 1, true);
+    classifier->instance = cvm_session_inference(session, batch, true);
     classifier->pool = classifier->instance ? cvm_session_pool(session) : NULL;
     if (!classifier->pool)
         return false;
@@ -88,6 +87,44 @@ bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
     return cvm_session_read_labels(session, classifier->classes);
 }
 
+/* --- classifying --- */
+
+/* A batch while the threads normalize it. */
+typedef struct Normalizing {
+    const CvmClassifier *classifier;
+    const uint8_t *const *pixels;
+    int count;
+    float *images; /* [batch, c, h, w] */
+} Normalizing;
+
+static void normalize_part(void *context, int thread, int threads) {
+    const Normalizing *work = context;
+    const CvmPreparation *input = &work->classifier->preparation;
+    int64_t plane = (int64_t)input->height * input->width, picture = input->channels * plane;
+    for (int i = thread; i < work->classifier->batch; i += threads) {
+        if (i < work->count && work->pixels[i])
+            cvm_normalize(&work->classifier->normalization, work->pixels[i], plane,
+                          work->images + i * picture);
+        else /* whatever an earlier run left there */
+            memset(work->images + i * picture, 0, (size_t)picture * sizeof *work->images);
+    }
+}
+
+void cvm_classify(const CvmClassifier *classifier, const uint8_t *const *pixels, int count) {
+    const char *image = cvm_model_input_name(classifier->session->model);
+    Normalizing work = {classifier, pixels, count, cvm_instance_input(classifier->instance, image)};
+    if (classifier->batch > 1)
+        cvm_pool_run(classifier->pool, normalize_part, &work);
+    else
+        normalize_part(&work, 0, 1);
+    cvm_instance_run(classifier->instance, classifier->pool);
+}
+
+const float *cvm_classified_logits(const CvmClassifier *classifier, int index) {
+    const float *logits = cvm_instance_output(classifier->instance, "logits");
+    return logits + (int64_t)index * classifier->classes;
+}
+
 /* Puts the class among the guesses if it is likelier than one of them. */
 static void consider(CvmGuesses *guesses, int top, int label, float probability) {
     int place = guesses->count;
@@ -102,170 +139,11 @@ static void consider(CvmGuesses *guesses, int top, int label, float probability)
     guesses->best[place] = (CvmGuess){label, probability};
 }
 
-CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels) {
-    const CvmPreparation *input = &classifier->preparation;
-    const char *image = cvm_model_input_name(classifier->session->model);
-    cvm_normalize(&classifier->normalization, pixels, (int64_t)input->height * input->width,
-                  cvm_instance_input(classifier->instance, image));
-    cvm_instance_run(classifier->instance, classifier->pool);
+CvmGuesses cvm_classified(const CvmClassifier *classifier, int index) {
     const float *probabilities = cvm_instance_output(classifier->instance, "probabilities");
     CvmGuesses guesses = {.count = 0};
+    probabilities += (int64_t)index * classifier->classes;
     for (int label = 0; label < classifier->classes; label++)
         consider(&guesses, classifier->top, label, probabilities[label]);
     return guesses;
-}
-
-/* --- files --- */
-
-static cJSON *guesses_json(const CvmSession *session, const CvmGuesses *guesses) {
-    cJSON *array = cJSON_CreateArray();
-    for (int i = 0; i < guesses->count; i++) {
-        char name[32];
-        const CvmGuess *guess = &guesses->best[i];
-        cJSON *object = cJSON_CreateObject();
-        cJSON_AddStringToObject(object, "class",
-                                cvm_session_class_name(session, guess->label, name, sizeof name));
-        cJSON_AddNumberToObject(object, "label", guess->label);
-        cJSON_AddNumberToObject(object, "probability", guess->probability);
-        cJSON_AddItemToArray(array, object);
-    }
-    return array;
-}
-
-static const float *logits_of(const CvmClassifier *classifier) {
-    return cvm_instance_output(classifier->instance, "logits");
-}
-
-/* Of every class. */
-static cJSON *logits_json(const CvmClassifier *classifier) {
-    cJSON *array = cJSON_CreateArray();
-    for (int label = 0; label < classifier->classes; label++)
-        cJSON_AddItemToArray(array, cJSON_CreateNumber(logits_of(classifier)[label]));
-    return array;
-}
-
-static void print_guesses(const CvmClassifier *classifier, const char *path,
-                          const CvmGuesses *guesses) {
-    const CvmSession *session = classifier->session;
-    printf("%s\n", path);
-    for (int i = 0; i < guesses->count; i++) {
-        char name[32];
-        const CvmGuess *guess = &guesses->best[i];
-        printf("  %5.1f%%", guess->probability * 100);
-        if (session->options->logits)
-            printf("  %9.4f", logits_of(classifier)[guess->label]);
-        printf("  %s\n", cvm_session_class_name(session, guess->label, name, sizeof name));
-    }
-}
-
-/* A field of a CSV line (RFC 4180): in quotes where it needs them. */
-static void print_field(const char *text) {
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, stdout);
-        return;
-    }
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '"')
-            putchar('"');
-        putchar(*text);
-    }
-    putchar('"');
-}
-
-static void print_csv_header(const CvmClassifier *classifier) {
-    fputs("file", stdout);
-    for (int i = 1; i <= classifier->top; i++)
-        printf(",class%d,probability%d", i, i);
-    putchar('\n');
-}
-
-static void print_csv(const CvmSession *session, const char *path, const CvmGuesses *guesses) {
-    print_field(path);
-    for (int i = 0; i < guesses->count; i++) {
-        char name[32];
-        const CvmGuess *guess = &guesses->best[i];
-        putchar(',');
-        print_field(cvm_session_class_name(session, guess->label, name, sizeof name));
-        printf(",%.6g", guess->probability);
-    }
-    putchar('\n');
-}
-
-static bool classify_file(const CvmClassifier *classifier, const char *path, cJSON *results) {
-    CvmSession *session = classifier->session;
-    CvmImage image;
-    CvmError error;
-    bool read = cvm_prepare_picture(&classifier->preparation, path, &image, &error);
-    cJSON *result = results ? cJSON_CreateObject() : NULL;
-    if (result) {
-        cJSON_AddStringToObject(result, "file", path);
-        cJSON_AddItemToArray(results, result);
-    }
-    if (!read) {
-        cvm_report_error("%s", error.message);
-        if (result)
-            cJSON_AddStringToObject(result, "error", error.message);
-        return false;
-    }
-    CvmGuesses guesses = cvm_classify(classifier, image.pixels);
-    cvm_image_free(&image);
-    if (result)
-        cJSON_AddItemToObject(result, "classes", guesses_json(session, &guesses));
-    else if (session->options->csv)
-        print_csv(session, path, &guesses);
-    else
-        print_guesses(classifier, path, &guesses);
-    if (result && session->options->logits)
-        cJSON_AddItemToObject(result, "logits", logits_json(classifier));
-    return true;
-}
-
-static bool classify_folder(const CvmClassifier *classifier, const char *folder, cJSON *results) {
-    CvmError error;
-    CvmNames names;
-    if (!cvm_picture_names(folder, &names, &error)) {
-        cvm_report_error("%s", error.message);
-        return false;
-    }
-    bool all = true;
-    size_t length = strlen(folder);
-    for (int64_t i = 0; i < names.count; i++) {
-        char path[CVM_PATH_SIZE];
-        const char *slash = length && folder[length - 1] == '/' ? "" : "/";
-        int size = snprintf(path, sizeof path, "%s%s%s", folder, slash, names.list[i]);
-        if (size < CVM_PATH_SIZE)
-            all &= classify_file(classifier, path, results);
-        else
-            all = cvm_session_refuse(classifier->session, CVM_EXIT_INPUT, "%s is too long a path",
-                                     names.list[i]);
-    }
-    cvm_names_free(&names);
-    return all;
-}
-
-static bool is_folder(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-bool cvm_classify_files(const CvmClassifier *classifier, const char *const *paths, int count) {
-    CvmSession *session = classifier->session;
-    cJSON *object = NULL, *results = NULL;
-    if (session->options->json) {
-        object = cJSON_CreateObject();
-        cJSON_AddStringToObject(object, "event", "pictures");
-        results = cJSON_AddArrayToObject(object, "pictures");
-    }
-    if (session->options->csv)
-        print_csv_header(classifier);
-    bool all = true;
-    for (int i = 0; i < count; i++)
-        all &= is_folder(paths[i]) ? classify_folder(classifier, paths[i], results)
-                                   : classify_file(classifier, paths[i], results);
-    if (object)
-        cvm_report_json(object);
-    if (!all)
-        session->status = CVM_EXIT_INPUT;
-    return all;
 }

@@ -1,4 +1,4 @@
-/* Classifying single pictures with a trained model, for predict, run and samples. */
+/* Classifying pictures, a batch at once, with a trained model: for predict, run and samples. */
 #ifndef CVM_DRIVER_CLASSIFY_H
 #define CVM_DRIVER_CLASSIFY_H
 
@@ -13,6 +13,7 @@ typedef struct CvmClassifier {
     CvmPool *pool;
     CvmNormalization normalization;
     CvmPreparation preparation;
+    int batch; /* pictures at once */
     int classes;
     int top; /* how many classes to tell, at most `classes` */
 } CvmClassifier;
@@ -31,16 +32,16 @@ typedef struct CvmGuesses {
 /* With the weights of options->checkpoint and its normalization, or with those of options->weights
  * and the normalization that the predict block states, or the train, or unit, or, where trained is
  * not NULL, with those in the store and that normalization. */
-bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained,
+bool cvm_classifier_open(CvmSession *session, const CvmNormalization *trained, int batch,
                          CvmClassifier *classifier);
 
-/* pixels: [c, h, w] of the model's input. */
-CvmGuesses cvm_classify(const CvmClassifier *classifier, const uint8_t *pixels);
+/* Classifies `count` pictures, `batch` at most: pixels [c, h, w] of the model's input each, or
+ * NULL, which gives results that mean nothing. */
+void cvm_classify(const CvmClassifier *classifier, const uint8_t *const *pixels, int count);
 
-/* Reads, classifies and prints each picture, and those in each folder among the paths. One that
- * can't be read or has the wrong size is reported, and the others go on: false then, and exit code
- * 1. */
-bool cvm_classify_files(const CvmClassifier *classifier, const char *const *paths, int count);
+/* The results of one of them, from then until the next time; logits: one for each class. */
+CvmGuesses cvm_classified(const CvmClassifier *classifier, int index);
+const float *cvm_classified_logits(const CvmClassifier *classifier, int index);
 
 /* How pictures from files become the model's input: scaled and cropped as the predict block or the
  * data say, normalized as the block or the train state (whose pictures are read if they must be).

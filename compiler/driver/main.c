@@ -51,13 +51,15 @@ static const Command commands[] = {
      USING | CVM_OPTION_DATA | CVM_OPTION_JSON,
      "accuracy and loss on the test set, and accuracy per class",
      "  cvmc eval models/lenet5.cvm --checkpoint lenet5.safetensors\n"},
-    {"predict", cvm_command_predict, "FILE {--checkpoint|--weights} PATH IMAGE|FOLDER...", 2, -1,
+    {"predict", cvm_command_predict, "FILE {--checkpoint|--weights} PATH [IMAGE|FOLDER...]", 1, -1,
      USING | CVM_OPTION_MODEL | CVM_OPTION_JSON | CVM_OPTION_CSV | CVM_OPTION_TOP |
-         CVM_OPTION_LOGITS,
+         CVM_OPTION_LOGITS | CVM_OPTION_LIST | CVM_OPTION_BATCH,
      "classify pictures: the five likeliest classes of each",
      "  cvmc predict models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png bag.png\n"
      "  cvmc predict models/vgg16.cvm --weights vgg16.safetensors cat.jpg\n"
-     "  cvmc predict models/vgg16.cvm --weights vgg16.safetensors --csv --top 1 photos\n"},
+     "  cvmc predict models/vgg16.cvm --weights vgg16.safetensors --csv --top 1 photos\n"
+     "  find / -name '*.jpg' | cvmc predict models/vgg16.cvm --weights vgg16.safetensors \\\n"
+     "      --json --list -\n"},
     {"samples", cvm_command_samples, "FILE --checkpoint PATH", 1, 1,
      CLASSIFYING | CVM_OPTION_DATA | CVM_OPTION_COUNT | CVM_OPTION_WRONG | CVM_OPTION_SEED |
          CVM_OPTION_PNG | CVM_OPTION_ASCII,

@@ -57,7 +57,9 @@ static const Option table[] = {
     {CVM_OPTION_TRAINING, "training", 0, FLAG, NULL, MEMBER(training),
      "the training step instead of the inference"},
     {CVM_OPTION_BATCH, "batch", 0, COUNT, "N", MEMBER(batch),
-     "pictures at once (default: the train's batch, or 1)"},
+     "pictures at once (default: the train's batch, or 1; of predict: 8, or 1 if there are fewer)"},
+    {CVM_OPTION_LIST, "list", 0, TEXT, "FILE", MEMBER(list),
+     "more pictures and folders, one a line of this file; - for stdin"},
     {CVM_OPTION_A, "a", 0, TEXT, "SETTINGS", MEMBER(a),
      "one side: passes=LIST limit=NAME=N conv=WAY threads=N cpu=NAME batch=N "
      "mode=forward|train"},

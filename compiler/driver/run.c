@@ -1,9 +1,9 @@
 /* cvmc run: does what the file says. Without weights it trains; it evaluates; it classifies the
  * pictures named. With --checkpoint or --weights and pictures it only classifies, and so needs
  * neither data set nor train. */
-#include "compiler/driver/classify.h"
 #include "compiler/driver/command.h"
 #include "compiler/driver/evaluation.h"
+#include "compiler/driver/pictures.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/templates.h"
 #include "compiler/driver/training.h"
@@ -15,9 +15,7 @@ typedef struct Pictures {
 } Pictures;
 
 static bool classify(CvmSession *session, const CvmNormalization *trained, Pictures pictures) {
-    CvmClassifier classifier;
-    return cvm_classifier_open(session, trained, &classifier) &&
-           cvm_classify_files(&classifier, pictures.paths, pictures.count);
+    return cvm_classify_pictures(session, trained, pictures.paths, pictures.count);
 }
 
 static bool run_weights(CvmSession *session, Pictures pictures) {

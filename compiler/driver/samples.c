@@ -47,7 +47,8 @@ static bool choose(Samples *samples, const CvmClassifier *classifier) {
         if (!cvm_dataset_picture(data, order[i], pixels, &error))
             return cvm_session_fail(samples->session, &error);
         Sample sample = {pixels, data->labels[order[i]], {0, 0}};
-        sample.guess = cvm_classify(classifier, pixels).best[0];
+        cvm_classify(classifier, &sample.pixels, 1);
+        sample.guess = cvm_classified(classifier, 0).best[0];
         if (options->wrong && sample.guess.label == sample.label)
             continue;
         samples->list[samples->count++] = sample;
@@ -136,7 +137,7 @@ static bool write_png(const Samples *samples, const char *path) {
 static bool show(Samples *samples) {
     CvmSession *session = samples->session;
     CvmClassifier classifier;
-    if (!cvm_classifier_open(session, NULL, &classifier) || !choose(samples, &classifier))
+    if (!cvm_classifier_open(session, NULL, 1, &classifier) || !choose(samples, &classifier))
         return false;
     if (samples->count == 0) {
         puts("no mistakes on the test set");

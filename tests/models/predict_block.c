@@ -230,7 +230,7 @@ static void logits_are_told_on_request(void **state) {
                       "--json", "ring.png", NULL);
     assert_int_equal(result.code, 0);
     cJSON *json = cJSON_Parse(result.out);
-    const cJSON *picture = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "pictures"), 0);
+    const cJSON *picture = json;
     const cJSON *logits = cJSON_GetObjectItem(picture, "logits");
     assert_int_equal(cJSON_GetArraySize(logits), 4);
     double sum = 0, logit[4];

@@ -203,8 +203,7 @@ static void pictures_are_classified_with_the_names_of_the_data(void **state) {
                                              "small.safetensors", "--json", "picture.png", NULL);
         assert_int_equal(result.code, 0);
         cJSON *object = last_json(result.out);
-        const cJSON *picture = cJSON_GetArrayItem(cJSON_GetObjectItem(object, "pictures"), 0);
-        const cJSON *classes = cJSON_GetObjectItem(picture, "classes");
+        const cJSON *classes = cJSON_GetObjectItem(object, "classes");
         assert_int_equal(cJSON_GetArraySize(classes), 4);
         const cJSON *best = cJSON_GetArrayItem(classes, 0);
         assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(best, "class")),

@@ -74,8 +74,10 @@ static void become_command(const CvmTestPlace *place, const char *const *argumen
     setenv("CVM_DATA", path, 1);
     snprintf(path, sizeof path, "%s/cache", place->folder);
     setenv("XDG_CACHE_HOME", path, 1);
-    int nothing = open("/dev/null", O_RDONLY);
-    if (chdir(place->folder) != 0 || dup2(nothing, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
+    int in = chdir(place->folder) == 0 ? open("stdin", O_RDONLY) : -1;
+    if (in < 0)
+        in = open("/dev/null", O_RDONLY);
+    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
         _exit(127);
     execv(arguments[0], (char *const *)arguments);
     _exit(127);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* A folder of its own. The command runs in it, with CVM_DATA=<folder>/data and the cache of
- * compiled kernels in <folder>/cache. */
+ * compiled kernels in <folder>/cache; where the folder has a file "stdin", that is its input. */
 typedef struct CvmTestPlace {
     char folder[256];
 } CvmTestPlace;
