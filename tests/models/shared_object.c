@@ -74,11 +74,11 @@ static void predict(const char *picture, float *logits) {
     CvmTestResult result = cvm_test_cvmc(&place, "predict", "small.cvm", "--checkpoint",
                                          "small.safetensors", "--json", "--logits", picture, NULL);
     assert_int_equal(result.code, 0);
-    cJSON *json = cJSON_Parse(result.out);
-    const cJSON *entry = cJSON_GetObjectItem(json, "pictures")->child;
+    cJSON *picture_line = cJSON_Parse(result.out);
+    const cJSON *numbers = cJSON_GetObjectItem(picture_line, "logits");
     for (int i = 0; i < CLASSES; i++)
-        logits[i] = (float)cJSON_GetArrayItem(cJSON_GetObjectItem(entry, "logits"), i)->valuedouble;
-    cJSON_Delete(json);
+        logits[i] = (float)cJSON_GetArrayItem(numbers, i)->valuedouble;
+    cJSON_Delete(picture_line);
     cvm_test_result_free(&result);
 }
 

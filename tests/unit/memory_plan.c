@@ -48,16 +48,16 @@ static bool lies_in_slot(const CvmGraph *graph, const CvmNode *root) {
     return root->op == CVM_OP_PARAMETER;
 }
 
-/* Where a value lies: what is prepared behind everything else. */
+/* Where a value lies: what is prepared and kept behind everything else. */
 static int64_t place_of(const CvmMemoryPlan *plan, const CvmNode *value) {
     int64_t offset = plan->offsets[value->id];
-    return offset >= 0 && plan->prepared[root_of(value)->id] ? plan->arena_bytes + offset : offset;
+    return offset >= 0 && plan->kept[root_of(value)->id] ? plan->arena_bytes + offset : offset;
 }
 
 static void store(Play *play, const CvmNode *node) {
     int64_t offset = place_of(play->plan, node), end = play->plan->arena_bytes;
     assert_true(offset >= 0 && offset % CVM_ALIGNMENT == 0);
-    if (play->plan->prepared[node->id])
+    if (play->plan->kept[node->id])
         end += play->plan->prepared_bytes;
     assert_true(offset + bytes_of(node) <= end);
     for (int64_t i = 0; i < bytes_of(node) / 4; i++)
@@ -157,7 +157,7 @@ static void check_plan(const CvmGraph *graph, const CvmMemoryPlan *plan) {
             play_kernel(&play, nodes, next - i);
     }
     for (int i = 0; i < graph->node_count; i++) /* for the next step */
-        if (plan->prepared[graph->nodes[i]->id] && plan->offsets[graph->nodes[i]->id] >= 0)
+        if (plan->kept[graph->nodes[i]->id] && plan->offsets[graph->nodes[i]->id] >= 0)
             assert_whole(&play, graph->nodes[i]);
     for (int i = 0; i < graph->output_count; i++) {
         assert_true(plan->offsets[graph->outputs[i].value->id] >= 0);
