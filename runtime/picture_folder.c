@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 static const int64_t MAX_PICTURES = INT32_MAX;
+enum { MAX_DEPTH = 16 }; /* of folders below a class; links can lead in a circle */
 
 static bool no_memory(CvmError *error) {
     return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to list a folder of pictures");
@@ -21,6 +22,12 @@ static bool no_memory(CvmError *error) {
 static bool unreadable(const char *path, CvmError *error) {
     return cvm_error_set(error, CVM_ERROR_MACHINE, "cannot read the folder %.800s: %s", path,
                          strerror(errno));
+}
+
+static bool too_deep(const char *path, CvmError *error) {
+    return cvm_error_set(error, CVM_ERROR_INPUT,
+                         "%.800s: folders lie more than 16 deep; does a link lead in a circle?",
+                         path);
 }
 
 /* --- names --- */
@@ -85,16 +92,13 @@ static mode_t type_of(const char *folder, const struct dirent *entry) {
     return status.st_mode & S_IFMT;
 }
 
-/* Whether it is one of the class folders (type S_IFDIR) or pictures (S_IFREG) that are wanted. */
-static bool is_wanted(const char *folder, const struct dirent *entry, mode_t type) {
+static bool is_picture_name(const char *name) {
     static const char *const endings[] = {".png", ".jpg", ".jpeg"};
-    const char *ending = strrchr(entry->d_name, '.');
-    if (entry->d_name[0] == '.' || type_of(folder, entry) != type)
-        return false;
-    for (int i = 0; type == S_IFREG && i < 3; i++)
-        if (ending && !strcasecmp(ending, endings[i]))
+    const char *ending = strrchr(name, '.');
+    for (int i = 0; ending && i < 3; i++)
+        if (!strcasecmp(ending, endings[i]))
             return true;
-    return type == S_IFDIR;
+    return false;
 }
 
 /* Entries that were passed over. */
@@ -103,30 +107,60 @@ typedef struct Skipped {
     char *first; /* the first that was met */
 } Skipped;
 
-static void skip(Skipped *skipped, const char *folder, const char *name) {
-    if (skipped->count++ == 0)
-        skipped->first = join(folder, name);
+/* Going through a folder for its class folders (type S_IFDIR), or for the pictures in it and in the
+ * folders below it (S_IFREG). */
+typedef struct Search {
+    const char *root;
+    mode_t type;
+    CvmNames *names;
+    Skipped *skipped;
+    CvmError *error;
+} Search;
+
+static bool walk(const Search *search, const char *below, int depth);
+
+static bool visit(const Search *search, const char *folder, const char *below, int depth,
+                  const struct dirent *entry) {
+    const char *name = entry->d_name;
+    mode_t type = name[0] == '.' ? 0 : type_of(folder, entry);
+    char *path = *below ? join(below, name) : strdup(name);
+    if (!path)
+        return no_memory(search->error);
+    if (type == search->type && (type == S_IFDIR || is_picture_name(name)))
+        return add_name(search->names, path, search->error);
+    bool done = true;
+    if (type == S_IFDIR)
+        done = walk(search, path, depth + 1);
+    else if (search->skipped->count++ == 0)
+        search->skipped->first = join(folder, name);
+    free(path);
+    return done;
 }
 
-/* Adds the wanted entries of `folder`, sorted. */
+/* `below` the root; "": the root itself. */
+static bool walk(const Search *search, const char *below, int depth) {
+    char *folder = *below ? join(search->root, below) : strdup(search->root);
+    if (!folder)
+        return no_memory(search->error);
+    DIR *stream = depth > MAX_DEPTH ? NULL : opendir(folder);
+    bool sound = stream || (depth > MAX_DEPTH ? too_deep(folder, search->error)
+                                              : unreadable(folder, search->error));
+    const struct dirent *entry = NULL;
+    while (sound && (errno = 0, entry = readdir(stream)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            sound = visit(search, folder, below, depth, entry);
+    if (sound && errno)
+        sound = unreadable(folder, search->error);
+    if (stream)
+        closedir(stream);
+    free(folder);
+    return sound;
+}
+
+/* Adds what is wanted of `folder`, sorted. */
 static bool list_entries(const char *folder, mode_t type, CvmNames *names, Skipped *skipped,
                          CvmError *error) {
-    DIR *stream = opendir(folder);
-    if (!stream)
-        return unreadable(folder, error);
-    bool sound = true;
-    const struct dirent *entry = NULL;
-    while (sound && (errno = 0, entry = readdir(stream)) != NULL) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-            continue;
-        if (is_wanted(folder, entry, type))
-            sound = add_name(names, strdup(entry->d_name), error);
-        else
-            skip(skipped, folder, entry->d_name);
-    }
-    if (sound && errno)
-        sound = unreadable(folder, error);
-    closedir(stream);
+    bool sound = walk(&(Search){folder, type, names, skipped, error}, "", 0);
     sort_names(names);
     return sound;
 }

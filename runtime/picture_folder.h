@@ -1,5 +1,5 @@
 /* A folder of pictures as a data set: each sub-folder is a class, and the PNG and JPEG files in it
- * are its pictures. Listing reads no picture. */
+ * and in folders below it are its pictures. Links are followed. Listing reads no picture. */
 #ifndef CVM_RUNTIME_PICTURE_FOLDER_H
 #define CVM_RUNTIME_PICTURE_FOLDER_H
 
@@ -19,13 +19,14 @@ void cvm_names_free(CvmNames *names);
  * (machine), or has none (input). */
 bool cvm_picture_classes(const char *path, CvmNames *classes, CvmError *error);
 
-/* The names of the PNG and JPEG files in a folder, sorted; its sub-folders are not entered. Errors:
- * the folder cannot be read (machine), or has none (input). */
+/* The names of the PNG and JPEG files in a folder and below it ("sub/name.png"), sorted; hidden ones
+ * are none. Errors: a folder that cannot be read (machine), there are none, or folders lie more than
+ * 16 deep (input). */
 bool cvm_picture_names(const char *path, CvmNames *names, CvmError *error);
 
 typedef struct CvmPictureFolder {
     char *path;
-    CvmNames files;      /* "class/name.png", by class and then by name */
+    CvmNames files;      /* "class/name.png" or "class/sub/name.png", by class and then by name */
     int32_t *labels;     /* of each */
     int64_t skipped;     /* entries that are neither class nor picture, hidden ones too */
     char *first_skipped; /* one of them, NULL where there is none */

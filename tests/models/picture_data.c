@@ -99,8 +99,10 @@ static void a_folder_is_classified_as_csv(void **state) {
     cvm_test_expect(&place, 0, "\"shapes/blue bars/a,b\"\"c.png\",", NULL, "predict", "shapes.cvm",
                     "--checkpoint", "shapes.safetensors", "--csv", "shapes/blue bars", NULL);
     cvm_test_remove(&place, "shapes/blue bars/a,b\"c.png");
-    cvm_test_expect(&place, 1, NULL, "has no PNG or JPEG files", "predict", "shapes.cvm",
+    cvm_test_expect(&place, 0, "shapes/red disc/059.png", "", "predict", "shapes.cvm",
                     "--checkpoint", "shapes.safetensors", "shapes", NULL);
+    cvm_test_expect(&place, 1, NULL, "cache has no PNG or JPEG files", "predict", "shapes.cvm",
+                    "--checkpoint", "shapes.safetensors", "cache", NULL);
     cvm_test_expect(&place, 2, NULL, "not both", "predict", "shapes.cvm", "--checkpoint",
                     "shapes.safetensors", "--csv", "--json", "shapes", NULL);
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -191,6 +192,40 @@ static void odd_folders_are_refused(void **state) {
     assert_int_equal(error.kind, CVM_ERROR_INPUT);
 }
 
+/* Pictures below a class's folder are the class's; links are followed, but not in a circle. */
+static void folders_are_searched_below(void **state) {
+    (void)state;
+    char path[600], link[600];
+    size_t size;
+    char *picture = cvm_test_read(&place, "shapes/blue disc/001.png", &size);
+    cvm_test_write(&place, "shapes/blue disc/new/old/a.JPEG", picture, size);
+    cvm_test_write(&place, "elsewhere/b.Png", picture, size);
+    free(picture);
+    snprintf(path, sizeof path, "%s/elsewhere", place.folder);
+    snprintf(link, sizeof link, "%s/blue disc/linked", root);
+    assert_int_equal(symlink(path, link), 0);
+    CvmPictureFolder folder = list_all();
+    int found = 0;
+    for (int64_t i = 0; i < folder.files.count; i++)
+        if (!strcmp(folder.files.list[i], "blue disc/new/old/a.JPEG") ||
+            !strcmp(folder.files.list[i], "blue disc/linked/b.Png"))
+            found += folder.labels[i] == 1;
+    assert_int_equal(found, 2);
+    cvm_picture_folder_free(&folder);
+    CvmNames names;
+    CvmError error;
+    assert_true(cvm_picture_names(root, &names, &error));
+    assert_true(names.count > CVM_SHAPE_CLASSES * 5);
+    assert_string_equal(names.list[0], "blue bars/000.png");
+    cvm_names_free(&names);
+    snprintf(link, sizeof link, "%s/blue disc/circle", root);
+    assert_int_equal(symlink(".", link), 0);
+    assert_false(
+        cvm_picture_folder_list(root, cvm_shape_classes, CVM_SHAPE_CLASSES, true, &folder, &error));
+    assert_non_null(strstr(error.message, "does a link lead in a circle?"));
+    assert_int_equal(unlink(link), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sub_folders_are_classes_in_order),
@@ -198,6 +233,7 @@ int main(void) {
         cmocka_unit_test(kept_and_read_again_are_the_same),
         cmocka_unit_test(unreadable_pictures_are_named_and_left_out),
         cmocka_unit_test(odd_folders_are_refused),
+        cmocka_unit_test(folders_are_searched_below),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
