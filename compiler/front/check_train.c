@@ -187,6 +187,10 @@ static void check_fit(TrainChecker *checker) {
                cvm_arena_format(arena, "%s tells %lld classes apart, and %s has %d",
                                 item->model.text, (long long)out->sizes[1], data->name,
                                 data->classes));
+    else if (out->sizes[1] < 2)
+        breach(checker, 1304, item->model.span, "give the model two classes or more",
+               cvm_arena_format(arena, "%s knows one class, so that there is nothing to learn",
+                                item->model.text));
     checker->train->classes = out->rank == 2 ? (int)out->sizes[1] : 0;
 }
 

@@ -114,6 +114,10 @@ static const Mistake mistakes[] = {
     {"model M { input image: [1, 8, 8] flatten linear(3) }\n" DATA
      "train M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 batch 1 }\n",
      1304, 3, 7, "linear(2)"},
+    {"data d { folder \"f\" image [1, 8, 8] split 0.5 }\n"
+     "model M { input image: [1, 8, 8] flatten linear(1) }\n"
+     "train M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 batch 1 }\n",
+     1304, 3, 7, "two classes"},
     {TRAIN "}\ntrain M on d { loss cross_entropy optimizer sgd(rate=1) epochs 1 batch 1 }\n", 1305,
      4, 7, "as NAME"},
     {DATA MODEL "train M on d { loss cross_entropy(smoothing=2) optimizer sgd(rate=1) epochs 1 "
