@@ -48,7 +48,7 @@ static bool lies_in_slot(const CvmGraph *graph, const CvmNode *root) {
     return root->op == CVM_OP_PARAMETER;
 }
 
-/* Where a value lies: what is prepared and kept behind everything else. */
+/* Where a value lies: what is kept from step to step behind everything else. */
 static int64_t place_of(const CvmMemoryPlan *plan, const CvmNode *value) {
     int64_t offset = plan->offsets[value->id];
     return offset >= 0 && plan->kept[root_of(value)->id] ? plan->arena_bytes + offset : offset;
