@@ -36,7 +36,8 @@ struct CvmExecutable {
 static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
     CvmPassContext context = {.diag = diag,
                               .vector_lanes = cvm_target_lanes(options->cpu),
-                              .convolution = options->convolution};
+                              .convolution = options->convolution,
+                              .memory_limit = options->memory_limit};
     return cvm_run_passes(&options->passes, &context, graph);
 }
 

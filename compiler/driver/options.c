@@ -111,6 +111,8 @@ static const Option table[] = {
      "only the first N applications of a pass; several with commas between"},
     {CVM_OPTION_CONV, "conv", 0, TEXT, "WAY", MEMBER(conv),
      "how 3x3 convolutions are computed: auto (default), direct or winograd"},
+    {CVM_OPTION_MEMORY, "memory", 0, BYTES, "BYTES", MEMBER(memory),
+     "most that a step may take beside its parameters, as 500M or 2G: recomputes what it must"},
     {CVM_OPTION_CPU, "cpu", 0, TEXT, "NAME", MEMBER(cpu),
      "compile for this CPU: host (default), x86-64, x86-64-v3, x86-64-v4"},
     {CVM_OPTION_CPUS, "cpu", 0, TEXT, "NAMES", MEMBER(cpu),

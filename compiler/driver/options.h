@@ -62,6 +62,7 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_TOLERANCE (UINT64_C(1) << 56)
 #define CVM_OPTION_SVG (UINT64_C(1) << 57)
 #define CVM_OPTION_BEFORE_AFTER (UINT64_C(1) << 58)
+#define CVM_OPTION_MEMORY (UINT64_C(1) << 59)
 
 #define CVM_OPTION_EMBED (UINT64_C(1) << 36)
 #define CVM_OPTION_EMIT (UINT64_C(1) << 37)
@@ -72,7 +73,7 @@ typedef uint64_t CvmOptionSet;
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
     (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_CPU |                \
-     CVM_OPTION_NO_CACHE)
+     CVM_OPTION_NO_CACHE | CVM_OPTION_MEMORY)
 #define CVM_OPTIONS_ALWAYS (CVM_OPTION_HELP | CVM_OPTION_VERBOSE)
 
 typedef struct CvmOptions {
@@ -85,6 +86,7 @@ typedef struct CvmOptions {
         kernels, each, logits, svg, before_after, embed, debug;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list;
+    int64_t memory;     /* bytes; 0: not given */
     int64_t cache_size; /* bytes; where given & CVM_OPTION_CACHE_SIZE */
     int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, precision,
         time;         /* 0: not given */

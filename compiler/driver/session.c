@@ -134,6 +134,8 @@ static bool choose_compile_options(CvmSession *session) {
     const CvmOptions *options = session->options;
     const char *passes = options->passes ? options->passes : getenv("CVM_PASSES");
     const char *limits = options->pass_limit ? options->pass_limit : getenv("CVM_PASS_LIMIT");
+    if (options->memory)
+        passes = cvm_arena_format(session->arena, "%s,+recompute", passes ? passes : "default");
     if (!cvm_pass_choice(passes, &session->compile.passes, &session->diag) ||
         !cvm_pass_limits(limits, &session->compile.passes, &session->diag) ||
         !cvm_convolution_parse(options->conv, &session->compile.convolution, &session->diag)) {
@@ -141,6 +143,7 @@ static bool choose_compile_options(CvmSession *session) {
         session->status = CVM_EXIT_USAGE; /* the list came from the command line */
         return false;
     }
+    session->compile.memory_limit = options->memory;
     session->compile.cpu = options->cpu;
     session->compile.verbose = options->verbose;
     if (!options->no_cache && cvm_cache_folder(session->cache, sizeof session->cache))
@@ -222,6 +225,7 @@ bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *lo
     CvmPassContext context = {.diag = &session->diag,
                               .vector_lanes = cvm_target_lanes(session->compile.cpu),
                               .convolution = session->compile.convolution,
+                              .memory_limit = session->compile.memory_limit,
                               .log = log};
     return cvm_run_passes(&session->compile.passes, &context, graph) ||
            cvm_session_fail_compile(session);

@@ -78,11 +78,19 @@ static bool has_update(const Order *order, int unit) {
     return false;
 }
 
-/* Whether other units read the unit, and only such as move. */
+static bool awaits_nothing(const Order *order, int unit, int64_t *state) {
+    (void)order, (void)unit, (void)state;
+    return false;
+}
+
+/* Whether other units read the unit, and only such as move. What is made of parameters alone has no
+ * reason to come earlier: it would only live longer. */
 static bool feeds_moving(const Order *order, int unit) {
     const CvmGraph *graph = order->graph;
     const CvmUses *uses = &order->fusion->uses;
     bool fed = false;
+    if (for_unit(order, unit, awaits_nothing, NULL))
+        return false;
     for (int i = unit; i < graph->node_count && unit_of(order, graph->nodes[i]) == unit; i++) {
         const CvmNode *node = graph->nodes[i];
         if (uses->kept[node->id] || is_source(node))

@@ -19,6 +19,7 @@ bool cvm_fuse_pools(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_pointwise(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph);
 bool cvm_update_early(CvmPassContext *context, CvmGraph *graph);
+bool cvm_recompute(CvmPassContext *context, CvmGraph *graph);
 
 /* Removes nodes, sources excepted, that nothing needs: a kernel has to store something. */
 void cvm_drop_unread(CvmPassContext *context, CvmGraph *graph);

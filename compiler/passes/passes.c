@@ -23,6 +23,8 @@ static const CvmPass table[] = {
      cvm_fuse_losses},
     {"early-updates", "updates each parameter as soon as its gradient is there", true,
      cvm_update_early},
+    {"recompute", "runs cheap kernels again instead of keeping what they gave for backward", false,
+     cvm_recompute},
 };
 
 enum { PASS_COUNT = sizeof table / sizeof *table };
@@ -89,6 +91,23 @@ static bool run_pass(int row, int limit, int *applied, CvmPassContext *context, 
     return true;
 }
 
+/* Whether the arena fits the limit, where there is one. */
+static bool check_memory(const CvmPassContext *context, const CvmGraph *graph) {
+    if (!context->memory_limit)
+        return true;
+    CvmArena *scratch = cvm_arena_create();
+    CvmMemoryPlan plan;
+    bool fits = cvm_plan_memory(graph, scratch, &plan, context->diag);
+    cvm_arena_free(scratch);
+    if (!fits || plan.arena_bytes <= context->memory_limit)
+        return fits;
+    return cvm_diag_error(context->diag, 1607, (CvmSpan){0}, NULL, "use a smaller batch",
+                          "%s needs %.1f MB beside its parameters with all that can be recomputed, "
+                          "and may take %.1f MB",
+                          graph->name, (double)plan.arena_bytes / 1e6,
+                          (double)context->memory_limit / 1e6);
+}
+
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph) {
     int applied[PASS_COUNT] = {0};
     for (int i = 0; i < choice->count; i++) {
@@ -102,5 +121,5 @@ bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGra
     if (!cvm_settle_results(context, graph) || !finish_pass("settle", context, graph))
         return false;
     number_groups(graph);
-    return true;
+    return check_memory(context, graph);
 }

@@ -20,8 +20,9 @@ typedef struct CvmPassContext {
     CvmDiag *diag;
     int vector_lanes; /* f32 lanes of the target's vectors: 16, 8, 4 */
     CvmConvolution convolution;
-    CvmPassLog *log; /* takes remarks and reports; NULL for none */
-    bool verify;     /* run the verifier after every pass (debug builds always do) */
+    int64_t memory_limit; /* bytes that the arena may take; 0: as many as it needs */
+    CvmPassLog *log;      /* takes remarks and reports; NULL for none */
+    bool verify;          /* run the verifier after every pass (debug builds always do) */
 
     /* of the pass that runs; cvm_run_passes sets them */
     const char *pass;
@@ -68,7 +69,8 @@ const char *cvm_pass_limits_text(const CvmPassChoice *choice, CvmArena *arena);
 
 /* Runs the chosen passes in their order, sorting and (debug builds: verifying) after each; then, in
  * any case, settles the results (settle.c), without which no kernel could store them. False on
- * errors (reported; 1600: groups that wait for each other). */
+ * errors (reported; 1600: groups that wait for each other, 1607: the arena exceeds the
+ * limit). */
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph);
 
 /* Where each tensor lies in the arena, by liveness. Groups (and single nodes) run in graph order.
