@@ -244,6 +244,8 @@ void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
 static void lower_filter_grad(CvmLowering *lowering, const CvmNode *node) {
     const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
     ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
+    if (lowering->node_count > 1)
+        cvm_lower_refuse(lowering, node, "its sums are complete only at the end");
     bool depthwise = cvm_conv_is_depthwise(&node->type.shape, loops.groups);
     int64_t lanes = node->type.lanes, run = cvm_layout_block(&node->type, 1);
     int64_t inputs = depthwise ? lanes : loops.group_inputs; /* of `in` that a group reads */

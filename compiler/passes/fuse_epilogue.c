@@ -103,6 +103,8 @@ static const char *refuse_update(const CvmFusion *fusion, const Anchor *anchor,
 static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
                                CvmNode *const *members, int count) {
     const CvmNode *tail = members[count - 1], *node = members[count];
+    if (members[0]->type.layout == CVM_LAYOUT_FILTER)
+        return "its sums are complete only at the end";
     if (anchor->scatters && !windows_are_separate(members[0]))
         return "windows overlap, elements are complete only at the end";
     if (node->group != CVM_NO_GROUP)

@@ -38,19 +38,23 @@ static void compare(const char *what, const char *cpu, const float *expected, co
                      (long long)i, (double)got[i], (double)expected[i]);
 }
 
+void checked_fill(Compiled *compiled, const CvmGraph *graph, CvmArena *arena) {
+    for (int i = 0; i < graph->node_count; i++) {
+        const CvmNode *node = graph->nodes[i];
+        int64_t count;
+        cvm_shape_count(&node->type.shape, &count);
+        if (node->op == CVM_OP_INPUT || node->op == CVM_OP_PARAMETER)
+            compiled_set(compiled, node->origin.name, values_of(arena, node), count);
+    }
+}
+
 void checked_run(CvmGraph *graph, CvmArena *arena, const char *what, const char *passes,
                  float tolerance) {
     for (const char *const *cpu = compiled_cpus(); *cpu; cpu++) {
         CvmValues expected = cvm_evaluate(graph, arena, values_of, arena);
         CvmGraph *copy = cvm_graph_copy(graph, arena);
         Compiled compiled = compiled_open(copy, passes, *cpu, 2);
-        for (int i = 0; i < graph->node_count; i++) {
-            const CvmNode *node = graph->nodes[i];
-            int64_t count;
-            cvm_shape_count(&node->type.shape, &count);
-            if (node->op == CVM_OP_INPUT || node->op == CVM_OP_PARAMETER)
-                compiled_set(&compiled, node->origin.name, values_of(arena, node), count);
-        }
+        checked_fill(&compiled, graph, arena);
         compiled_run(&compiled);
         for (int i = 0; i < graph->output_count; i++) {
             const CvmNamedValue *output = &graph->outputs[i];

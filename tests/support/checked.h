@@ -3,6 +3,10 @@
 #define CVM_TESTS_CHECKED_H
 
 #include "compiler/graph/graph.h"
+#include "tests/support/compiled.h"
+
+/* Gives every input and parameter of the graph values in [-1, 1] that depend on its name alone. */
+void checked_fill(Compiled *compiled, const CvmGraph *graph, CvmArena *arena);
 
 /* Compiles a copy of the graph with the named passes for every CPU that this machine can run, and
  * fails the test where an output differs from the reference's: by more than tolerance, and

@@ -4,7 +4,6 @@
 #include "compiler/graph/op.h"
 #include "tests/support/checked.h"
 #include "tests/support/compiled.h"
-#include "tests/support/sources.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -217,7 +216,6 @@ static void test_conv_gradients_channel_blocked(void **state) {
 static void test_gradients_give_the_same_bits_on_any_threads(void **state) {
     (void)state;
     const ConvCase c = {"threads", 2, 32, 7, 9, 48, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1};
-    CvmTestSources sources = {arena, 1};
     float *first[3] = {NULL};
     for (int threads = 1; threads <= 3; threads++) {
         CvmGraph *graph = conv_gradients(&c);
@@ -228,14 +226,7 @@ static void test_gradients_give_the_same_bits_on_any_threads(void **state) {
         const char *const names[] = {"dx", "dw", "strips"};
         Compiled compiled =
             compiled_open(cvm_graph_copy(graph, arena), "none,+layout", "host", threads);
-        for (int i = 0; i < graph->node_count; i++) {
-            const CvmNode *node = graph->nodes[i];
-            int64_t count;
-            cvm_shape_count(&node->type.shape, &count);
-            if (node->op == CVM_OP_INPUT)
-                compiled_set(&compiled, node->origin.name, cvm_test_elements(&sources, node),
-                             count);
-        }
+        checked_fill(&compiled, graph, arena);
         compiled_run(&compiled);
         for (int i = 0; i < 3; i++) {
             int64_t count;
