@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_COUNT = 9, TEXT_BYTES = 128, LISTED_TENSORS = 3 };
+enum { KEY_COUNT = 10, TEXT_BYTES = 128, LISTED_TENSORS = 3 };
 
 static const char OPTIMIZER_PREFIX[] = "optimizer.";
 
@@ -63,8 +63,9 @@ typedef struct InfoTexts {
     char mean[TEXT_BYTES], deviation[TEXT_BYTES], plateau[TEXT_BYTES];
 } InfoTexts;
 
-static void describe(const CvmCheckpointInfo *info, InfoTexts *texts,
-                     CvmFileText metadata[KEY_COUNT]) {
+/* How many rows there are: those without a value are left out. */
+static int describe(const CvmCheckpointInfo *info, InfoTexts *texts,
+                    CvmFileText metadata[KEY_COUNT]) {
     const CvmNormalization *normalization = &info->normalization;
     snprintf(texts->hash, TEXT_BYTES, "%016" PRIx64, info->model_hash);
     snprintf(texts->epoch, TEXT_BYTES, "%d", info->epoch);
@@ -80,9 +81,13 @@ static void describe(const CvmCheckpointInfo *info, InfoTexts *texts,
         {"cvm.epoch", texts->epoch},       {"cvm.seed", texts->seed},
         {"cvm.mean", texts->mean},         {"cvm.deviation", texts->deviation},
         {"cvm.accuracy", texts->accuracy}, {"cvm.plateau", texts->plateau},
-        {"cvm.classes", info->classes},
+        {"cvm.classes", info->classes},    {"cvm.history", info->history},
     };
-    memcpy(metadata, rows, sizeof rows);
+    int count = 0;
+    for (int i = 0; i < KEY_COUNT; i++)
+        if (rows[i].value)
+            metadata[count++] = rows[i];
+    return count;
 }
 
 static int compare_names(const void *a, const void *b) {
@@ -106,9 +111,8 @@ bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheck
     InfoTexts texts;
     CvmFileText metadata[KEY_COUNT];
     Numerals numerals = use_points();
-    describe(info, &texts, metadata);
+    int keys = describe(info, &texts, metadata);
     use_as_before(numerals);
-    int keys = info->classes ? KEY_COUNT : KEY_COUNT - 1; /* the classes are the last */
     bool done = cvm_tensor_file_write(path, tensors, store->count, metadata, keys, error);
     free(tensors);
     return done;
@@ -307,6 +311,13 @@ static void copy_tensors(const CvmTensorFile *file, CvmStore *store) {
     }
 }
 
+/* NULL where there is none; false without memory. */
+static bool copy_text(const CvmTensorFile *file, const char *key, char **copy) {
+    const char *text = cvm_tensor_file_metadata(file, key);
+    *copy = text ? strdup(text) : NULL;
+    return !text || *copy;
+}
+
 static bool load(const CvmTensorFile *file, const char *path, CvmStore *store, const char *model,
                  uint64_t model_hash, bool need_optimizer, CvmCheckpointInfo *info,
                  CvmError *error) {
@@ -318,9 +329,11 @@ static bool load(const CvmTensorFile *file, const char *path, CvmStore *store, c
     bool other = found.model_hash != model_hash;
     if (other || differences.count > 0)
         return refuse(path, &found, model, other, &differences, error);
-    const char *classes = cvm_tensor_file_metadata(file, "cvm.classes");
-    if (classes && !(found.classes = strdup(classes)))
+    if (!copy_text(file, "cvm.classes", &found.classes) ||
+        !copy_text(file, "cvm.history", &found.history)) {
+        free(found.classes);
         return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to read %.800s", path);
+    }
     copy_tensors(file, store);
     *info = found;
     return true;

@@ -19,6 +19,7 @@ typedef struct CvmCheckpointInfo {
     CvmPlateau plateau; /* of a rate that follows the loss */
     double accuracy;    /* on the test set after that epoch, 0…1; negative when not measured */
     char *classes;      /* their names, one a line; NULL: not known. To be freed by who loads */
+    char *history;      /* what its writer knows of the epochs so far; the same */
 } CvmCheckpointInfo;
 
 /* The tensors are written in the order of their names, whichever the store's is. */

@@ -60,6 +60,17 @@ typedef struct CvmFolderReading {
 bool cvm_dataset_read_folder(CvmPictureFolder *folder, const CvmFolderReading *reading,
                              CvmDataset *dataset, CvmError *error);
 
+/* Chooses `wanted` of `count` pictures at random, as many of each class as of another as far as
+ * they go: the same ones for a seed. taken[count] is written. Errors: there are fewer (input), no
+ * memory (machine). */
+bool cvm_take(const int32_t *labels, int64_t count, int classes, int64_t wanted, uint64_t seed,
+              bool *taken, CvmError *error);
+
+/* Keeps these of a data set in memory, or of a folder that is yet to be read. */
+bool cvm_dataset_take(CvmDataset *dataset, int64_t wanted, uint64_t seed, CvmError *error);
+bool cvm_picture_folder_take(CvmPictureFolder *folder, int classes, int64_t wanted, uint64_t seed,
+                             CvmError *error);
+
 /* Of all pixels in their order: whether two data sets have the same pictures. */
 uint64_t cvm_dataset_hash(const CvmDataset *dataset);
 

@@ -11,8 +11,11 @@
 static void count_results(const float *logits, int64_t classes, const int32_t *labels,
                           int64_t count, CvmEvaluation *result) {
     for (int64_t i = 0; i < count; i++, logits += classes) {
-        bool correct = cvm_largest(logits, classes) == labels[i];
+        int64_t taken_for = cvm_largest(logits, classes);
+        bool correct = taken_for == labels[i];
         result->correct += correct;
+        if (result->confusion)
+            result->confusion[labels[i] * classes + taken_for]++;
         result->classes[labels[i]].count++;
         result->classes[labels[i]].correct += correct;
         result->loss += cvm_cross_entropy(logits, classes, labels[i]);
@@ -67,8 +70,11 @@ bool cvm_evaluate_dataset(CvmInstance *instance, int64_t batch, const CvmFeed *f
     if (!done) {
         cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to evaluate");
     } else {
-        *result = (CvmEvaluation){.classes = result->classes};
+        *result = (CvmEvaluation){.classes = result->classes, .confusion = result->confusion};
         memset(result->classes, 0, (size_t)data->classes * sizeof *result->classes);
+        if (result->confusion)
+            memset(result->confusion, 0,
+                   (size_t)data->classes * (size_t)data->classes * sizeof *result->confusion);
         done = run_batches(&run, pool, result, error);
         result->seconds = cvm_seconds() - began;
     }

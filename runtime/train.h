@@ -21,6 +21,8 @@ typedef struct CvmClassScore {
 typedef struct CvmEvaluation {
     int64_t count, correct;
     CvmClassScore *classes; /* [data->classes]: the caller's */
+    int64_t *confusion;     /* [data->classes, data->classes], by true class, then by what it was
+                               taken for: the caller's, or NULL */
     double loss;            /* mean cross-entropy */
     double seconds;
 } CvmEvaluation;

@@ -197,6 +197,12 @@ static bool read_folder(CvmSession *session, const Places *places, const char *p
     if (!reading.pool || !name_classes(session, places) ||
         !list_folder(session, path, part, &folder))
         return false;
+    if (part == CVM_DATA_TRAIN && session->train->take &&
+        !cvm_picture_folder_take(&folder, session->train->classes, session->train->take,
+                                 session->train->seed, &error)) {
+        cvm_picture_folder_free(&folder);
+        return cvm_session_fail(session, &error);
+    }
     return cvm_dataset_read_folder(&folder, &reading, dataset, &error) ||
            cvm_session_fail(session, &error);
 }
@@ -235,6 +241,11 @@ bool cvm_session_read_data(CvmSession *session, CvmDataPart part, CvmDataset *da
     }
     if (!read)
         return cvm_session_fail(session, &error);
+    if (part == CVM_DATA_TRAIN && session->train->take && data->kind != CVM_DATA_FOLDER &&
+        !cvm_dataset_take(dataset, session->train->take, session->train->seed, &error)) {
+        cvm_dataset_free(dataset);
+        return cvm_session_fail(session, &error);
+    }
     if (session->options->verbose)
         cvm_report_note("%s: %lld pictures%s", found.paths[0], (long long)dataset->count,
                         dataset->pixels ? "" : ", too many for memory: read for each batch");

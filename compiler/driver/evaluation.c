@@ -2,7 +2,9 @@
 #include "compiler/driver/evaluation.h"
 #include "compiler/driver/class_names.h"
 
+#include "compiler/driver/confusion.h"
 #include "compiler/driver/data.h"
+#include "compiler/driver/page.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/weights.h"
 
@@ -17,6 +19,11 @@ bool cvm_session_evaluate(CvmSession *session, CvmInstance *evaluator, int64_t b
     CvmPool *pool = cvm_session_pool(session);
     if (!pool)
         return false;
+    const CvmOptions *options = session->options;
+    size_t classes = (size_t)session->train->classes;
+    if (!evaluation->confusion && (options->report || options->confusion))
+        evaluation->confusion =
+            cvm_arena_array(session->arena, classes * classes, sizeof *evaluation->confusion);
     if (!evaluation->classes)
         evaluation->classes = cvm_arena_array(session->arena, (size_t)session->train->classes,
                                               sizeof *evaluation->classes);
@@ -91,6 +98,14 @@ static CvmInstance *open_evaluator(CvmSession *session, int64_t count, int64_t *
     return evaluator;
 }
 
+bool cvm_write_evaluation(CvmSession *session, const CvmEvaluation *evaluation) {
+    const CvmOptions *options = session->options;
+    const CvmPage page = {.evaluation = evaluation,
+                          .history = &session->history,
+                          .weights = options->weights ? options->weights : options->checkpoint};
+    return cvm_write_confusion(session, evaluation) && cvm_write_page(session, &page);
+}
+
 bool cvm_session_evaluate_weights(CvmSession *session) {
     CvmDataset data;
     if (!cvm_session_need_train(session) || !cvm_session_read_data(session, CVM_DATA_TEST, &data))
@@ -105,6 +120,7 @@ bool cvm_session_evaluate_weights(CvmSession *session) {
     bool done = evaluator && cvm_session_evaluate(session, evaluator, batch, &feed, &evaluation);
     if (done)
         cvm_session_print_evaluation(session, &evaluation);
+    done = done && cvm_write_evaluation(session, &evaluation);
     cvm_dataset_free(&data);
     return done;
 }

@@ -25,7 +25,7 @@ typedef struct Command {
     (CVM_OPTION_TRAIN | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT |                \
      CVM_OPTION_CHECKPOINT | CVM_OPTION_EPOCHS | CVM_OPTION_SEED | CVM_OPTION_THREADS |            \
      CVM_OPTION_DATA | CVM_OPTION_JSON | CVM_OPTION_CACHE_SIZE | CVM_OPTION_CACHE_FILE |           \
-     CVM_OPTIONS_COMPILE)
+     CVM_OPTION_REPORT | CVM_OPTION_CONFUSION | CVM_OPTIONS_COMPILE)
 #define CLASSIFYING                                                                                \
     (CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_THREADS | CVM_OPTIONS_COMPILE)
 #define GRAPH (CVM_OPTION_FUSION | CVM_OPTION_FORWARD | CVM_OPTION_BATCH | CVM_OPTIONS_COMPILE)
@@ -48,9 +48,10 @@ static const Command commands[] = {
      "  cvmc train models/lenet5.cvm --epochs 10 -o shoes.safetensors\n"
      "  cvmc train models/lenet5.cvm --resume\n"},
     {"eval", cvm_command_eval, "FILE {--checkpoint|--weights} PATH", 1, 1,
-     USING | CVM_OPTION_DATA | CVM_OPTION_JSON,
+     USING | CVM_OPTION_DATA | CVM_OPTION_JSON | CVM_OPTION_REPORT | CVM_OPTION_CONFUSION,
      "accuracy and loss on the test set, and accuracy per class",
-     "  cvmc eval models/lenet5.cvm --checkpoint lenet5.safetensors\n"},
+     "  cvmc eval models/lenet5.cvm --checkpoint lenet5.safetensors\n"
+     "  cvmc eval models/lenet5.cvm --checkpoint lenet5.safetensors --report shoes.html\n"},
     {"predict", cvm_command_predict, "FILE {--checkpoint|--weights} PATH [IMAGE|FOLDER...]", 1, -1,
      USING | CVM_OPTION_MODEL | CVM_OPTION_JSON | CVM_OPTION_CSV | CVM_OPTION_TOP |
          CVM_OPTION_LOGITS | CVM_OPTION_LIST | CVM_OPTION_BATCH,

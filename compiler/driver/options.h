@@ -46,6 +46,8 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_CACHE_SIZE (UINT64_C(1) << 34)
 #define CVM_OPTION_CACHE_FILE (UINT64_C(1) << 35)
 #define CVM_OPTION_LIST (UINT64_C(1) << 51)
+#define CVM_OPTION_REPORT (UINT64_C(1) << 52)
+#define CVM_OPTION_CONFUSION (UINT64_C(1) << 53)
 
 #define CVM_OPTION_PASS_LIMIT (UINT64_C(1) << 40)
 #define CVM_OPTION_FUSION (UINT64_C(1) << 41)
@@ -85,7 +87,8 @@ typedef struct CvmOptions {
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
         kernels, each, logits, svg, before_after, embed, debug;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
-        *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list;
+        *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list,
+        *report, *confusion;
     int64_t memory;     /* bytes; 0: not given */
     int64_t cache_size; /* bytes; where given & CVM_OPTION_CACHE_SIZE */
     int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, precision,

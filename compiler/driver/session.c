@@ -321,6 +321,12 @@ bool cvm_session_model_hash(CvmSession *session, uint64_t *hash) {
     return true;
 }
 
+void cvm_session_take_history(CvmSession *session, CvmCheckpointInfo *info) {
+    cvm_history_read(info->history ? info->history : "", session->arena, &session->history);
+    free(info->history);
+    info->history = NULL;
+}
+
 bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info) {
     uint64_t hash;
     CvmError error;
@@ -332,6 +338,7 @@ bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info) {
     bool named = cvm_session_take_class_lines(session, session->options->checkpoint, info->classes);
     free(info->classes);
     info->classes = NULL;
+    cvm_session_take_history(session, info);
     if (!named)
         return false;
     if (info->normalization.channels != cvm_model_input(session->model).sizes[0])

@@ -4,6 +4,7 @@
 #ifndef CVM_DRIVER_SESSION_H
 #define CVM_DRIVER_SESSION_H
 
+#include "compiler/driver/history.h"
 #include "compiler/driver/options.h"
 #include "compiler/front/program.h"
 #include "compiler/pipeline.h"
@@ -29,6 +30,8 @@ typedef struct CvmSession {
     int class_count;
     const char *const *folders; /* of the classes of a folder data set, once it was read; or NULL */
     int folder_count;
+
+    CvmHistory history; /* of the training's or the checkpoint's epochs */
 
     CvmCompileOptions compile;
     char cache[CVM_PATH_SIZE];
@@ -93,6 +96,9 @@ bool cvm_session_model_hash(CvmSession *session, uint64_t *hash);
 /* Fills the store (whose plans are compiled) from options->checkpoint, and takes the classes' names
  * from it (info->classes is NULL then). */
 bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info);
+
+/* Takes the history that a checkpoint carries, freeing the text; one that is damaged is empty. */
+void cvm_session_take_history(CvmSession *session, CvmCheckpointInfo *info);
 
 /* Writes the .cvm file's name without folder and ".cvm", and with `ending`, into path. */
 void cvm_session_stem(const CvmSession *session, const char *ending, char path[CVM_PATH_SIZE]);

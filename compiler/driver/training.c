@@ -3,8 +3,10 @@
 #include "compiler/driver/training.h"
 
 #include "compiler/driver/class_names.h"
+#include "compiler/driver/confusion.h"
 #include "compiler/driver/data.h"
 #include "compiler/driver/evaluation.h"
+#include "compiler/driver/page.h"
 #include "compiler/driver/phase.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/weights.h"
@@ -37,19 +39,17 @@ static void choose_output(const CvmSession *session, char path[CVM_PATH_SIZE]) {
 }
 
 /* Tries by making a file beside it: permissions alone don't tell of read-only or full disks. */
-static bool check_writable(CvmSession *session, const char *path) {
+static bool check_writable(CvmSession *session, const char *what, const char *path) {
     struct stat status;
     char probe[CVM_PATH_SIZE + 16];
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         return cvm_session_refuse(session, CVM_EXIT_MACHINE,
-                                  "the checkpoint can't be written to %s: it is no plain file",
-                                  path);
+                                  "the %s can't be written to %s: it is no plain file", what, path);
     snprintf(probe, sizeof probe, "%s.XXXXXX", path);
     int file = mkstemp(probe);
     if (file < 0)
         return cvm_session_refuse(session, CVM_EXIT_MACHINE,
-                                  "the checkpoint can't be written to %s: %s; choose another place "
-                                  "with -o PATH",
+                                  "the %s can't be written to %s: %s; choose another place", what,
                                   path, strerror(errno));
     close(file);
     unlink(probe);
@@ -102,6 +102,7 @@ static bool resume(Run *run, uint64_t hash) {
     bool same = cvm_session_take_class_lines(session, path, run->info.classes);
     free(run->info.classes);
     run->info.classes = cvm_session_class_lines(session);
+    cvm_session_take_history(session, &run->info);
     if (!same)
         return false;
     if (run->info.seed != session->train->seed)
@@ -116,6 +117,15 @@ static bool resume(Run *run, uint64_t hash) {
                                   "differ from those of the data set found now",
                                   path);
     return true;
+}
+
+/* A folder that cannot be written to is told before the first epoch, not after it. */
+static bool check_outputs(CvmSession *session) {
+    const CvmOptions *options = session->options;
+    const char *confusion = options->confusion;
+    return (!options->report || check_writable(session, "report", options->report)) &&
+           (!confusion || strcmp(confusion, "-") == 0 ||
+            check_writable(session, "confusion matrix", confusion));
 }
 
 static bool start(Run *run) {
@@ -167,6 +177,16 @@ static void report_epoch(const Run *run, const CvmEpochResult *result) {
     cvm_report_json(object);
 }
 
+/* "small.best.safetensors" for "small.safetensors". */
+static void best_path(const Run *run, char path[CVM_PATH_SIZE]) {
+    static const char ending[] = ".safetensors";
+    const char *checkpoint = run->trained->checkpoint;
+    size_t length = strlen(checkpoint), end = sizeof ending - 1;
+    if (length > end && strcmp(checkpoint + length - end, ending) == 0)
+        length -= end;
+    snprintf(path, CVM_PATH_SIZE, "%.*s.best%s", (int)length, checkpoint, ending);
+}
+
 static void report_trained(const Run *run) {
     const CvmSession *session = run->session;
     if (session->options->json) {
@@ -188,6 +208,13 @@ static void report_trained(const Run *run) {
     printf("trained %s for %d epoch%s: test accuracy %.4f, %.1f s; weights in %s\n",
            run->info.model, run->info.epoch, run->info.epoch == 1 ? "" : "s", run->info.accuracy,
            run->seconds, run->trained->checkpoint);
+    if (run->session->train->patience) {
+        int best = cvm_history_best(&run->session->history);
+        char path[CVM_PATH_SIZE];
+        best_path(run, path);
+        printf("best: epoch %d, test accuracy %.4f; weights in %s\n", best + 1,
+               run->session->history.epochs[best].accuracy, path);
+    }
 }
 
 static void report_done_before(const Run *run) {
@@ -198,6 +225,58 @@ static void report_done_before(const Run *run) {
         printf("%s is trained already: %d of %d epochs, test accuracy %.4f\n",
                run->trained->checkpoint, run->info.epoch, session->train->epochs,
                run->info.accuracy);
+}
+
+/* --- after an epoch --- */
+
+/* The last epoch in which a line begins to count; the first where there is none. */
+static int last_change(const CvmTrain *train) {
+    int last = 0;
+    for (int i = 0; i < train->rule_count; i++)
+        if (train->rules[i].epoch > last && train->rules[i].epoch < train->epochs)
+            last = train->rules[i].epoch;
+    return last;
+}
+
+/* Whether `patience` says that it is enough. What has yet to thaw gets its epochs. */
+static bool is_stale(const Run *run) {
+    const CvmTrain *train = run->session->train;
+    int best = cvm_history_best(&run->session->history), change = last_change(train);
+    int since = best >= change ? best + 1 : change;
+    return train->patience && run->info.epoch - since >= train->patience;
+}
+
+/* The checkpoint, and where it is the best so far and the train has patience, another that stays.
+ */
+static bool save(Run *run) {
+    CvmSession *session = run->session;
+    char path[CVM_PATH_SIZE];
+    CvmError error;
+    free(run->info.history);
+    run->info.history = cvm_history_text(&session->history);
+    if (!cvm_checkpoint_save(run->trained->checkpoint, &session->store, &run->info, &error))
+        return cvm_session_fail(session, &error);
+    if (!session->train->patience ||
+        cvm_history_best(&session->history) != session->history.count - 1)
+        return true;
+    best_path(run, path);
+    return cvm_checkpoint_save(path, &session->store, &run->info, &error) ||
+           cvm_session_fail(session, &error);
+}
+
+static bool finish_epoch(Run *run, const CvmEpochResult *result) {
+    CvmSession *session = run->session;
+    const CvmEvaluation *evaluation = &run->trained->evaluation;
+    run->seconds += result->seconds + evaluation->seconds;
+    run->info.epoch++;
+    run->info.accuracy = cvm_accuracy(evaluation);
+    cvm_history_add(&session->history, session->arena,
+                    (CvmEpochRecord){result->loss, evaluation->loss, run->info.accuracy});
+    if (!save(run))
+        return false;
+    report_epoch(run, result);
+    const CvmPage page = {evaluation, &session->history, run->trained->checkpoint};
+    return cvm_write_page(session, &page);
 }
 
 /* --- the epochs --- */
@@ -235,21 +314,15 @@ static bool train_epoch(Run *run) {
     if (!cvm_session_evaluate(session, phase->evaluator, phase->test_batch, &phase->test,
                               &run->trained->evaluation))
         return false;
-    run->seconds += result.seconds + run->trained->evaluation.seconds;
-    run->info.epoch++;
-    run->info.accuracy = cvm_accuracy(&run->trained->evaluation);
     cvm_plateau_observe(&training.rate, &run->info.plateau, run->trained->evaluation.loss);
-    if (!cvm_checkpoint_save(run->trained->checkpoint, &session->store, &run->info, &error))
-        return cvm_session_fail(session, &error);
-    report_epoch(run, &result);
-    return true;
+    return finish_epoch(run, &result);
 }
 
 /* The epochs of one phase, up to `end`. */
 static bool train_phase(Run *run, int end) {
     if (!enter_phase(run))
         return false;
-    while (run->info.epoch < run->phase.end && run->info.epoch < end)
+    while (run->info.epoch < run->phase.end && run->info.epoch < end && !is_stale(run))
         if (!train_epoch(run))
             return false;
     return cvm_phase_leave(run->session, &run->phase);
@@ -260,15 +333,18 @@ static bool train_epochs(Run *run) {
     int end = session->train->epochs;
     if (session->options->stop_after && session->options->stop_after < end)
         end = (int)session->options->stop_after;
-    if (run->info.epoch >= end) {
+    if (run->info.epoch >= end || is_stale(run)) {
         report_done_before(run);
         return true;
     }
-    while (run->info.epoch < end)
+    while (run->info.epoch < end && !is_stale(run))
         if (!train_phase(run, end))
             return false;
+    if (is_stale(run))
+        cvm_report_note("stopped after epoch %d: no better test accuracy since epoch %d",
+                        run->info.epoch, cvm_history_best(&session->history) + 1);
     report_trained(run);
-    return true;
+    return cvm_write_confusion(session, &run->trained->evaluation);
 }
 
 bool cvm_session_train(CvmSession *session, CvmTrained *trained) {
@@ -277,9 +353,11 @@ bool cvm_session_train(CvmSession *session, CvmTrained *trained) {
     if (!cvm_session_need_train(session))
         return false;
     choose_output(session, trained->checkpoint);
-    bool done = check_writable(session, trained->checkpoint) && read_data(&run) &&
-                take_weights(session) && start(&run) && train_epochs(&run);
+    bool done = check_writable(session, "checkpoint", trained->checkpoint) &&
+                check_outputs(session) && read_data(&run) && take_weights(session) && start(&run) &&
+                train_epochs(&run);
     cvm_prefix_close(&run.phase.prefix); /* where a phase failed */
+    free(run.info.history);
     cvm_dataset_free(&run.train);
     cvm_dataset_free(&run.test);
     return done;

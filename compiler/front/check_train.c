@@ -76,6 +76,14 @@ static void read_batch(TrainChecker *checker, const CvmAstSetting *setting) {
     checker->train->batch = (int)read_count(checker, setting, 1, MAX_BATCH);
 }
 
+static void read_patience(TrainChecker *checker, const CvmAstSetting *setting) {
+    checker->train->patience = (int)read_count(checker, setting, 1, MAX_EPOCHS);
+}
+
+static void read_take(TrainChecker *checker, const CvmAstSetting *setting) {
+    checker->train->take = (int)read_count(checker, setting, 1, INT32_MAX);
+}
+
 static void read_seed(TrainChecker *checker, const CvmAstSetting *setting) {
     checker->train->seed = (uint64_t)read_count(checker, setting, 0, INT64_MAX);
 }
@@ -129,6 +137,7 @@ static const Key keys[] = {
     {"batch", true, false, read_batch},          {"seed", false, false, read_seed},
     {"weights", false, false, read_weights},     {"freeze", false, true, read_rules},
     {"unfreeze", false, true, read_rules},       {"rate", false, true, read_rules},
+    {"take", false, false, read_take},           {"patience", false, false, read_patience},
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 

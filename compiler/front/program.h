@@ -123,6 +123,8 @@ struct CvmTrain {
     double clip;  /* the largest norm of all gradients together; 0: any */
     CvmRate rate; /* its epochs are filled in where it is used: the command line may change them */
     int epochs, batch;
+    int patience; /* ends when so many epochs brought no better test accuracy; 0: never */
+    int take;     /* so many of the pictures to learn from; 0: all */
     uint64_t seed;
     const char *weights; /* file to start from, or NULL */
     CvmSpan weights_span;

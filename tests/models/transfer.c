@@ -149,6 +149,82 @@ static void features_of_something_else_are_refused_before_any_work(void **state)
     assert_false(cvm_test_exists(&place, "none.safetensors"));
 }
 
+/* --- kills --- */
+
+/* Killed again and again, at any moment, a training comes to its end, with the bits of one that was
+ * left alone; the file of features stays good. Longer and longer runs, so that it does end. */
+static void a_training_that_is_killed_goes_on_to_the_same_bits(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "killed.cvm",
+                        TRANSFER("    freeze body\n    unfreeze body.linear1 at epoch 3\n"));
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "killed.cvm", NULL);
+    double seconds = 0.01;
+    for (int run = 0; run < 200; run++, seconds *= 1.15) {
+        bool resumes = cvm_test_exists(&place, "end.safetensors");
+        int code = cvm_test_cvmc_killed(&place, seconds, "train", "killed.cvm", "-o",
+                                        "end.safetensors", "--cache-file", "killed.features",
+                                        resumes ? "--resume" : NULL, NULL);
+        assert_true(code == 0 || code == 137);
+        if (code == 0)
+            break;
+    }
+    assert_true(cvm_test_same_bytes(&place, "killed.safetensors", "end.safetensors"));
+}
+
+/* --- when it is enough --- */
+
+static void patience_ends_a_training_and_keeps_the_best(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "long.cvm",
+                        TRANSFER("    freeze body\n    patience 2\n    take 40\n"));
+    CvmTestResult result = cvm_test_cvmc(&place, "train", "long.cvm", "--epochs", "400", "--report",
+                                         "long.html", "--confusion", "long.csv", NULL);
+    assert_int_equal(result.code, 0);
+    assert_non_null(strstr(result.err, "stopped after epoch "));
+    assert_non_null(strstr(result.out, "weights in long.best.safetensors"));
+    cvm_test_result_free(&result);
+    cvm_test_expect(&place, 0, "is trained already", NULL, "train", "long.cvm", "--epochs", "400",
+                    "--resume", NULL);
+    cvm_test_expect(&place, 0, "test accuracy", NULL, "eval", "long.cvm", "--checkpoint",
+                    "long.best.safetensors", NULL);
+    size_t size;
+    char *page = cvm_test_read(&place, "long.html", &size);
+    static const char *const parts[] = {"Learning curves", "Accuracy of each class",
+                                        "Confusion matrix", "patience 2", "</html>"};
+    for (int i = 0; i < 5; i++)
+        assert_non_null(strstr(page, parts[i]));
+    assert_null(strstr(page, "<script"));
+    assert_null(strstr(page, "src="));
+    free(page);
+    char *csv = cvm_test_read(&place, "long.csv", &size);
+    assert_non_null(strstr(csv, "true,\"rows\",\"columns\",\"square\",\"ring\"\n\"rows\","));
+    free(csv);
+}
+
+static void an_evaluation_tells_what_is_taken_for_what(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "true \\ taken for", NULL, "eval", "small.cvm", "--checkpoint",
+                    "small.safetensors", "--confusion", "-", NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "eval", "small.cvm", "--checkpoint", "small.safetensors",
+                    "--confusion", "small.svg", "--report", "small.html", NULL);
+    size_t size;
+    char *svg = cvm_test_read(&place, "small.svg", &size);
+    assert_int_equal(strncmp(svg, "<svg ", 5), 0);
+    free(svg);
+    char *page = cvm_test_read(&place, "small.html", &size); /* curves from the checkpoint */
+    assert_non_null(strstr(page, "Learning curves"));
+    free(page);
+    cvm_test_expect(&place, 3, "", "report can't be written", "train", "small.cvm", "--report",
+                    "nowhere/small.html", "-o", "none.safetensors", NULL);
+}
+
+static void as_many_pictures_are_taken_as_the_file_says(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "few.cvm", TRANSFER("    take 331\n"));
+    cvm_test_expect(&place, 1, "", "331 pictures are to be taken, and there are 330", "train",
+                    "few.cvm", NULL);
+}
+
 /* What the command line's epochs leave no time for is told, and is no error. */
 static void an_epoch_beyond_the_end_is_an_error_of_the_file_alone(void **state) {
     (void)state;
@@ -167,6 +243,10 @@ int main(void) {
         cmocka_unit_test(the_cache_of_features_changes_no_bit),
         cmocka_unit_test(features_in_a_file_serve_later_runs_unless_damaged),
         cmocka_unit_test(features_of_something_else_are_refused_before_any_work),
+        cmocka_unit_test(a_training_that_is_killed_goes_on_to_the_same_bits),
+        cmocka_unit_test(patience_ends_a_training_and_keeps_the_best),
+        cmocka_unit_test(an_evaluation_tells_what_is_taken_for_what),
+        cmocka_unit_test(as_many_pictures_are_taken_as_the_file_says),
         cmocka_unit_test(an_epoch_beyond_the_end_is_an_error_of_the_file_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -106,7 +106,8 @@ static bool gather(int out, int err, Text *out_text, Text *err_text, double dead
     return true;
 }
 
-static CvmTestResult run(const CvmTestPlace *place, const char *const *arguments) {
+static CvmTestResult run_for(const CvmTestPlace *place, double seconds,
+                             const char *const *arguments) {
     int out[2], err[2];
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     assert_int_equal(pipe2(err, O_CLOEXEC), 0);
@@ -118,13 +119,17 @@ static CvmTestResult run(const CvmTestPlace *place, const char *const *arguments
     close(out[1]);
     close(err[1]);
     Text out_text = {calloc(1, 1), 0, 1}, err_text = {calloc(1, 1), 0, 1};
-    bool in_time = gather(out[0], err[0], &out_text, &err_text, start + TIME_LIMIT_SECONDS);
+    bool in_time = gather(out[0], err[0], &out_text, &err_text, start + seconds);
     if (!in_time)
         kill(child, SIGKILL);
     int code = wait_for(child);
     close(out[0]);
     close(err[0]);
     return (CvmTestResult){in_time ? code : 124, out_text.bytes, err_text.bytes, now() - start};
+}
+
+static CvmTestResult run(const CvmTestPlace *place, const char *const *arguments) {
+    return run_for(place, TIME_LIMIT_SECONDS, arguments);
 }
 
 /* $CVMC and the arguments up to NULL. */
@@ -146,6 +151,18 @@ CvmTestResult cvm_test_cvmc(const CvmTestPlace *place, ...) {
     list_arguments(arguments, list);
     va_end(list);
     return run(place, arguments);
+}
+
+int cvm_test_cvmc_killed(const CvmTestPlace *place, double seconds, ...) {
+    const char *arguments[MAX_ARGUMENTS];
+    va_list list;
+    va_start(list, seconds);
+    list_arguments(arguments, list);
+    va_end(list);
+    CvmTestResult result = run_for(place, seconds, arguments);
+    int code = result.code == 124 ? 128 + SIGKILL : result.code;
+    cvm_test_result_free(&result);
+    return code;
 }
 
 void cvm_test_result_free(CvmTestResult *result) {

@@ -25,6 +25,10 @@ typedef struct CvmTestResult {
 CvmTestResult cvm_test_cvmc(const CvmTestPlace *place, ...);
 void cvm_test_result_free(CvmTestResult *result);
 
+/* Runs it and kills it (SIGKILL) after so many seconds, unless it has ended; its exit code, 137
+ * when killed. */
+int cvm_test_cvmc_killed(const CvmTestPlace *place, double seconds, ...);
+
 /* Runs it and asserts the exit code, and that stdout and stderr hold the texts (NULL: any). Shows
  * what was printed when they don't. */
 void cvm_test_expect(const CvmTestPlace *place, int code, const char *out, const char *err, ...);
