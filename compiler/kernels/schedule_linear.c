@@ -1,13 +1,11 @@
 /* How a LINEAR kernel's work is cut: tiles of pictures x features whose sums fill the registers,
- * chunks of inputs of which the whole batch stays in the nearest cache. */
+ * chunks of inputs of which a tile's pictures stay in the nearest cache. */
 #include "compiler/kernels/schedule.h"
 
 enum {
-    CACHED = 16 << 10, /* bytes of x in a chunk: half of a usual first cache */
+    CACHED = 16 << 10, /* bytes of a tile's x in a chunk: half of a usual first cache */
     LINE = 16,         /* floats of a cache line, which chunks are multiples of */
-    LEAST_CHUNK = 64,
-    MOST_CHUNK = 1024,
-    PICTURES = 4, /* of a tile, at most */
+    PICTURES = 4,      /* of a tile, at most */
     FEATURES = 4,
     ITEM_FEATURES = 8, /* x is read anew for each work item, so an item has several */
 };
@@ -25,7 +23,6 @@ void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target) {
     linear->tile_pictures = pictures;
     linear->tile_features = features;
     linear->block = smaller(ITEM_FEATURES / features * features, linear->features);
-    int64_t chunk = CACHED / 4 / linear->batch / LINE * LINE;
-    linear->chunk = chunk < LEAST_CHUNK ? LEAST_CHUNK : smaller(chunk, MOST_CHUNK);
+    linear->chunk = CACHED / 4 / pictures / LINE * LINE;
     kernel->extent = (linear->features + linear->block - 1) / linear->block;
 }

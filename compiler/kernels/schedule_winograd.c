@@ -4,7 +4,10 @@
 
 enum {
     SCRATCH = 3 << 19, /* bytes of a work item at most, so that it stays in a core's caches */
-    FEW_TILES = 64,    /* so few tiles make one block: the channels are cut instead */
+    LARGE_WEIGHTS = 12 << 20, /* bytes: they come from memory rather than a cache, … */
+    LARGE_BLOCK = 64,         /* … so that a block has to have so many tiles to hide it … */
+    LEAST_BLOCK = 24,         /* … and else so many */
+    FEW_TILES = 64,           /* so few tiles make one block: the channels are cut instead */
     WANTED_ITEMS = 4,
     MOST_TILES = 12,    /* in registers: of AVX-512's 32, more leave LLVM none to move with */
     LEAST_OUTPUTS = 64, /* of a part: each transforms its inputs for itself */
@@ -48,13 +51,16 @@ static int64_t choose_group(int64_t tiles, int64_t vectors, CvmTargetShape targe
     return best;
 }
 
-/* Tiles that fit the scratch memory, all of them where they are few. */
+/* Tiles that fit the scratch memory, more where the weights need it, all of them where they are
+ * few. */
 static int64_t choose_block(const CvmWinograd *winograd, int64_t tiles) {
     int64_t side = winograd->tile + 2;
     int64_t fits = SCRATCH / (side * side * 4 * (winograd->inputs + winograd->outputs));
     if (tiles <= FEW_TILES)
         return tiles;
-    fits = fits < 16 ? 16 : fits;
+    bool large = side * side * 4 * winograd->inputs * winograd->outputs > LARGE_WEIGHTS;
+    int64_t least = large ? LARGE_BLOCK : LEAST_BLOCK;
+    fits = fits < least ? least : fits;
     int64_t blocks = (tiles + fits - 1) / fits;
     blocks += blocks % 2; /* two cores are to have equally many */
     return (tiles + blocks - 1) / blocks;
