@@ -25,6 +25,8 @@ static int set_up(void **state) {
     cvm_test_write_patterns(&place, 160, 48);
     cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
     cvm_test_expect(&place, 0, NULL, NULL, "train", "small.cvm", "--epochs", "2", NULL);
+    cvm_test_write_text(&place, "many/notes.txt", "no picture"); /* makes the folder */
+    cvm_test_write_text(&place, "odd/notes.txt", "nor this");
     for (int i = 0; i < COUNT; i++) {
         char path[32];
         snprintf(path, sizeof path, "many/%02d.png", i);
