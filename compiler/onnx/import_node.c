@@ -66,7 +66,7 @@ static bool refuse_part(CvmOnnxImport *import, const CvmOnnxValue *part) {
     const Onnx__NodeProto *proto = import->proto;
     import->node = part->node;
     import->proto = import->model->message->graph->node[part->node];
-    cvm_onnx_refuse(import, 1701, NULL, whats[part->part.formula]);
+    cvm_onnx_refuse(import, 1701, NULL, "%s", whats[part->part.formula]);
     import->node = node;
     import->proto = proto;
     return false;
