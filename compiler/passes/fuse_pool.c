@@ -61,6 +61,8 @@ static const char *refuse_windows(const CvmNode *pool) {
 static void fuse(CvmFusion *fusion, Candidate *candidate) {
     const CvmNode *cause = NULL;
     const char *why = refuse_value(fusion, candidate->pool, &cause);
+    if (!why && candidate->conv->op == CVM_OP_WINOGRAD)
+        why = "Winograd's kernel stores tiles, not rows of windows";
     if (!why)
         why = refuse_windows(candidate->pool);
     if (!why) {
@@ -86,7 +88,7 @@ bool cvm_fuse_pools(CvmPassContext *context, CvmGraph *graph) {
         if (!is_pool(candidate.pool) || first_of_group(&fusion, candidate.pool) != candidate.pool)
             continue;
         candidate.conv = first_of_group(&fusion, candidate.pool->inputs[0]);
-        if (candidate.conv->op == CVM_OP_CONV)
+        if (candidate.conv->op == CVM_OP_CONV || candidate.conv->op == CVM_OP_WINOGRAD)
             fuse(&fusion, &candidate);
     }
     cvm_fusion_end(&fusion);

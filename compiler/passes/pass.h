@@ -8,6 +8,7 @@
 
 /* The passes; false on error (reported). */
 bool cvm_fold_constants(CvmPassContext *context, CvmGraph *graph);
+bool cvm_canonicalise(CvmPassContext *context, CvmGraph *graph);
 bool cvm_split_batchnorm(CvmPassContext *context, CvmGraph *graph);
 bool cvm_common_subexpressions(CvmPassContext *context, CvmGraph *graph);
 bool cvm_dead_code(CvmPassContext *context, CvmGraph *graph);

@@ -5,8 +5,9 @@
 #include <limits.h>
 
 static const CvmPass table[] = {
-    {"fold-constants", "computes what depends on constants alone, removes what changes nothing",
-     true, cvm_fold_constants},
+    {"fold-constants", "computes what depends on constants alone", true, cvm_fold_constants},
+    {"canonicalise", "gives equal things one form, removes what changes nothing", true,
+     cvm_canonicalise},
     {"split-batchnorm", "computes what batch norm needs of each channel once", true,
      cvm_split_batchnorm},
     {"cse", "computes equal things once", true, cvm_common_subexpressions},

@@ -25,7 +25,9 @@ const void *cvm_test_elements(void *context, const CvmNode *node) {
             ((int32_t *)elements)[i] = (int32_t)cvm_test_pick(&random, 0, 1);
         else
             elements[i] = (float)cvm_test_pick(&random, -1000, 1000) / 1000;
-        if (node->type.dtype == CVM_F32 && !strncmp(node->origin.name, "optimizer.", 10))
+        bool positive = strncmp(node->origin.name, "optimizer.", 10) == 0 ||
+                        strstr(node->origin.name, "variance");
+        if (node->type.dtype == CVM_F32 && positive)
             elements[i] = fabsf(elements[i]) + 0.1f;
     }
     return elements;

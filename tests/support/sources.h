@@ -11,7 +11,8 @@ typedef struct CvmTestSources {
 } CvmTestSources;
 
 /* For cvm_evaluate: elements in [-1, 1] that depend on the seed and the source's name alone; i32
- * ones are 0 or 1. What an optimizer keeps is positive, as its averages of squares are. */
+ * ones are 0 or 1. What an optimizer keeps is positive, as its averages of squares are, and so are
+ * variances. */
 const void *cvm_test_elements(void *sources, const CvmNode *node);
 
 /* Compiles a copy of the graph with these passes, runs it once and fails the test where an output
