@@ -202,19 +202,12 @@ static int halve(Search *search, int count, int good, int bad) {
 
 /* The command that compares the results under a choice of passes with those under none. */
 static const char *comparison_text(const Search *search, const CvmPassChoice *choice) {
-    const CvmOptions *options = search->session->options;
-    CvmArena *arena = search->session->arena;
-    char *text = cvm_arena_format(arena, "cvmc ab %s --a '%s' --b none --time 1",
-                                  search->session->file, settings_text(choice, arena));
-    if (options->train)
-        text = cvm_arena_format(arena, "%s --train %s", text, options->train);
-    if (options->model)
-        text = cvm_arena_format(arena, "%s --model %s", text, options->model);
-    if (options->batch)
-        text = cvm_arena_format(arena, "%s --batch %lld", text, (long long)options->batch);
-    if (options->conv)
-        text = cvm_arena_format(arena, "%s --conv %s", text, options->conv);
-    return options->forward ? cvm_arena_format(arena, "%s --forward", text) : text;
+    const CvmSession *session = search->session;
+    CvmArena *arena = session->arena;
+    return cvm_arena_format(arena, "cvmc ab %s --a %s --b none --time 1%s",
+                            cvm_shell_word(session->file, arena),
+                            cvm_shell_quoted(settings_text(choice, arena), arena),
+                            cvm_options_text(session->options, CVM_OPTIONS_TRIAL, arena));
 }
 
 static void print_pair(const Search *search, const CvmPassChoice *good, const CvmPassChoice *bad) {

@@ -78,9 +78,7 @@ static const Command commands[] = {
      "  cvmc explain models/vgg16.cvm --kernels --batch 8\n"},
     {"ab", cvm_command_ab, "FILE {--a SETTINGS --b SETTINGS | --each}", 1, 1,
      CVM_OPTION_A | CVM_OPTION_B | CVM_OPTION_EACH | CVM_OPTION_PRECISION | CVM_OPTION_TIME |
-         CVM_OPTION_SEED | CVM_OPTION_THREADS | CVM_OPTION_TRAIN | CVM_OPTION_MODEL |
-         CVM_OPTION_JSON | CVM_OPTION_HTML | CVM_OPTION_FORWARD | CVM_OPTION_BATCH |
-         CVM_OPTION_CONV | CVM_OPTION_CPU | CVM_OPTION_NO_CACHE,
+         CVM_OPTION_JSON | CVM_OPTION_HTML | CVM_OPTIONS_TRIAL,
      "two ways of compiling against each other: same results? which is faster?",
      "  cvmc ab models/lenet5.cvm --a default --b none\n"
      "  cvmc ab models/lenet5.cvm --a 'mode=forward threads=1' --b 'mode=forward threads=2'\n"

@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -304,6 +305,46 @@ bool cvm_options_parse(const char *command, CvmOptionSet allowed, int argc, char
             return false;
     }
     return true;
+}
+
+const char *cvm_shell_quoted(const char *text, CvmArena *arena) {
+    const char *out = "'";
+    for (const char *quote; (quote = strchr(text, '\'')); text = quote + 1)
+        out = cvm_arena_format(arena, "%s%.*s'\\''", out, (int)(quote - text), text);
+    return cvm_arena_format(arena, "%s%s'", out, text);
+}
+
+const char *cvm_shell_word(const char *text, CvmArena *arena) {
+    bool plain = *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                             "0123456789_./-")];
+    return plain ? text : cvm_shell_quoted(text, arena);
+}
+
+static const char *value_text(const Option *option, const CvmOptions *options, CvmArena *arena) {
+    const void *member = (const char *)options + option->offset;
+    switch (option->kind) {
+    case TEXT:
+        return cvm_shell_word(*(const char *const *)member, arena);
+    case NUMBER:
+        return cvm_arena_format(arena, "%" PRIu64, *(const uint64_t *)member);
+    case REAL:
+        return cvm_arena_format(arena, "%.17g", *(const double *)member);
+    default:
+        return cvm_arena_format(arena, "%" PRId64, *(const int64_t *)member);
+    }
+}
+
+const char *cvm_options_text(const CvmOptions *options, CvmOptionSet which, CvmArena *arena) {
+    const char *text = "";
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        const Option *option = &table[i];
+        if (!(option->bit & which & options->given))
+            continue;
+        text = cvm_arena_format(arena, "%s --%s", text, option->name);
+        if (option->kind != FLAG)
+            text = cvm_arena_format(arena, "%s %s", text, value_text(option, options, arena));
+    }
+    return text;
 }
 
 void cvm_options_print_help(CvmOptionSet allowed, FILE *stream) {

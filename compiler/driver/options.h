@@ -3,11 +3,13 @@
 #ifndef CVM_DRIVER_OPTIONS_H
 #define CVM_DRIVER_OPTIONS_H
 
+#include "compiler/arena.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-/* One bit an option; a command's set is their sum. */
+/* One bit an option, in a row, so that no two share one; a command's set is their sum. */
 typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_HELP (UINT64_C(1) << 0)
 #define CVM_OPTION_VERBOSE (UINT64_C(1) << 1)
@@ -45,37 +47,39 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_CSV (UINT64_C(1) << 33)
 #define CVM_OPTION_CACHE_SIZE (UINT64_C(1) << 34)
 #define CVM_OPTION_CACHE_FILE (UINT64_C(1) << 35)
-#define CVM_OPTION_LIST (UINT64_C(1) << 51)
-#define CVM_OPTION_REPORT (UINT64_C(1) << 52)
-#define CVM_OPTION_CONFUSION (UINT64_C(1) << 53)
-
-#define CVM_OPTION_PASS_LIMIT (UINT64_C(1) << 40)
-#define CVM_OPTION_FUSION (UINT64_C(1) << 41)
-#define CVM_OPTION_A (UINT64_C(1) << 42)
-#define CVM_OPTION_B (UINT64_C(1) << 43)
-#define CVM_OPTION_EACH (UINT64_C(1) << 44)
-#define CVM_OPTION_PRECISION (UINT64_C(1) << 45)
-#define CVM_OPTION_TIME (UINT64_C(1) << 46)
-#define CVM_OPTION_BAD (UINT64_C(1) << 47)
-#define CVM_OPTION_CONV (UINT64_C(1) << 48)
-#define CVM_OPTION_KERNELS (UINT64_C(1) << 49)
-
-#define CVM_OPTION_HTML (UINT64_C(1) << 55)
-#define CVM_OPTION_TOLERANCE (UINT64_C(1) << 56)
-#define CVM_OPTION_SVG (UINT64_C(1) << 57)
-#define CVM_OPTION_BEFORE_AFTER (UINT64_C(1) << 58)
-#define CVM_OPTION_MEMORY (UINT64_C(1) << 59)
-
-#define CVM_OPTION_EMBED (UINT64_C(1) << 36)
-#define CVM_OPTION_EMIT (UINT64_C(1) << 37)
-#define CVM_OPTION_DEBUG (UINT64_C(1) << 38)
-#define CVM_OPTION_TRAINABLE (UINT64_C(1) << 50)
-#define CVM_OPTION_CPUS (UINT64_C(1) << 39)
+#define CVM_OPTION_LIST (UINT64_C(1) << 36)
+#define CVM_OPTION_REPORT (UINT64_C(1) << 37)
+#define CVM_OPTION_CONFUSION (UINT64_C(1) << 38)
+#define CVM_OPTION_PASS_LIMIT (UINT64_C(1) << 39)
+#define CVM_OPTION_FUSION (UINT64_C(1) << 40)
+#define CVM_OPTION_A (UINT64_C(1) << 41)
+#define CVM_OPTION_B (UINT64_C(1) << 42)
+#define CVM_OPTION_EACH (UINT64_C(1) << 43)
+#define CVM_OPTION_PRECISION (UINT64_C(1) << 44)
+#define CVM_OPTION_TIME (UINT64_C(1) << 45)
+#define CVM_OPTION_BAD (UINT64_C(1) << 46)
+#define CVM_OPTION_CONV (UINT64_C(1) << 47)
+#define CVM_OPTION_KERNELS (UINT64_C(1) << 48)
+#define CVM_OPTION_HTML (UINT64_C(1) << 49)
+#define CVM_OPTION_TOLERANCE (UINT64_C(1) << 50)
+#define CVM_OPTION_SVG (UINT64_C(1) << 51)
+#define CVM_OPTION_BEFORE_AFTER (UINT64_C(1) << 52)
+#define CVM_OPTION_MEMORY (UINT64_C(1) << 53)
+#define CVM_OPTION_EMBED (UINT64_C(1) << 54)
+#define CVM_OPTION_EMIT (UINT64_C(1) << 55)
+#define CVM_OPTION_DEBUG (UINT64_C(1) << 56)
+#define CVM_OPTION_TRAINABLE (UINT64_C(1) << 57)
+#define CVM_OPTION_CPUS (UINT64_C(1) << 58)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
     (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_CPU |                \
      CVM_OPTION_NO_CACHE | CVM_OPTION_MEMORY)
+/* what decides, beside both sides' settings, what a trial compiles and runs */
+#define CVM_OPTIONS_TRIAL                                                                          \
+    (CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_BATCH | CVM_OPTION_THREADS |                 \
+     CVM_OPTION_SEED | CVM_OPTION_FORWARD | CVM_OPTION_CONV | CVM_OPTION_CPU |                     \
+     CVM_OPTION_NO_CACHE)
 #define CVM_OPTIONS_ALWAYS (CVM_OPTION_HELP | CVM_OPTION_VERBOSE)
 
 typedef struct CvmOptions {
@@ -102,6 +106,15 @@ typedef struct CvmOptions {
  * an unknown option, and returns false: exit code 2. */
 bool cvm_options_parse(const char *command, CvmOptionSet allowed, int argc, char **argv,
                        CvmOptions *options);
+
+/* " --batch 8 --forward": those options of `which` that were given, as a shell takes them, each
+ * with a space before it. In the arena. */
+const char *cvm_options_text(const CvmOptions *options, CvmOptionSet which, CvmArena *arena);
+
+/* The text as one word of a shell's command: in quotes always, or only where it needs them. In the
+ * arena. */
+const char *cvm_shell_quoted(const char *text, CvmArena *arena);
+const char *cvm_shell_word(const char *text, CvmArena *arena);
 
 /* One line for each option in `allowed`. */
 void cvm_options_print_help(CvmOptionSet allowed, FILE *stream);

@@ -165,44 +165,14 @@ static void print_rows(CvmSession *session, const CvmAbRows *rows) {
 
 /* --- all of it --- */
 
-/* In quotes for the shell; a quote within becomes '\''. */
-static const char *quoted(CvmArena *arena, const char *text) {
-    const char *out = "'";
-    for (const char *quote; (quote = strchr(text, '\'')); text = quote + 1)
-        out = cvm_arena_format(arena, "%s%.*s'\\''", out, (int)(quote - text), text);
-    return cvm_arena_format(arena, "%s%s'", out, text);
-}
-
-static bool is_plain(const char *text) {
-    return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                       "0123456789_./-")];
-}
-
 const char *cvm_ab_command_text(const CvmSession *session, const CvmAbSide sides[2],
                                 const CvmAbOptions *trial) {
     CvmArena *arena = session->arena;
-    const CvmOptions *options = session->options;
-    char *text =
-        cvm_arena_format(arena, "cvmc ab %s --a %s --b %s",
-                         is_plain(session->file) ? session->file : quoted(arena, session->file),
-                         quoted(arena, sides[0].text), quoted(arena, sides[1].text));
-    if (options->train)
-        text = cvm_arena_format(arena, "%s --train %s", text, options->train);
-    if (options->model)
-        text = cvm_arena_format(arena, "%s --model %s", text, options->model);
-    if (options->batch)
-        text = cvm_arena_format(arena, "%s --batch %lld", text, (long long)options->batch);
-    if (options->threads)
-        text = cvm_arena_format(arena, "%s --threads %lld", text, (long long)options->threads);
-    if (options->conv)
-        text = cvm_arena_format(arena, "%s --conv %s", text, options->conv);
-    if (options->cpu)
-        text = cvm_arena_format(arena, "%s --cpu %s", text, options->cpu);
-    if (options->given & CVM_OPTION_SEED)
-        text = cvm_arena_format(arena, "%s --seed %llu", text, (unsigned long long)trial->seed);
-    return cvm_arena_format(arena, "%s%s%s --precision %lld --time %.0f", text,
-                            options->forward ? " --forward" : "",
-                            options->no_cache ? " --no-cache" : "",
+    return cvm_arena_format(arena, "cvmc ab %s --a %s --b %s%s --precision %lld --time %.0f",
+                            cvm_shell_word(session->file, arena),
+                            cvm_shell_quoted(sides[0].text, arena),
+                            cvm_shell_quoted(sides[1].text, arena),
+                            cvm_options_text(session->options, CVM_OPTIONS_TRIAL, arena),
                             (long long)(trial->precision * 1000 + 0.5), trial->seconds);
 }
 
