@@ -1,7 +1,7 @@
 /* cvmc ab, end to end: it answers, its settings are checked, and the sides' results are compared.
  * What is faster is not asked here: that would depend on the machine. */
-#include "tests/support/command.h"
 #include "tests/support/programs.h"
+#include "tests/support/small_place.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -13,21 +13,6 @@
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
-
-static CvmTestPlace place;
-
-static int set_up(void **state) {
-    (void)state;
-    cvm_test_place_create(&place);
-    cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    cvm_test_place_remove(&place);
-    return 0;
-}
 
 /* Precise to 100%: as few runs as there can be. */
 static void two_pass_lists_are_compared(void **state) {
@@ -210,5 +195,5 @@ int main(void) {
         cmocka_unit_test(each_pass_is_left_out_in_turn),
         cmocka_unit_test(settings_are_checked),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, small_place_set_up, small_place_tear_down);
 }

@@ -1,6 +1,5 @@
 /* cvmc bisect, end to end, with commands that fail from some pass or application on. */
-#include "tests/support/command.h"
-#include "tests/support/programs.h"
+#include "tests/support/small_place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,21 +9,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static CvmTestPlace place;
-
-static int set_up(void **state) {
-    (void)state;
-    cvm_test_place_create(&place);
-    cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    cvm_test_place_remove(&place);
-    return 0;
-}
 
 /* It counts the fused nodes of the forward graph: from the third on, all is bad. */
 static void an_application_is_found(void **state) {
@@ -93,5 +77,5 @@ int main(void) {
         cmocka_unit_test(a_crash_is_bad),
         cmocka_unit_test(a_pass_that_changes_results_is_found),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, small_place_set_up, small_place_tear_down);
 }

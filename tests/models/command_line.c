@@ -1,7 +1,7 @@
 /* The command line itself: help, versions, unknown names, options that don't fit, and their exit
  * codes. Nothing here compiles anything. */
-#include "tests/support/command.h"
 #include "tests/support/programs.h"
+#include "tests/support/small_place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,21 +11,6 @@
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
-
-static CvmTestPlace place;
-
-static int set_up(void **state) {
-    (void)state;
-    cvm_test_place_create(&place);
-    cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    cvm_test_place_remove(&place);
-    return 0;
-}
 
 static const char *const commands[] = {"check",   "run",   "train", "eval",   "predict", "samples",
                                        "explain", "bench", "dump",  "passes", "ab",      "bisect"};
@@ -178,5 +163,5 @@ int main(void) {
         cmocka_unit_test(check_is_short_when_all_is_well),
         cmocka_unit_test(check_goes_through_all_files_and_its_json_parses),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, small_place_set_up, small_place_tear_down);
 }

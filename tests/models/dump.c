@@ -1,8 +1,7 @@
 /* cvmc dump: what it prints of graphs reads back to the same graphs, for every model that comes
  * with cvm; what it draws, Graphviz reads. */
 #include "compiler/graph/graph.h"
-#include "tests/support/command.h"
-#include "tests/support/programs.h"
+#include "tests/support/small_place.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -13,21 +12,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static CvmTestPlace place;
-
-static int set_up(void **state) {
-    (void)state;
-    cvm_test_place_create(&place);
-    cvm_test_write_text(&place, "small.cvm", CVM_TEST_PROGRAM);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    cvm_test_place_remove(&place);
-    return 0;
-}
 
 static void check_reads_back(const char *path, const char *text) {
     CvmArena *arena = cvm_arena_create();
@@ -143,5 +127,5 @@ int main(void) {
         cmocka_unit_test(before_and_after_stand_side_by_side),
         cmocka_unit_test(pictures_are_drawn_by_graphviz),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, small_place_set_up, small_place_tear_down);
 }
