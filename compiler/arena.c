@@ -72,14 +72,20 @@ char *cvm_arena_copy(CvmArena *arena, const char *text, size_t length) {
     return copy;
 }
 
-char *cvm_arena_format(CvmArena *arena, const char *format, ...) {
-    va_list arguments, again;
-    va_start(arguments, format);
+char *cvm_arena_format_list(CvmArena *arena, const char *format, va_list arguments) {
+    va_list again;
     va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    char *text = cvm_arena_alloc(arena, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, again);
+    size_t size = (size_t)vsnprintf(NULL, 0, format, arguments) + 1;
+    char *text = cvm_arena_alloc(arena, size);
+    vsnprintf(text, size, format, again);
     va_end(again);
+    return text;
+}
+
+char *cvm_arena_format(CvmArena *arena, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = cvm_arena_format_list(arena, format, arguments);
+    va_end(arguments);
     return text;
 }

@@ -21,6 +21,8 @@ void *cvm_arena_array(CvmArena *arena, size_t count, size_t size);
 char *cvm_arena_copy(CvmArena *arena, const char *text, size_t length);
 char *cvm_arena_format(CvmArena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same with the arguments as a list, which is used up. */
+char *cvm_arena_format_list(CvmArena *arena, const char *format, va_list arguments);
 
 #define CVM_NEW(arena, type) ((type *)cvm_arena_alloc((arena), sizeof(type)))
 

@@ -18,14 +18,10 @@ bool cvm_session_fail(CvmSession *session, const CvmError *error) {
 }
 
 bool cvm_session_refuse(CvmSession *session, int status, const char *format, ...) {
-    va_list arguments, again;
+    va_list arguments;
     va_start(arguments, format);
-    va_copy(again, arguments);
-    size_t size = (size_t)vsnprintf(NULL, 0, format, arguments) + 1;
+    char *message = cvm_arena_format_list(session->arena, format, arguments);
     va_end(arguments);
-    char *message = cvm_arena_alloc(session->arena, size);
-    vsnprintf(message, size, format, again);
-    va_end(again);
     cvm_report_error("%s", message);
     session->status = status;
     return false;

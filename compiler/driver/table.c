@@ -34,14 +34,10 @@ void cvm_table_add_row(CvmTable *table) {
 }
 
 void cvm_table_set(CvmTable *table, int column, const char *format, ...) {
-    va_list arguments, again;
+    va_list arguments;
     va_start(arguments, format);
-    va_copy(again, arguments);
-    size_t size = (size_t)vsnprintf(NULL, 0, format, arguments) + 1;
+    char *text = cvm_arena_format_list(table->arena, format, arguments);
     va_end(arguments);
-    char *text = cvm_arena_alloc(table->arena, size);
-    vsnprintf(text, size, format, again);
-    va_end(again);
     table->last->cells[column] = text;
 }
 
