@@ -14,18 +14,6 @@ void cvm_diag_init(CvmDiag *diag, CvmArena *arena) {
     *diag = (CvmDiag){.arena = arena};
 }
 
-static char *format_message(CvmArena *arena, const char *format, va_list arguments) {
-    va_list again;
-    va_copy(again, arguments);
-    int length = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    if (length < 0)
-        return cvm_arena_copy(arena, format, strlen(format));
-    char *text = cvm_arena_alloc(arena, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, arguments);
-    return text;
-}
-
 static bool same_place(const CvmSpan *a, const CvmSpan *b) {
     return a->source == b->source && a->first_line == b->first_line &&
            a->first_column == b->first_column;
@@ -56,7 +44,7 @@ static void append(CvmDiag *diag, const CvmDiagnostic *diagnostic) {
 
 static void add(CvmDiag *diag, CvmDiagnostic diagnostic, const char *mend, const char *format,
                 va_list arguments) {
-    diagnostic.message = format_message(diag->arena, format, arguments);
+    diagnostic.message = cvm_arena_format_list(diag->arena, format, arguments);
     diagnostic.mend = mend ? cvm_arena_copy(diag->arena, mend, strlen(mend)) : NULL;
     append(diag, &diagnostic);
 }

@@ -42,8 +42,7 @@ static CvmNode *accelerate(const Update *update, CvmNode *velocity, CvmNode *gra
     return add(update, CVM_OP_SGD_MOMENTUM, operands, 3, attributes);
 }
 
-static CvmNode *decay(const Update *update, CvmNode *gradient) {
-    double factor = update->optimizer->decay;
+static CvmNode *decay(const Update *update, CvmNode *gradient, double factor) {
     return factor == 0 ? gradient : accelerate(update, gradient, gradient, 0, factor);
 }
 
@@ -54,7 +53,7 @@ static CvmNode *sgd(const Update *update, CvmNode *gradient, double factor) {
     const CvmOptimizer *optimizer = update->optimizer;
     double momentum = optimizer->momentum;
     if (momentum == 0)
-        return factor == 0 ? gradient : accelerate(update, gradient, gradient, 0, factor);
+        return decay(update, gradient, factor);
     CvmNode *velocity = state(update, "momentum", update->parameter->type.shape);
     CvmNode *next =
         store(update, velocity, accelerate(update, velocity, gradient, momentum, factor));
@@ -96,20 +95,27 @@ static CvmNode *lars(const Update *update, CvmNode *gradient) {
         return sgd(update, gradient, optimizer->decay);
     const CvmAttribute attributes[] = {{.real = optimizer->trust}, {.real = optimizer->decay}};
     CvmNode *squares[] = {square_sum(update, update->parameter), square_sum(update, gradient)};
-    CvmNode *scaled[] = {decay(update, gradient),
+    CvmNode *scaled[] = {decay(update, gradient, optimizer->decay),
                          add(update, CVM_OP_LARS_FACTOR, squares, 2, attributes)};
     return sgd(update, add(update, CVM_OP_SCALE_BY, scaled, 2, NULL), 0);
 }
 
 static CvmNode *direction(const Update *update, CvmNode *gradient) {
     const CvmOptimizer *optimizer = update->optimizer;
-    if (optimizer->kind == CVM_OPTIMIZER_LARS)
+    double decoupled = optimizer->decoupled ? optimizer->decay : 0;
+    double coupled = optimizer->decay - decoupled;
+    CvmNode *way = NULL;
+    switch (optimizer->kind) {
+    case CVM_OPTIMIZER_SGD:
+        way = sgd(update, gradient, coupled);
+        break;
+    case CVM_OPTIMIZER_ADAM:
+        way = adam(update, decay(update, gradient, coupled));
+        break;
+    case CVM_OPTIMIZER_LARS:
         return lars(update, gradient);
-    double coupled = optimizer->decoupled ? 0 : optimizer->decay;
-    CvmNode *way = optimizer->kind == CVM_OPTIMIZER_SGD ? sgd(update, gradient, coupled)
-                   : optimizer->decoupled               ? adam(update, gradient)
-                                                        : adam(update, decay(update, gradient));
-    return optimizer->decoupled && way ? decay(update, way) : way;
+    }
+    return decay(update, way, decoupled);
 }
 
 bool cvm_add_update(CvmGraph *graph, const CvmOptimizer *optimizer, CvmNode *parameter,
@@ -134,12 +140,13 @@ bool cvm_clip_gradients(CvmGraph *graph, CvmNode **gradients, int count, double 
         if (!total)
             return false;
     }
+    const Update whole = {graph, NULL, total, diag};
+    CvmNode *factor = total ? add(&whole, CVM_OP_CLIP_FACTOR, &total, 1, &attribute) : NULL;
     for (int i = 0; i < count && total; i++) {
         if (!gradients[i])
             continue;
         const Update update = {graph, NULL, gradients[i], diag};
-        CvmNode *operands[] = {gradients[i],
-                               add(&update, CVM_OP_CLIP_FACTOR, &total, 1, &attribute)};
+        CvmNode *operands[] = {gradients[i], factor};
         gradients[i] = add(&update, CVM_OP_SCALE_BY, operands, 2, NULL);
         if (!gradients[i])
             return false;

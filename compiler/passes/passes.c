@@ -12,7 +12,7 @@ static const CvmPass table[] = {
      cvm_split_batchnorm},
     {"cse", "computes equal things once", true, cvm_common_subexpressions},
     {"dead-code", "removes what no output and no update needs", true, cvm_dead_code},
-    {"layout", "lays pictures side by side in vectors where convolutions have few channels", true,
+    {"layout", "lays pictures or channels side by side in vectors, whichever fill them", true,
      cvm_assign_layouts},
     {"winograd", "computes 3x3 convolutions with fewer multiplications where that is faster", true,
      cvm_choose_winograd},
