@@ -6,8 +6,8 @@
 
 /* Inputs: the model's image [batch, c, h, w], "target" i32 [batch], "rate" f32 [], and with dropout
  * "random" i32 [4]: the halves of the seed and of the step's number. Outputs: "loss"
- * f32 []. Updates: every parameter whose multiplier is not 0, and its momentum. NULL on error
- * (reported). */
+ * f32 []. Updates: every parameter whose multiplier is not 0, and what the optimizer keeps of it.
+ * NULL on error (reported). */
 CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag);
 
 /* The same in two steps, so that several batches can be learned from at once. The gradients of a
@@ -16,7 +16,8 @@ CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *are
 CvmGraph *cvm_gradient_graph(const CvmTrain *train, int64_t batch, bool distributions,
                              CvmArena *arena, CvmDiag *diag);
 
-/* Input: "rate". Updates every learning parameter and its momentum from "gradient.NAME". */
+/* Input: "rate". Updates every learning parameter, and what the optimizer keeps of it, from
+ * "gradient.NAME". */
 CvmGraph *cvm_apply_graph(const CvmTrain *train, CvmArena *arena, CvmDiag *diag);
 
 /* Inputs: the image. Output: "logits" f32 [batch, classes], what the model gives. with_softmax:

@@ -146,10 +146,8 @@ static bool refuse_key(const CvmFeatureFile *file, const CvmFeatureKey *have, Cv
                        : have->pictures != want->pictures || have->count != want->count
                            ? "of other pictures"
                            : "of pictures normalized otherwise";
-    return cvm_error_set(error, CVM_ERROR_INPUT,
-                         "the features in %.700s were made %s; name another --cache-file, or "
-                         "delete that one",
-                         file->path, what);
+    return cvm_error_set(error, CVM_ERROR_INPUT, "the features in %.700s were made %s", file->path,
+                         what);
 }
 
 static bool replace(CvmFeatureFile *file, CvmError *error) {
@@ -165,9 +163,7 @@ static bool check_header(CvmFeatureFile *file, CvmFeatureOther other, CvmError *
     Header found;
     State state = read_header(file, &found);
     if (state == FOREIGN)
-        return cvm_error_set(error, CVM_ERROR_INPUT,
-                             "%.700s holds no features of cvm; name another --cache-file",
-                             file->path);
+        return cvm_error_set(error, CVM_ERROR_INPUT, "%.700s holds no features of cvm", file->path);
     if (state == GOOD && memcmp(&found.key, &file->header.key, sizeof found.key) == 0)
         return true;
     if (state == GOOD && other == CVM_FEATURE_REFUSE)

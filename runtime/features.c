@@ -94,8 +94,7 @@ static bool allocate(CvmFeatures *features, int64_t most_bytes, CvmError *error)
         done = features->records && features->present;
     }
     return done || cvm_error_set(error, CVM_ERROR_MACHINE,
-                                 "no memory to keep the features of %lld pictures; give a smaller "
-                                 "--cache-size",
+                                 "no memory to keep the features of %lld pictures",
                                  (long long)features->room);
 }
 

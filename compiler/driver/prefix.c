@@ -82,6 +82,9 @@ static bool open_file(CvmSession *session, const CvmFeatureKey *key, int64_t mos
     bool first = path == session->options->cache_file;
     *file = cvm_feature_file_open(path, key, room < key->count ? room : key->count,
                                   first ? CVM_FEATURE_REFUSE : CVM_FEATURE_REPLACE, &error);
+    if (!*file && error.kind == CVM_ERROR_INPUT)
+        return cvm_session_refuse(session, CVM_EXIT_INPUT, "%s; name another --cache-file",
+                                  error.message);
     if (!*file)
         return cvm_session_fail(session, &error);
     if (cvm_feature_file_replaced(*file))
@@ -132,6 +135,9 @@ static bool open_features(CvmSession *session, const CvmPictures *pictures, CvmI
             return false;
     }
     prefix->features = cvm_features_create(&source, most, file, &error);
+    if (!prefix->features && error.kind == CVM_ERROR_MACHINE)
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE, "%s; give a smaller --cache-size",
+                                  error.message);
     if (!prefix->features)
         return cvm_session_fail(session, &error);
     report_opened(prefix);
