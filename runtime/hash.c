@@ -44,3 +44,11 @@ uint64_t cvm_hash(uint64_t seed, const void *bytes, size_t size) {
         hash = mix(hash ^ lanes[i]);
     return hash;
 }
+
+uint64_t cvm_hash_text(uint64_t seed, const char *text) {
+    return cvm_hash(seed, text, strlen(text));
+}
+
+uint64_t cvm_hash_whole(uint64_t seed, int64_t value) {
+    return cvm_hash(seed, &value, sizeof value);
+}

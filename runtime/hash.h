@@ -8,5 +8,8 @@
 
 /* Of the bytes, going on from `seed`: 0, or the hash of what stands before them. */
 uint64_t cvm_hash(uint64_t seed, const void *bytes, size_t size);
+/* Of a text's bytes, and of a whole number's. */
+uint64_t cvm_hash_text(uint64_t seed, const char *text);
+uint64_t cvm_hash_whole(uint64_t seed, int64_t value);
 
 #endif

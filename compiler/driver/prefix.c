@@ -12,18 +12,14 @@ static const int64_t CACHE_BYTES = 1000000000; /* without --cache-size */
 
 /* --- what features depend on --- */
 
-static uint64_t hash_text(uint64_t hash, const char *text) {
-    return cvm_hash(hash, text, strlen(text));
-}
-
 /* A kernel's symbol stands for its code, so that other passes or another compiler give another
  * hash. */
 static uint64_t hash_code(const CvmSession *session, const CvmPlan *plan) {
-    uint64_t hash = hash_text(0, session->compile.cpu ? session->compile.cpu : "host");
+    uint64_t hash = cvm_hash_text(0, session->compile.cpu ? session->compile.cpu : "host");
     for (int i = 0; i < plan->call_count; i++) {
         const CvmCall *call = &plan->calls[i];
-        hash = hash_text(hash, call->kernel);
-        hash = cvm_hash(hash, &call->extent, sizeof call->extent);
+        hash = cvm_hash_text(hash, call->kernel);
+        hash = cvm_hash_whole(hash, call->extent);
         for (int k = 0; k < call->buffer_count; k++) {
             const int64_t place[] = {call->buffers[k].space, call->buffers[k].position};
             hash = cvm_hash(hash, place, sizeof place);
@@ -38,7 +34,7 @@ static uint64_t hash_weights(const CvmSession *session, const CvmPlan *plan) {
         const CvmStored *stored = cvm_store_find(&session->store, plan->slots[i].name);
         int64_t count = 0;
         cvm_shape_count(&stored->shape, &count);
-        hash = hash_text(hash, stored->name);
+        hash = cvm_hash_text(hash, stored->name);
         hash = cvm_hash(hash, stored->data, (size_t)count * cvm_dtype_bytes(stored->dtype));
     }
     return hash;

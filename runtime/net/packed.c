@@ -4,6 +4,7 @@
 #include "runtime/net/internal.h"
 
 #include "runtime/atomic_file.h"
+#include "runtime/hash.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -19,26 +20,17 @@ typedef struct Header {
 
 static const char MAGIC[8] = "cvmpack1";
 
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size) {
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ ((const uint8_t *)bytes)[i]) * UINT64_C(0x100000001B3);
-    return hash;
-}
-
-static uint64_t hash_whole(uint64_t hash, int64_t value) {
-    return hash_bytes(hash, &value, sizeof value);
-}
-
 /* A kernel's name tells its code. */
 static uint64_t hash_plan(uint64_t hash, const CvmPlan *plan) {
-    hash = hash_whole(hash, plan->prepared_bytes);
+    hash = cvm_hash_whole(hash, plan->prepared_bytes);
     for (int i = 0; i < plan->call_count; i++) {
         const CvmCall *call = &plan->calls[i];
         if (!call->prepares)
             continue;
-        hash = hash_bytes(hash, call->kernel, strlen(call->kernel) + 1);
+        hash = cvm_hash_text(hash, call->kernel);
         for (int b = 0; b < call->buffer_count; b++)
-            hash = hash_whole(hash_whole(hash, call->buffers[b].space), call->buffers[b].position);
+            hash = cvm_hash_whole(cvm_hash_whole(hash, call->buffers[b].space),
+                                  call->buffers[b].position);
     }
     return hash;
 }
@@ -47,10 +39,10 @@ static bool find_key(const cvm_net_model *model, const char *weights, uint64_t *
     struct stat status;
     if (stat(weights, &status) != 0)
         return false;
-    *key = hash_bytes(UINT64_C(0xCBF29CE484222325), model->code->cpu, strlen(model->code->cpu));
-    *key = hash_whole(*key, (int64_t)model->about->model_hash);
-    *key = hash_whole(hash_whole(*key, status.st_size), status.st_mtim.tv_sec);
-    *key = hash_whole(hash_whole(*key, status.st_mtim.tv_nsec), (int64_t)status.st_ino);
+    *key = cvm_hash_text(0, model->code->cpu);
+    *key = cvm_hash_whole(*key, (int64_t)model->about->model_hash);
+    *key = cvm_hash_whole(cvm_hash_whole(*key, status.st_size), status.st_mtim.tv_sec);
+    *key = cvm_hash_whole(cvm_hash_whole(*key, status.st_mtim.tv_nsec), (int64_t)status.st_ino);
     for (int i = 0; i < model->code->inference_count; i++)
         *key = hash_plan(*key, model->code->inferences[i]);
     return true;

@@ -1,10 +1,10 @@
 /* See internal.h: parameters from a safetensors file, every one by its name, and nothing else. */
 #include "runtime/net/internal.h"
 
+#include "runtime/hash.h"
 #include "runtime/text.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { LISTED = 5 };
@@ -117,28 +117,13 @@ cvm_net_status cvm_net_copy_tensor(const CvmStore *store, const char *name, floa
 
 /* --- hash --- */
 
-static uint64_t hash_text(uint64_t hash, const char *text) {
-    for (const unsigned char *byte = (const unsigned char *)text; *byte; byte++)
-        hash = (hash ^ *byte) * UINT64_C(0x100000001B3);
-    return hash;
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp((*(const CvmSlot *const *)a)->name, (*(const CvmSlot *const *)b)->name);
-}
-
+/* A sum, so that their order does not matter. */
 uint64_t cvm_net_parameters_hash(const CvmSlot *parameters, int count) {
-    uint64_t hash = UINT64_C(0xCBF29CE484222325);
-    const CvmSlot **order = calloc((size_t)count + 1, sizeof *order);
-    for (int i = 0; order && i < count; i++)
-        order[i] = &parameters[i];
-    if (order)
-        qsort(order, (size_t)count, sizeof *order, by_name);
-    for (int i = 0; order && i < count; i++) {
+    uint64_t sum = 0;
+    for (int i = 0; i < count; i++) {
         char shape[128];
-        hash = hash_text(hash, order[i]->name);
-        hash = hash_text(hash, cvm_shape_text(&order[i]->shape, shape, sizeof shape));
+        sum += cvm_hash_text(cvm_hash_text(0, parameters[i].name),
+                             cvm_shape_text(&parameters[i].shape, shape, sizeof shape));
     }
-    free(order);
-    return hash;
+    return sum;
 }
