@@ -387,7 +387,12 @@ bool cvm_session_find_file(CvmSession *session, const char *what, const char *na
     if (cvm_session_has_file(session, name, path))
         return true;
     cvm_session_folder(session, folder);
+    if (name[0] == '/')
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE, "there is no %s file %s", what, name);
+    if (!strcmp(folder, "."))
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
+                                  "the %s file %s is not in the current folder", what, name);
     return cvm_session_refuse(session, CVM_EXIT_MACHINE,
                               "the %s file %s is neither in %s nor in the current folder", what,
-                              name, name[0] == '/' ? "its place" : folder);
+                              name, folder);
 }
