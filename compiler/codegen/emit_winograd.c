@@ -1,4 +1,4 @@
-/* The generator of WINOGRAD kernels: 3x3 convolutions of stride 1 by minimal filtering (the method
+/* The generator of WINOGRAD kernels: convolutions of stride 1 by minimal filtering (the method
  * and its matrices: ops/winograd.h). A work item is a block of tiles for a part of the output
  * channels; all that it makes on the way stays in its thread's scratch memory, small enough for the
  * caches:
@@ -489,10 +489,10 @@ static void emit_results(const Winograd *winograd) {
 
 static Winograd begin(CvmEmitter *emitter) {
     const CvmWinograd *shape = &emitter->kernel->winograd;
-    int lanes = (int)shape->lanes, side = (int)shape->tile + 2;
+    int lanes = (int)shape->lanes, side = (int)cvm_winograd_side(shape);
     return (Winograd){.emitter = emitter,
                       .shape = shape,
-                      .matrices = cvm_winograd_matrices(shape->tile),
+                      .matrices = cvm_winograd_matrices(shape->tile, shape->taps),
                       .lanes = lanes,
                       .side = side,
                       .frequencies = side * side,
@@ -528,21 +528,21 @@ void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
 
 /* The taps of one input channel for one vector of output channels, to all frequencies. */
 static void transform_weight(const Winograd *winograd, LLVMValueRef from, LLVMValueRef to) {
-    int side = winograd->side, lanes = winograd->lanes;
+    int side = winograd->side, taps = winograd->matrices.taps, lanes = winograd->lanes;
     int64_t apart = winograd->shape->outputs * winograd->shape->inputs;
     Tile half;
-    for (int j = 0; j < 3; j++) {
-        LLVMValueRef in[3], out[SIDE];
-        for (int i = 0; i < 3; i++)
+    for (int j = 0; j < taps; j++) {
+        LLVMValueRef in[CVM_WINOGRAD_TAPS], out[SIDE];
+        for (int i = 0; i < taps; i++)
             in[i] = load_vector(winograd, from,
-                                constant(winograd, (int64_t)(i * 3 + j) * lanes * lanes));
-        transform_rows(winograd, winograd->matrices.weight, 3, in, out);
+                                constant(winograd, (int64_t)(i * taps + j) * lanes * lanes));
+        transform_rows(winograd, winograd->matrices.weight, taps, in, out);
         for (int i = 0; i < side; i++)
             half[i][j] = out[i];
     }
     for (int i = 0; i < side; i++) {
         LLVMValueRef out[SIDE];
-        transform_rows(winograd, winograd->matrices.weight, 3, half[i], out);
+        transform_rows(winograd, winograd->matrices.weight, taps, half[i], out);
         for (int j = 0; j < side; j++)
             store_vector(winograd, out[j], to, constant(winograd, (i * side + j) * apart));
     }
@@ -561,8 +561,9 @@ void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item) {
     CvmLoop inputs = cvm_loop_begin(emitter, zero, constant(&winograd, lanes), 1);
     LLVMValueRef vector = cvm_sum(emitter, cvm_scale(emitter, step, vectors), outputs.index);
     LLVMValueRef filter = cvm_sum(emitter, cvm_scale(emitter, vector, blocks), block);
-    LLVMValueRef from = cvm_sum(emitter, cvm_scale(emitter, filter, 9 * lanes * lanes),
-                                cvm_scale(emitter, inputs.index, lanes));
+    LLVMValueRef from =
+        cvm_sum(emitter, cvm_scale(emitter, filter, shape->taps * shape->taps * lanes * lanes),
+                cvm_scale(emitter, inputs.index, lanes));
     LLVMValueRef channel = cvm_sum(emitter, cvm_scale(emitter, block, lanes), inputs.index);
     LLVMValueRef row = cvm_sum(emitter, cvm_scale(emitter, step, shape->inputs), channel);
     LLVMValueRef to = cvm_sum(emitter, cvm_scale(emitter, row, shape->step),

@@ -115,7 +115,7 @@ static const Option table[] = {
     {CVM_OPTION_PASS_LIMIT, "pass-limit", 0, TEXT, "NAME=N", MEMBER(pass_limit),
      "only the first N applications of a pass; several with commas between"},
     {CVM_OPTION_CONV, "conv", 0, TEXT, "WAY", MEMBER(conv),
-     "how 3x3 convolutions are computed: auto (default), direct or winograd"},
+     "how 3x3 and 5x5 convolutions are computed: auto (default), direct or winograd"},
     {CVM_OPTION_MEMORY, "memory", 0, BYTES, "BYTES", MEMBER(memory),
      "most that a step may take beside its parameters, as 500M or 2G: recomputes what it must"},
     {CVM_OPTION_CPU, "cpu", 0, TEXT, "NAME", MEMBER(cpu),

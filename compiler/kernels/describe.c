@@ -20,8 +20,9 @@ static const char *algorithm_of(const CvmKernel *kernel, CvmArena *arena) {
     case CVM_KERNEL_SCATTER:
         return "scatter";
     case CVM_KERNEL_WINOGRAD:
-        return cvm_arena_format(arena, "F(%dx%d, 3x3)", (int)kernel->winograd.tile,
-                                (int)kernel->winograd.tile);
+        return cvm_arena_format(arena, "F(%dx%d, %dx%d)", (int)kernel->winograd.tile,
+                                (int)kernel->winograd.tile, (int)kernel->winograd.taps,
+                                (int)kernel->winograd.taps);
     case CVM_KERNEL_WINOGRAD_WEIGHT:
         return "transform";
     case CVM_KERNEL_LINEAR:
@@ -76,7 +77,7 @@ static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
 
 /* A tile's products, and both transforms: about six operations for each frequency of a vector. */
 static double winograd_flops(const CvmWinograd *winograd) {
-    double side = (double)winograd->tile + 2, tiles = (double)cvm_winograd_tiles(winograd);
+    double side = (double)cvm_winograd_side(winograd), tiles = (double)cvm_winograd_tiles(winograd);
     double inputs = (double)winograd->inputs, outputs = (double)winograd->outputs;
     return tiles * side * side * (2 * inputs * outputs + 11 * (inputs + outputs));
 }

@@ -6,7 +6,7 @@
  *             their gradients, pooling, sums; without reduce axes it is a pointwise map
  *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
- *   WINOGRAD  3x3 convolution by minimal filtering; and the transform of its weights
+ *   WINOGRAD  convolution by minimal filtering; and the transform of its weights
  *   LINEAR    a batch times weights too large for the caches
  *   RELAYOUT  plain to blocked memory and back
  *   COPY      runs of memory from one tensor into another
@@ -192,9 +192,9 @@ typedef struct CvmLinear {
 
 /* WINOGRAD: out of tile x tile results each, numbered through all pictures, `group` are multiplied
  * together in registers, and a work item is `groups` such groups, for one of `parts` equal pieces
- * of the output channels. WINOGRAD_WEIGHT uses tile, inputs, outputs, step and lanes. */
+ * of the output channels. WINOGRAD_WEIGHT uses tile, taps, inputs, outputs, step and lanes. */
 typedef struct CvmWinograd {
-    int64_t tile;                      /* 2, 4 or 6 */
+    int64_t tile, taps;                /* m and r of ops/winograd.h */
     int64_t pictures, inputs, outputs; /* inputs, outputs: channels */
     int64_t step, lanes;          /* output channels side by side in the weights; in a vector */
     int64_t input[2], output[2];  /* height and width */

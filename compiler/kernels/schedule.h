@@ -32,6 +32,9 @@ void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target);
 /* The same for a LINEAR kernel (schedule_linear.c). */
 void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target);
 
+/* Inputs along a side of a WINOGRAD kernel's tile: n of ops/winograd.h. */
+int64_t cvm_winograd_side(const CvmWinograd *winograd);
+
 /* Tiles of all pictures of a WINOGRAD kernel; and blocks of them that a part is cut into. */
 int64_t cvm_winograd_tiles(const CvmWinograd *winograd);
 int64_t cvm_winograd_blocks(const CvmWinograd *winograd);

@@ -13,6 +13,10 @@ enum {
     LEAST_OUTPUTS = 64, /* of a part: each transforms its inputs for itself */
 };
 
+int64_t cvm_winograd_side(const CvmWinograd *winograd) {
+    return winograd->tile + winograd->taps - 1;
+}
+
 int64_t cvm_winograd_tiles(const CvmWinograd *winograd) {
     int64_t tiles = winograd->pictures;
     for (int i = 0; i < 2; i++)
@@ -54,7 +58,7 @@ static int64_t choose_group(int64_t tiles, int64_t vectors, CvmTargetShape targe
 /* Tiles that fit the scratch memory, more where the weights need it, all of them where they are
  * few. */
 static int64_t choose_block(const CvmWinograd *winograd, int64_t tiles) {
-    int64_t side = winograd->tile + 2;
+    int64_t side = cvm_winograd_side(winograd);
     int64_t fits = SCRATCH / (side * side * 4 * (winograd->inputs + winograd->outputs));
     if (tiles <= FEW_TILES)
         return tiles;
@@ -76,7 +80,7 @@ static int64_t choose_parts(const CvmWinograd *winograd, int64_t blocks) {
 
 void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target) {
     CvmWinograd *winograd = &kernel->winograd;
-    int64_t side = winograd->tile + 2;
+    int64_t side = cvm_winograd_side(winograd);
     int64_t block = choose_block(winograd, cvm_winograd_tiles(winograd));
     winograd->group = choose_group(block, winograd->step / winograd->lanes, target);
     winograd->groups = (block + winograd->group - 1) / winograd->group;

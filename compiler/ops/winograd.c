@@ -1,7 +1,7 @@
 /* Winograd convolutions as operators (the method: winograd.h). What depends on weights alone is an
  * operator of its own, so that it is computed once where weights stand still:
  *
- *   winograd_weight   [o, c, 3, 3] to [n^2, o/v, c, v]: for each frequency, in the order in which
+ *   winograd_weight   [o, c, r, r] to [n^2, o/v, c, v]: for each frequency, in the order in which
  *                     the contraction reads it; v is two vectors of channels, or one where they do
  *                     not divide by two
  *   winograd          tiles of x to frequencies, their contraction with the weights, and back
@@ -15,43 +15,52 @@
 
 /* --- types --- */
 
-static bool winograd_tile(const CvmNode *node, int64_t *frequencies, CvmDiag *diag) {
-    int64_t tile = cvm_node_int(node, "tile");
-    if (!cvm_winograd_has(tile))
-        return cvm_refuse_operands(node, diag, "needs a tile of 2, 4 or 6");
-    *frequencies = (tile + 2) * (tile + 2);
-    return true;
+static bool is_computed(const CvmNode *node, int64_t taps, CvmDiag *diag) {
+    return cvm_winograd_has(cvm_node_int(node, "tile"), taps) ||
+           cvm_refuse_operands(node, diag,
+                               "needs tiles of 2, 4 or 6 for 3x3 filters, of 2 or 4 for 5x5");
+}
+
+/* The taps along a side of the filters that became so many frequencies; -1 for none. */
+static int64_t taps_of(int64_t frequencies, int64_t tile) {
+    for (int64_t side = 1; side <= CVM_WINOGRAD_SIDE; side++)
+        if (side * side == frequencies)
+            return side - tile + 1;
+    return -1;
 }
 
 bool winograd_weight_infer(CvmNode *node, CvmDiag *diag) {
-    int64_t frequencies = 0;
-    if (!cvm_check_operand(node, 0, 4, diag) || !winograd_tile(node, &frequencies, diag))
+    if (!cvm_check_operand(node, 0, 4, diag))
         return false;
     const CvmType *weight = &node->inputs[0]->type;
     const int64_t *sizes = weight->shape.sizes;
-    if (weight->layout != CVM_LAYOUT_FILTER || sizes[1] % weight->lanes || sizes[2] != 3 ||
-        sizes[3] != 3)
-        return cvm_refuse_operands(node, diag, "needs 3x3 filters of whole blocks of channels");
+    if (weight->layout != CVM_LAYOUT_FILTER || sizes[1] % weight->lanes || sizes[2] != sizes[3])
+        return cvm_refuse_operands(node, diag, "needs square filters of whole blocks of channels");
+    if (!is_computed(node, sizes[2], diag))
+        return false;
+    int64_t side = cvm_node_int(node, "tile") + sizes[2] - 1;
     int64_t step = sizes[0] % (2 * weight->lanes) ? weight->lanes : 2 * weight->lanes;
-    CvmShape shape = {4, {frequencies, sizes[0] / step, sizes[1], step}};
+    CvmShape shape = {4, {side * side, sizes[0] / step, sizes[1], step}};
     return cvm_set_type(node, shape, NULL, diag);
 }
 
 bool winograd_infer(CvmNode *node, CvmDiag *diag) {
-    int64_t frequencies = 0, outputs;
     if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
-        !cvm_check_plain(node, 1, diag) || !winograd_tile(node, &frequencies, diag))
+        !cvm_check_plain(node, 1, diag))
         return false;
     const CvmType *x = &node->inputs[0]->type;
     const int64_t *sizes = x->shape.sizes, *weight = node->inputs[1]->type.shape.sizes;
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
-    if (x->layout != CVM_LAYOUT_CHANNEL || weight[0] != frequencies || weight[2] != sizes[1] ||
+    int64_t taps = taps_of(weight[0], cvm_node_int(node, "tile")), outputs;
+    if (!is_computed(node, taps, diag))
+        return false;
+    if (x->layout != CVM_LAYOUT_CHANNEL || weight[2] != sizes[1] ||
         (weight[3] != x->lanes && weight[3] != 2 * x->lanes) ||
         __builtin_mul_overflow(weight[1], weight[3], &outputs))
         return cvm_refuse_operands(node, diag, "has pictures and weights that do not fit");
     CvmShape shape = {4, {sizes[0], outputs, 0, 0}};
     for (int i = 0; i < 2; i++) {
-        shape.sizes[2 + i] = cvm_window_count(sizes[2 + i], 3, 1, pad[i], pad[2 + i], 1);
+        shape.sizes[2 + i] = cvm_window_count(sizes[2 + i], taps, 1, pad[i], pad[2 + i], 1);
         if (shape.sizes[2 + i] < 1)
             return cvm_refuse_operands(node, diag, "has a pad that does not fit");
     }
@@ -61,7 +70,9 @@ bool winograd_infer(CvmNode *node, CvmDiag *diag) {
 /* --- cost: what the same convolution takes directly, so that times can be compared --- */
 
 CvmCost winograd_cost(const CvmNode *node) {
-    double products = 9.0 * (double)cvm_count(node) * (double)node->inputs[0]->type.shape.sizes[1];
+    const int64_t *weight = node->inputs[1]->type.shape.sizes;
+    double taps = (double)taps_of(weight[0], cvm_node_int(node, "tile"));
+    double products = taps * taps * (double)weight[2] * (double)cvm_count(node);
     return (CvmCost){2 * products, cvm_traffic(node)};
 }
 
@@ -88,17 +99,19 @@ static void transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], i
 }
 
 void winograd_weight_reference(const CvmNode *node, const void *const *operands, void *output) {
-    const CvmWinogradMatrices matrices = cvm_winograd_matrices(cvm_node_int(node, "tile"));
+    int64_t taps = node->inputs[0]->type.shape.sizes[2];
+    const CvmWinogradMatrices matrices = cvm_winograd_matrices(cvm_node_int(node, "tile"), taps);
     const float *weight = operands[0];
     float *result = output;
     const int64_t *sizes = node->type.shape.sizes;
     int64_t inputs = sizes[2], outputs = sizes[1] * sizes[3];
     for (int64_t o = 0; o < outputs; o++)
         for (int64_t c = 0; c < inputs; c++) {
-            double taps[9], frequencies[CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE];
-            for (int i = 0; i < 9; i++)
-                taps[i] = weight[(o * inputs + c) * 9 + i];
-            transform(matrices.weight, matrices.side, 3, taps, frequencies);
+            double filter[CVM_WINOGRAD_TAPS * CVM_WINOGRAD_TAPS];
+            double frequencies[CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE];
+            for (int64_t i = 0; i < taps * taps; i++)
+                filter[i] = weight[(o * inputs + c) * taps * taps + i];
+            transform(matrices.weight, matrices.side, matrices.taps, filter, frequencies);
             for (int64_t f = 0; f < sizes[0]; f++)
                 result[((f * sizes[1] + o / sizes[3]) * inputs + c) * sizes[3] + o % sizes[3]] =
                     (float)frequencies[f];
@@ -122,17 +135,18 @@ static void read_tile(const CvmNode *node, const float *x, int64_t picture, int6
 static void reference_tile(const CvmNode *node, const float *const *operands, int64_t picture,
                            int64_t row, int64_t column, float *y) {
     enum { FREQUENCIES = CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE };
-    const CvmWinogradMatrices matrices = cvm_winograd_matrices(cvm_node_int(node, "tile"));
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
     const int64_t *weights = node->inputs[1]->type.shape.sizes, *out = node->type.shape.sizes;
+    int64_t tile = cvm_node_int(node, "tile");
+    const CvmWinogradMatrices matrices = cvm_winograd_matrices(tile, taps_of(weights[0], tile));
     int frequencies = matrices.side * matrices.side, m = matrices.tile;
     for (int64_t o = 0; o < out[1]; o++) {
         double sums[FREQUENCIES] = {0}, result[FREQUENCIES];
         for (int64_t c = 0; c < weights[2]; c++) {
-            double tile[FREQUENCIES], transformed[FREQUENCIES];
+            double pixels[FREQUENCIES], transformed[FREQUENCIES];
             read_tile(node, operands[0], picture, c, row - pad[0], column - pad[1], matrices.side,
-                      tile);
-            transform(matrices.input, matrices.side, matrices.side, tile, transformed);
+                      pixels);
+            transform(matrices.input, matrices.side, matrices.side, pixels, transformed);
             for (int64_t f = 0; f < frequencies; f++)
                 sums[f] +=
                     transformed[f] *
@@ -163,6 +177,7 @@ void winograd_weight_lower(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
     const int64_t *sizes = node->type.shape.sizes;
     kernel->winograd = (CvmWinograd){.tile = cvm_node_int(node, "tile"),
+                                     .taps = node->inputs[0]->type.shape.sizes[2],
                                      .inputs = sizes[2],
                                      .outputs = sizes[1] * sizes[3],
                                      .step = sizes[3],
@@ -176,7 +191,9 @@ void winograd_lower(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
     const CvmType *x = &node->inputs[0]->type, *y = &node->type;
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
-    kernel->winograd = (CvmWinograd){.tile = cvm_node_int(node, "tile"),
+    int64_t tile = cvm_node_int(node, "tile");
+    kernel->winograd = (CvmWinograd){.tile = tile,
+                                     .taps = taps_of(node->inputs[1]->type.shape.sizes[0], tile),
                                      .pictures = y->shape.sizes[0],
                                      .inputs = x->shape.sizes[1],
                                      .outputs = y->shape.sizes[1],

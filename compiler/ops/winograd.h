@@ -1,6 +1,6 @@
-/* Winograd's minimal filtering F(m x m, 3 x 3): m x m results of a 3x3 convolution from n x n
- * inputs, n = m + 2, with n^2 multiplications a channel instead of 9 m^2 (A. Lavin and S. Gray,
- * "Fast Algorithms for Convolutional Neural Networks", CVPR 2016):
+/* Winograd's minimal filtering F(m x m, r x r): m x m results of an r x r convolution from n x n
+ * inputs, n = m + r - 1, with n^2 multiplications a channel instead of r^2 m^2 (A. Lavin and
+ * S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016):
  *
  *   y = A [ (G g G^t) * (B d B^t) ] A^t     * element by element, summed over the channels
  *
@@ -13,17 +13,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CVM_WINOGRAD_SIDE = 8 }; /* most inputs along a side of a tile */
+enum {
+    CVM_WINOGRAD_SIDE = 8, /* most inputs along a side of a tile */
+    CVM_WINOGRAD_TAPS = 5, /* most taps along a side of a filter */
+};
 
 typedef struct CvmWinogradMatrices {
-    int tile, side;                                      /* m, n */
+    int tile, taps, side;                                /* m, r, n */
     double input[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE];  /* B: n x n */
-    double weight[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE]; /* G: n x 3 */
+    double weight[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE]; /* G: n x r */
     double result[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE]; /* A: m x n */
 } CvmWinogradMatrices;
 
-/* Whether there are matrices for tiles of this size: 2, 4 and 6. */
-bool cvm_winograd_has(int64_t tile);
-CvmWinogradMatrices cvm_winograd_matrices(int64_t tile);
+/* Whether there are matrices for tiles and filters of these sizes: tiles of 2, 4 and 6 for 3 taps,
+ * 2 and 4 for 5. */
+bool cvm_winograd_has(int64_t tile, int64_t taps);
+CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps);
 
 #endif

@@ -6,32 +6,34 @@
 #include <stdlib.h>
 
 typedef struct Points {
-    int tile;
-    double values[CVM_WINOGRAD_SIDE - 1]; /* tile + 1 of them, p directly before -p */
+    int side;                             /* n */
+    double values[CVM_WINOGRAD_SIDE - 1]; /* n - 1 of them, p directly before -p */
 } Points;
 
 static const Points table[] = {
-    {2, {0, 1, -1}},
-    {4, {0, 0.625, -0.625, 1.25, -1.25}},
-    {6, {0, 1, -1, 2, -2, 0.5, -0.5}},
+    {4, {0, 1, -1}},
+    {6, {0, 0.625, -0.625, 1.25, -1.25}},
+    {8, {0, 1, -1, 2, -2, 0.5, -0.5}},
 };
 
-static const Points *find_points(int64_t tile) {
+static const Points *find_points(int64_t tile, int64_t taps) {
+    if (tile < 2 || taps < 3 || taps > CVM_WINOGRAD_TAPS || taps % 2 == 0)
+        return NULL;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].tile == tile)
+        if (table[i].side == tile + taps - 1)
             return &table[i];
     return NULL;
 }
 
-bool cvm_winograd_has(int64_t tile) {
-    return find_points(tile) != NULL;
+bool cvm_winograd_has(int64_t tile, int64_t taps) {
+    return find_points(tile, taps) != NULL;
 }
 
 /* Coefficients, lowest first, of the product of (x - p) over all points but number `left_out`. */
 static void product_without(const Points *points, int left_out, double *coefficients) {
     int degree = 0;
     coefficients[0] = 1;
-    for (int i = 0; i <= points->tile; i++) {
+    for (int i = 0; i < points->side - 1; i++) {
         if (i == left_out)
             continue;
         coefficients[++degree] = 0;
@@ -48,23 +50,23 @@ static double value_at(const double *coefficients, int degree, double x) {
     return value;
 }
 
-CvmWinogradMatrices cvm_winograd_matrices(int64_t tile) {
-    const Points *points = find_points(tile);
+CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps) {
+    const Points *points = find_points(tile, taps);
     if (!points)
         abort(); /* callers ask cvm_winograd_has first */
-    CvmWinogradMatrices matrices = {.tile = points->tile, .side = points->tile + 2};
-    int last = points->tile + 1; /* infinity */
+    CvmWinogradMatrices matrices = {.tile = (int)tile, .taps = (int)taps, .side = points->side};
+    int last = points->side - 1; /* infinity */
     for (int i = 0; i < last; i++) {
         double p = points->values[i];
         product_without(points, i, matrices.input[i]);
-        double scale = value_at(matrices.input[i], points->tile, p);
-        for (int k = 0; k < 3; k++)
+        double scale = value_at(matrices.input[i], last - 1, p);
+        for (int k = 0; k < taps; k++)
             matrices.weight[i][k] = pow(p, k) / scale;
-        for (int k = 0; k < points->tile; k++)
+        for (int k = 0; k < tile; k++)
             matrices.result[k][i] = pow(p, k);
     }
     product_without(points, last, matrices.input[last]);
-    matrices.weight[last][2] = 1;
-    matrices.result[points->tile - 1][last] = 1;
+    matrices.weight[last][taps - 1] = 1;
+    matrices.result[tile - 1][last] = 1;
     return matrices;
 }

@@ -1,15 +1,16 @@
-/* Winograd: which 3x3 convolutions are computed by minimal filtering, and with tiles of which size,
- * from a model of what each way costs. It runs after the layouts are known: kernels exist for
- * pictures in channel blocks alone. The weights' transform becomes a node of its own, which is
- * computed once where it depends on parameters alone. */
+/* Winograd: which 3x3 and 5x5 convolutions are computed by minimal filtering, and with tiles of
+ * which size, from a model of what each way costs. It runs after the layouts are known: kernels
+ * exist for pictures in channel blocks alone. The weights' transform becomes a node of its own,
+ * which is computed once where it depends on parameters alone. */
 #include "compiler/ops/winograd.h"
 #include "compiler/passes/pass.h"
 
 #include <string.h>
 
 /* Costs are in multiply-adds of vectors. A transform costs about so many of them for each frequency
- * of a tile's vector (measured on AVX2), and the shares of the peak are what kernels reach. */
-static const double TRANSFORM = 5.5, DIRECT_SHARE = 0.9, CONTRACTION_SHARE = 0.8;
+ * of a tile's vector and each pixel along its side (measured on AVX2), and the shares of the peak
+ * are what kernels reach. */
+static const double TRANSFORM = 0.92, DIRECT_SHARE = 0.9, CONTRACTION_SHARE = 0.8;
 /* While a vector is multiplied, so many bytes for each of its lanes can come from memory; and about
  * half of that time is hidden behind the arithmetic. */
 static const double BYTES_A_LANE = 0.22, EXPOSED = 0.5;
@@ -34,6 +35,7 @@ bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDia
 typedef struct Size {
     double inputs, vectors; /* channels; vectors of output channels */
     double pictures, height, width;
+    int64_t taps; /* along a side of the filter */
     int lanes;
     bool learns; /* weights change at every step */
 } Size;
@@ -55,6 +57,7 @@ static Size size_of(const CvmGraph *graph, const CvmNode *conv) {
                   .pictures = (double)y[0],
                   .height = (double)y[2],
                   .width = (double)y[3],
+                  .taps = weight[2],
                   .lanes = conv->type.lanes,
                   .learns = is_updated(graph, conv->inputs[1])};
 }
@@ -64,22 +67,23 @@ static double cost_of_memory(const Size *size, double values) {
 }
 
 static double cost_of_direct(const Size *size) {
-    double products = 9 * size->inputs * size->vectors;
+    double taps = (double)(size->taps * size->taps);
+    double products = taps * size->inputs * size->vectors;
     return products * size->pictures * size->height * size->width / DIRECT_SHARE +
-           EXPOSED * cost_of_memory(size, 9);
+           EXPOSED * cost_of_memory(size, taps);
 }
 
 static double cost_of_tiles(const Size *size, int64_t tile) {
-    double frequencies = (double)((tile + 2) * (tile + 2));
+    double side = (double)(tile + size->taps - 1), frequencies = side * side;
     double down = (double)(((int64_t)size->height + tile - 1) / tile);
     double across = (double)(((int64_t)size->width + tile - 1) / tile);
     double tiles = size->pictures * down * across;
     double vectors = size->inputs / size->lanes + size->vectors;
     double cost = tiles * frequencies *
-                  (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * vectors);
+                  (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * side * vectors);
     double weights = EXPOSED * cost_of_memory(size, frequencies);
     if (size->learns) /* transformed, stored and read again */
-        weights += cost_of_memory(size, 9 + 2 * frequencies);
+        weights += cost_of_memory(size, (double)(size->taps * size->taps) + 2 * frequencies);
     return cost + weights;
 }
 
@@ -88,8 +92,8 @@ static const char *refuse(const CvmNode *conv) {
     const int64_t *stride = cvm_node_attribute(conv, "stride")->integers;
     const int64_t *dilation = cvm_node_attribute(conv, "dilation")->integers;
     const int64_t *kernel = weight->shape.sizes + 2;
-    if (kernel[0] != 3 || kernel[1] != 3)
-        return "its kernel is not 3x3";
+    if (kernel[0] != kernel[1] || !cvm_winograd_has(2, kernel[0]))
+        return "its kernel is neither 3x3 nor 5x5";
     if (stride[0] != 1 || stride[1] != 1 || dilation[0] != 1 || dilation[1] != 1)
         return "it has a stride or dilation";
     if (cvm_node_int(conv, "groups") != 1)
@@ -97,6 +101,19 @@ static const char *refuse(const CvmNode *conv) {
     if (x->layout != CVM_LAYOUT_CHANNEL || weight->layout != CVM_LAYOUT_FILTER)
         return "its pictures are not in channel blocks";
     return NULL;
+}
+
+/* The larger of two neighbouring sizes has to be worth it. */
+static int64_t best_tile(const Size *size) {
+    int64_t best = 2;
+    for (int64_t tile = 4; cvm_winograd_has(tile, size->taps); tile += 2) {
+        double side = (double)(tile + size->taps - 1);
+        double weights = side * side * 4 * size->inputs * size->vectors * size->lanes;
+        if (weights <= MOST_WEIGHTS * size->pictures &&
+            cost_of_tiles(size, tile) < WORTH * cost_of_tiles(size, best))
+            best = tile;
+    }
+    return best;
 }
 
 /* 0 where the direct way is to be taken: then *why says it. */
@@ -108,15 +125,17 @@ static int64_t choose_tile(const CvmPassContext *context, const CvmGraph *graph,
     if (*why)
         return 0;
     Size size = size_of(graph, conv);
-    double weights = 36 * 4 * size.inputs * size.vectors * size.lanes;
-    bool large = weights <= MOST_WEIGHTS * size.pictures &&
-                 cost_of_tiles(&size, 4) < WORTH * cost_of_tiles(&size, 2);
-    int64_t tile = large ? 4 : 2;
+    int64_t tile = best_tile(&size);
     if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
         cost_of_tiles(&size, tile) < WORTH * cost_of_direct(&size))
         return tile;
     *why = "it would take longer";
     return 0;
+}
+
+static const char *name_of(CvmArena *arena, const CvmNode *conv, int64_t tile) {
+    int m = (int)tile, r = (int)conv->inputs[1]->type.shape.sizes[2];
+    return cvm_arena_format(arena, "F(%dx%d, %dx%d)", m, m, r, r);
 }
 
 /* Puts the two nodes in the convolution's place. */
@@ -146,7 +165,7 @@ bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph) {
         bool applies = tile && cvm_may_apply(context);
         if (applies || why)
             cvm_remark(context, (CvmRemark){.refused = !applies,
-                                            .action = tile == 2 ? "F(2x2, 3x3)" : "F(4x4, 3x3)",
+                                            .action = name_of(graph->arena, conv, tile),
                                             .node = conv,
                                             .reason = why ? why : "fewer multiplications"});
         if (applies && !replace(context, graph, conv, tile))

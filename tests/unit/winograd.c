@@ -24,7 +24,7 @@ static double filtered(const CvmWinogradMatrices *m, int at, const double *x, co
         double input = 0, weight = 0;
         for (int k = 0; k < m->side; k++)
             input += m->input[f][k] * x[k];
-        for (int k = 0; k < 3; k++)
+        for (int k = 0; k < m->taps; k++)
             weight += m->weight[f][k] * w[k];
         y += m->result[at][f] * input * weight;
     }
@@ -33,34 +33,42 @@ static double filtered(const CvmWinogradMatrices *m, int at, const double *x, co
 
 static void test_matrices_filter(void **state) {
     (void)state;
-    static const double x[] = {1, -2, 0.5, 3, -0.25, 7, 0, -1.5}, w[] = {0.75, -3, 2};
-    for (int64_t tile = 0; tile <= 8; tile++) {
-        if (!cvm_winograd_has(tile))
+    static const double x[] = {1, -2, 0.5, 3, -0.25, 7, 0, -1.5}, w[] = {0.75, -3, 2, 0.5, -1};
+    for (int64_t at = 0; at < 9 * 9; at++) {
+        int64_t tile = at / 9, taps = at % 9;
+        if (!cvm_winograd_has(tile, taps))
             continue;
-        CvmWinogradMatrices matrices = cvm_winograd_matrices(tile);
-        assert_int_equal(matrices.side, tile + 2);
+        CvmWinogradMatrices matrices = cvm_winograd_matrices(tile, taps);
+        assert_int_equal(matrices.side, tile + taps - 1);
         for (int i = 0; i < tile; i++) {
-            double direct = x[i] * w[0] + x[i + 1] * w[1] + x[i + 2] * w[2];
+            double direct = 0;
+            for (int64_t k = 0; k < taps; k++)
+                direct += x[i + k] * w[k];
             assert_true(fabs(filtered(&matrices, i, x, w) - direct) < 1e-12);
         }
     }
-    assert_true(cvm_winograd_has(2) && cvm_winograd_has(4) && cvm_winograd_has(6));
-    assert_false(cvm_winograd_has(3));
+    for (int64_t tile = 2; tile <= 6; tile += 2)
+        assert_true(cvm_winograd_has(tile, 3));
+    assert_true(cvm_winograd_has(2, 5) && cvm_winograd_has(4, 5));
+    assert_false(cvm_winograd_has(3, 3) || cvm_winograd_has(6, 5) || cvm_winograd_has(2, 1));
 }
 
 /* --- kernels --- */
 
 typedef struct Case {
-    int64_t n, inputs, h, w, outputs, pad[4];
+    int64_t n, inputs, h, w, outputs, pad[4], taps, tile;
 } Case;
 
 static const Case cases[] = {
-    {1, 16, 8, 8, 16, {1, 1, 1, 1}},   /* whole tiles of 2 and 4 */
-    {2, 16, 7, 13, 48, {1, 1, 1, 1}},  /* cut ones */
-    {1, 32, 5, 4, 16, {0, 0, 0, 0}},   /* no pad; smaller than a tile of 6 */
-    {3, 16, 3, 3, 32, {2, 0, 1, 2}},   /* uneven pads, every tile at an edge */
-    {1, 16, 1, 1, 16, {1, 1, 1, 1}},   /* one pixel */
-    {1, 48, 30, 26, 80, {1, 1, 1, 1}}, /* several work items */
+    {1, 16, 8, 8, 16, {1, 1, 1, 1}, 3, 2},   /* whole tiles of 2 and 4 */
+    {2, 16, 7, 13, 48, {1, 1, 1, 1}, 3, 4},  /* cut ones */
+    {1, 32, 5, 4, 16, {0, 0, 0, 0}, 3, 6},   /* no pad; smaller than a tile of 6 */
+    {3, 16, 3, 3, 32, {2, 0, 1, 2}, 3, 2},   /* uneven pads, every tile at an edge */
+    {2, 16, 9, 14, 16, {2, 2, 2, 2}, 5, 4},  /* 5x5 filters, whole tiles and cut ones */
+    {1, 16, 6, 5, 32, {0, 2, 1, 0}, 5, 2},   /* uneven pads of less than they take */
+    {1, 16, 1, 1, 16, {1, 1, 1, 1}, 3, 4},   /* one pixel */
+    {1, 48, 30, 26, 80, {1, 1, 1, 1}, 3, 6}, /* several work items */
+    {2, 32, 27, 27, 48, {2, 2, 2, 2}, 5, 4}, /* the same for 5x5 */
 };
 
 static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
@@ -89,7 +97,8 @@ static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool direct)
     const char *channel = cvm_arena_format(arena, "channel%d", lanes);
     const char *filter = cvm_arena_format(arena, "filter%d", lanes);
     CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->inputs, c->h, c->w}});
-    CvmNode *weight = input(graph, "weight", (CvmShape){4, {c->outputs, c->inputs, 3, 3}});
+    CvmNode *weight =
+        input(graph, "weight", (CvmShape){4, {c->outputs, c->inputs, c->taps, c->taps}});
     CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
     CvmAttribute ones = {.integers = {1, 1}};
     CvmNode *transformed = add(graph, CVM_OP_WINOGRAD_WEIGHT, &(CvmAttribute){.integers = {tile}},
@@ -123,8 +132,8 @@ static const void *small_values(void *context, const CvmNode *node) {
 
 static void test_reference_is_a_convolution(void **state) {
     (void)state;
-    for (size_t i = 0; i < 4; i++)
-        for (int64_t tile = 2; tile <= 6; tile += 2) {
+    for (size_t i = 0; i < 6; i++)
+        for (int64_t tile = 2; cvm_winograd_has(tile, cases[i].taps); tile += 2) {
             CvmGraph *graph = make_graph(&cases[i], tile, 8, true);
             CvmValues values = cvm_evaluate(graph, arena, small_values, NULL);
             const CvmNode *direct = cvm_graph_find_output(graph, "direct");
@@ -141,8 +150,7 @@ static void test_kernels(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int lanes = i % 2 ? 4 : 8;
-        int64_t tile = 2 + 2 * (int64_t)(i % 3);
-        checked_run(make_graph(&cases[i], tile, lanes, false), arena, "winograd",
+        checked_run(make_graph(&cases[i], cases[i].tile, lanes, false), arena, "winograd",
                     i % 4 ? "none,+fuse-epilogue" : "none", 3e-4f);
     }
     if (cvm_target_lanes("host") == 16)
