@@ -411,31 +411,16 @@ static void weights_may_lie_beside(void **state) {
     assert_memory_equal(beside, own, sizeof own);
 }
 
-/* Runs a command of the shell in the place and gives back what it printed. */
-static char *shell(const char *command) {
-    char line[2048];
-    snprintf(line, sizeof line, "cd '%s' && { %s; } 2>&1", place.folder, command);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    char *text = calloc(1, 1 << 16);
-    size_t length = fread(text, 1, (1 << 16) - 1, pipe);
-    text[length] = '\0';
-    int status = pclose(pipe);
-    if (status != 0)
-        fail_msg("%s: %s", command, text);
-    return text;
-}
-
 static void it_needs_the_c_library_alone(void **state) {
     (void)state;
     if (getenv("CVM_SANITIZED"))
         skip();
-    char *needs = shell("objdump -p small.so | grep NEEDED");
+    char *needs = cvm_test_shell(&place, "objdump -p small.so | grep NEEDED");
     for (char *line = strtok(needs, "\n"); line; line = strtok(NULL, "\n"))
         if (!strstr(line, "libc.so") && !strstr(line, "libm.so") && !strstr(line, "ld-linux"))
             fail_msg("%s", line);
     free(needs);
-    char *exported = shell("nm -D --defined-only small.so | cut -d' ' -f3");
+    char *exported = cvm_test_shell(&place, "nm -D --defined-only small.so | cut -d' ' -f3");
     int count = 0;
     for (char *line = strtok(exported, "\n"); line; line = strtok(NULL, "\n"), count++)
         if (strncmp(line, "small_", 6) != 0)
@@ -472,8 +457,9 @@ static void a_c_program_links_it(void **state) {
         "    small_context_destroy(context);\n"
         "    return small_close(model);\n"
         "}\n");
-    char *out = shell("cc -std=c99 -Wall -Wextra -Wpedantic -Werror main.c ./small.so -o main && "
-                      "LD_LIBRARY_PATH=. ./main");
+    char *out = cvm_test_shell(
+        &place, "cc -std=c99 -Wall -Wextra -Wpedantic -Werror main.c ./small.so -o main && "
+                "LD_LIBRARY_PATH=. ./main");
     assert_non_null(strstr(out, "rows 0."));
     free(out);
 }
@@ -498,7 +484,7 @@ static char *answer_of(const char *name, const char *files) {
     cvm_test_write_text(&place, "answer.c", text);
     snprintf(command, sizeof command,
              "cc answer.c %s -lm -lpthread -o answer && LD_LIBRARY_PATH=. ./answer", files);
-    return shell(command);
+    return cvm_test_shell(&place, command);
 }
 
 static void every_form_gives_the_same_bits(void **state) {
@@ -572,7 +558,7 @@ static void without_a_linker_that_is_said(void **state) {
     snprintf(command, sizeof command,
              "mkdir -p none && PATH=$PWD/none '%s' build small.cvm -o unlinked; test $? = 3",
              getenv("CVMC"));
-    char *said = shell(command);
+    char *said = cvm_test_shell(&place, command);
     assert_non_null(strstr(said, "CVM1802"));
     free(said);
     assert_false(cvm_test_exists(&place, "unlinked.so"));

@@ -191,6 +191,20 @@ void cvm_test_expect(const CvmTestPlace *place, int code, const char *out, const
     cvm_test_result_free(&result);
 }
 
+char *cvm_test_shell(const CvmTestPlace *place, const char *commands) {
+    char line[2 * PATH_SIZE];
+    int length = snprintf(line, sizeof line, "cd '%s' && { %s; } 2>&1", place->folder, commands);
+    assert_true(length < (int)sizeof line);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    Text text = {calloc(1, 1), 0, 1};
+    while (read_some(fileno(pipe), &text))
+        ;
+    if (pclose(pipe) != 0)
+        fail_msg("%s: %s", commands, text.bytes);
+    return text.bytes;
+}
+
 /* --- files --- */
 
 static void join(const CvmTestPlace *place, const char *path, char full[PATH_SIZE]) {

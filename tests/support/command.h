@@ -33,6 +33,10 @@ int cvm_test_cvmc_killed(const CvmTestPlace *place, double seconds, ...);
  * what was printed when they don't. */
 void cvm_test_expect(const CvmTestPlace *place, int code, const char *out, const char *err, ...);
 
+/* What commands of the shell, run in the place, print to both streams; asserts that they succeed.
+ */
+char *cvm_test_shell(const CvmTestPlace *place, const char *commands);
+
 /* Files in the place. Paths are relative to it, and the functions assert success. */
 void cvm_test_write(const CvmTestPlace *place, const char *path, const void *bytes, size_t size);
 void cvm_test_write_text(const CvmTestPlace *place, const char *path, const char *text);
