@@ -1,6 +1,6 @@
 /* Goes on training on pictures of one's own, on a machine that has nothing but this program:
  *
- *     cvmc build models/lenet5.cvm --training -o model
+ *     cvmc build models/lenet5.cvm --train -o model
  *     cc examples/fine_tune.c ./model.so -I. -o fine_tune
  *     ./fine_tune lenet5.safetensors tuned.safetensors 20 7 shoe.pgm 8 bag.pgm
  *

@@ -106,7 +106,7 @@ static bool choose_settings(Building *building) {
     settings->compile = session->compile;
     settings->source = slash ? slash + 1 : session->file;
     settings->preparation = cvm_session_preparation(session);
-    if (session->options->training) {
+    if (session->options->given & CVM_OPTION_TRAINABLE && !session->options->forward) {
         if (!cvm_session_need_train(session))
             return false;
         settings->train = session->train;

@@ -118,14 +118,14 @@ static const Command commands[] = {
      "  cvmc dump models/lenet5.cvm --stage fused --passes=-fuse-pointwise\n"
      "  cvmc dump models/lenet5.cvm --stage fused --svg --before-after > lenet5.svg\n"},
     {"build", cvm_command_build, "FILE", 1, 1,
-     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT | CVM_OPTION_WEIGHTS |
-         CVM_OPTION_NAMES | CVM_OPTION_OUTPUT | CVM_OPTION_BATCH | CVM_OPTION_CPUS |
-         CVM_OPTION_EMBED | CVM_OPTION_TRAINABLE | CVM_OPTION_EMIT | CVM_OPTION_DEBUG |
+     CVM_OPTION_TRAINABLE | CVM_OPTION_FORWARD | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT |
+         CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT | CVM_OPTION_BATCH |
+         CVM_OPTION_CPUS | CVM_OPTION_EMBED | CVM_OPTION_EMIT | CVM_OPTION_DEBUG |
          CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_NO_CACHE,
      "the model as a native shared object with a C header, which need nothing of cvm",
      "  cvmc build models/lenet5.cvm -o lenet5      # lenet5.so and lenet5.h\n"
      "  cvmc build models/lenet5.cvm --checkpoint lenet5.safetensors --embed-weights\n"
-     "  cvmc build models/lenet5.cvm --training     # fine-tunes where the object is used\n"
+     "  cvmc build models/lenet5.cvm --train        # fine-tunes where the object is used\n"
      "  cvmc build models/vgg16.cvm --batch 8 --cpu x86-64-v3,x86-64-v4\n"},
     {"inspect", cvm_command_inspect, "OBJECT", 1, 1, CVM_OPTION_JSON,
      "what an object that cvmc built holds, without running it",

@@ -13,13 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum ValueKind { FLAG, TEXT, COUNT, NUMBER, BYTES, REAL } ValueKind;
+typedef enum ValueKind { FLAG, TEXT, NAME, COUNT, NUMBER, BYTES, REAL } ValueKind;
 
 typedef struct Option {
     CvmOptionSet bit;
     const char *name;
     char letter; /* 0: none */
-    /* COUNT: 1 … 2^31-1; NUMBER: 0 … 2^64-1; BYTES: 500M; REAL: 0 … 1e9 */
+    /* NAME: a text that may be left out, and is only taken for one if it is an identifier; COUNT:
+     * 1 … 2^31-1; NUMBER: 0 … 2^64-1; BYTES: 500M; REAL: 0 … 1e9 */
     ValueKind kind;
     const char *value; /* its name in the help */
     size_t offset;     /* of its member in CvmOptions */
@@ -122,8 +123,8 @@ static const Option table[] = {
      "compile for this CPU: host (default), x86-64, x86-64-v3, x86-64-v4"},
     {CVM_OPTION_CPUS, "cpu", 0, TEXT, "NAMES", MEMBER(cpu),
      "native (default), x86-64-v3, ...; several with commas between: the best that runs is taken"},
-    {CVM_OPTION_TRAINABLE, "training", 0, FLAG, NULL, MEMBER(training),
-     "also functions that train it, as the file's train says"},
+    {CVM_OPTION_TRAINABLE, "train", 0, NAME, "[NAME]", MEMBER(train),
+     "also functions that train it, as the file's train says (NAME, when it has several)"},
     {CVM_OPTION_EMBED, "embed-weights", 0, FLAG, NULL, MEMBER(embed),
      "put the weights into the object, which then needs no file"},
     {CVM_OPTION_EMIT, "emit", 0, TEXT, "FORM", MEMBER(emit),
@@ -230,6 +231,7 @@ static bool store_value(const Option *option, const char *value, CvmOptions *opt
         *(bool *)member = true;
         return true;
     case TEXT:
+    case NAME:
         *(const char **)member = value;
         return true;
     case COUNT:
@@ -250,6 +252,14 @@ static bool store_value(const Option *option, const char *value, CvmOptions *opt
     return false;
 }
 
+static bool is_identifier(const char *text) {
+    if (!isalpha((unsigned char)*text) && *text != '_')
+        return false;
+    while (isalnum((unsigned char)*text) || *text == '_')
+        text++;
+    return !*text;
+}
+
 /* The value of argv[*index]: after its '=', or the next argument. */
 static bool take_value(const Option *option, const char *attached, int argc, char **argv,
                        int *index, const char **value) {
@@ -259,6 +269,8 @@ static bool take_value(const Option *option, const char *attached, int argc, cha
         return false;
     }
     if (option->kind == FLAG || attached)
+        return true;
+    if (option->kind == NAME && (*index + 1 >= argc || !is_identifier(argv[*index + 1])))
         return true;
     if (*index + 1 >= argc) {
         cvm_report_error("--%s needs a value: --%s %s", option->name, option->name, option->value);
@@ -320,11 +332,17 @@ const char *cvm_shell_word(const char *text, CvmArena *arena) {
     return plain ? text : cvm_shell_quoted(text, arena);
 }
 
+/* NULL: it has none. */
 static const char *value_text(const Option *option, const CvmOptions *options, CvmArena *arena) {
     const void *member = (const char *)options + option->offset;
+    const char *text;
     switch (option->kind) {
+    case FLAG:
+        return NULL;
     case TEXT:
-        return cvm_shell_word(*(const char *const *)member, arena);
+    case NAME:
+        text = *(const char *const *)member;
+        return text ? cvm_shell_word(text, arena) : NULL;
     case NUMBER:
         return cvm_arena_format(arena, "%" PRIu64, *(const uint64_t *)member);
     case REAL:
@@ -341,8 +359,9 @@ const char *cvm_options_text(const CvmOptions *options, CvmOptionSet which, CvmA
         if (!(option->bit & which & options->given))
             continue;
         text = cvm_arena_format(arena, "%s --%s", text, option->name);
-        if (option->kind != FLAG)
-            text = cvm_arena_format(arena, "%s %s", text, value_text(option, options, arena));
+        const char *value = value_text(option, options, arena);
+        if (value)
+            text = cvm_arena_format(arena, "%s %s", text, value);
     }
     return text;
 }

@@ -1,4 +1,4 @@
-/* `cvmc build --training`: a program fine-tunes through the shared object, to the same bits in one
+/* `cvmc build --train`: a program fine-tunes through the shared object, to the same bits in one
  * step or in two halves, broken off or not, and takes every bad call with a status. */
 #include "tests/support/net.h"
 #include "tests/support/patterns.h"
@@ -32,8 +32,8 @@ static int set_up(void **state) {
     cvm_test_write_patterns(&place, 64, 16);
     cvm_test_write_text(&place, "small.cvm",
                         CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN("freeze body.conv1\n"));
-    cvm_test_expect(&place, 0, "wrote small.so", NULL, "build", "small.cvm", "--training",
-                    "--batch", "8", NULL);
+    cvm_test_expect(&place, 0, "wrote small.so", NULL, "build", "small.cvm", "--train", "--batch",
+                    "8", NULL);
     cvm_test_net_load(&place, "small", true, &small);
     for (int i = 0; i < BATCH; i++) {
         uint8_t pixels[ELEMENTS];
@@ -257,6 +257,29 @@ static void bad_calls_give_a_status(void **state) {
     small.trainer_destroy(trainer);
 }
 
+/* --train alone, with a name, and with --forward. */
+static void the_train_is_chosen_by_name(void **state) {
+    (void)state;
+    static const char count[] = "nm -D --defined-only two.so | grep -c _step || true";
+    char *functions;
+    cvm_test_write_text(&place, "two.cvm",
+                        CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN(
+                            "") "train Small on patterns as slow { loss cross_entropy "
+                                "optimizer sgd(rate=0.001) epochs 1 batch 4 seed 1 }\n");
+    cvm_test_expect(&place, 2, NULL, "choose with --train NAME", "build", "two.cvm", "--train",
+                    NULL);
+    cvm_test_expect(&place, 2, NULL, "no train 'fast'", "build", "two.cvm", "--train", "fast",
+                    NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "build", "--train", "slow", "two.cvm", NULL);
+    functions = cvm_test_shell(&place, count);
+    assert_string_equal(functions, "1\n");
+    free(functions);
+    cvm_test_expect(&place, 0, NULL, NULL, "build", "--train=slow", "--forward", "two.cvm", NULL);
+    functions = cvm_test_shell(&place, count);
+    assert_string_equal(functions, "0\n");
+    free(functions);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_learns),
@@ -266,6 +289,7 @@ int main(void) {
         cmocka_unit_test(a_resumed_training_gives_the_same_bits),
         cmocka_unit_test(saved_weights_are_opened),
         cmocka_unit_test(bad_calls_give_a_status),
+        cmocka_unit_test(the_train_is_chosen_by_name),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
