@@ -53,12 +53,25 @@ static bool name_kernels(CvmKernelList *kernels, const char *ending, CvmDiag *di
     return true;
 }
 
+/* A kernel is of the place of its first node that the text has. */
+static void place_kernels(CvmKernelList *kernels) {
+    for (int i = 0; i < kernels->count; i++) {
+        CvmKernel *kernel = kernels->kernels[i];
+        for (int k = 0; k < kernel->node_count && !kernel->place; k++)
+            if (kernel->nodes[k]->origin.span.source)
+                kernel->place = &kernel->nodes[k]->origin;
+    }
+}
+
 static bool run_stages(CvmGraph *graph, const CvmCompileOptions *options, CvmArena *arena,
                        Stages *stages, CvmDiag *diag) {
-    return run_passes(graph, options, diag) &&
-           cvm_target_find(options->cpu, arena, &stages->target, diag) &&
-           cvm_lower_graph(graph, stages->target.shape, arena, &stages->kernels, diag) &&
-           name_kernels(&stages->kernels, options->symbols, diag) &&
+    if (!run_passes(graph, options, diag) ||
+        !cvm_target_find(options->cpu, arena, &stages->target, diag) ||
+        !cvm_lower_graph(graph, stages->target.shape, arena, &stages->kernels, diag))
+        return false;
+    if (options->lines)
+        place_kernels(&stages->kernels);
+    return name_kernels(&stages->kernels, options->symbols, diag) &&
            cvm_plan_memory(graph, arena, &stages->memory, diag);
 }
 

@@ -16,6 +16,7 @@ typedef struct CvmCompileOptions {
     int threads;          /* that compile kernels side by side; 0: one per core */
     const char *symbols;  /* put behind the names of kernels, where code for several CPUs is linked
                              together; NULL: nothing */
+    bool lines;           /* code has line information, for debuggers */
     bool verbose;
 } CvmCompileOptions;
 

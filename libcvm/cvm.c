@@ -123,7 +123,8 @@ static cvm_status choose(Compiling *compiling) {
 
 static cvm_status compile(Compiling *compiling, const char *text, cvm_network *network) {
     const cvm_options *options = compiling->options;
-    const CvmSource source = {options->name ? options->name : "text", text, strlen(text)};
+    const CvmSource source = {
+        .path = options->name ? options->name : "text", .text = text, .length = strlen(text)};
     cvm_diag_init(&compiling->diag, compiling->arena);
     compiling->program = cvm_program_from_source(compiling->arena, &source, NULL,
                                                  options->imports != 0, &compiling->diag);

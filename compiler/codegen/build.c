@@ -1,6 +1,7 @@
 /* See build.h. */
 #include "compiler/codegen/build.h"
 #include "compiler/codegen/cache.h"
+#include "compiler/codegen/lines.h"
 #include "compiler/codegen/module.h"
 
 #include <llvm-c/Core.h>
@@ -53,6 +54,7 @@ static char *cache_key(const CvmKernel *kernel, const CvmTarget *target) {
     fprintf(stream, "cvm %s\nllvm %u.%u.%u\ntarget %s %s %s\nlanes %d registers %d\nsymbol %s\n",
             generator_version, major, minor, patch, target->triple, target->cpu, target->features,
             target->shape.lanes, target->shape.registers, kernel->symbol);
+    cvm_lines_print(kernel->place, stream);
     cvm_kernel_print(kernel, stream);
     return fclose(stream) == 0 ? key : NULL;
 }

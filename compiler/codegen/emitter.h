@@ -6,6 +6,7 @@
 #include "compiler/kernels/kernel.h"
 
 #include <llvm-c/Core.h>
+#include <llvm-c/Types.h>
 
 /* A kernel's window table as constant arrays of the module; NULL: not made yet. */
 typedef struct CvmEmittedTable {
@@ -16,6 +17,7 @@ typedef struct CvmEmitter {
     LLVMContextRef context;
     LLVMModuleRef module;
     LLVMBuilderRef builder;
+    LLVMDIBuilderRef lines; /* NULL: no line information */
     LLVMValueRef function;
     const CvmKernel *kernel;
     LLVMTypeRef f32, i32, i64, i1, pointer;

@@ -2,6 +2,7 @@
  * for every work item of [begin, end). */
 #include "compiler/codegen/module.h"
 #include "compiler/codegen/emitter.h"
+#include "compiler/codegen/lines.h"
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Transforms/PassBuilder.h>
@@ -135,7 +136,9 @@ LLVMMemoryBufferRef cvm_compile_kernel(const CvmKernel *kernel, const CvmTarget 
     LLVMSetModuleDataLayout(emitter.module, layout);
     LLVMDisposeTargetData(layout);
     add_function(&emitter, target);
+    cvm_lines_begin(&emitter);
     emit_function(&emitter);
+    cvm_lines_end(&emitter);
     LLVMMemoryBufferRef buffer = finish(&emitter, machine, form, error);
     LLVMDisposeBuilder(emitter.builder);
     LLVMDisposeModule(emitter.module);

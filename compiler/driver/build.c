@@ -104,6 +104,7 @@ static bool choose_settings(Building *building) {
     settings->model = session->model;
     settings->batch = session->options->batch ? session->options->batch : 1;
     settings->compile = session->compile;
+    settings->compile.lines = session->options->debug;
     settings->source = slash ? slash + 1 : session->file;
     settings->preparation = cvm_session_preparation(session);
     if (session->options->given & CVM_OPTION_TRAINABLE && !session->options->forward) {

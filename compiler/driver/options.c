@@ -130,7 +130,7 @@ static const Option table[] = {
     {CVM_OPTION_EMIT, "emit", 0, TEXT, "FORM", MEMBER(emit),
      "so (default), static, obj, asm or llvm"},
     {CVM_OPTION_DEBUG, "debug", 'g', FLAG, NULL, MEMBER(debug),
-     "keep names for debuggers and profilers"},
+     "keep names and lines of the .cvm file, for debuggers and profilers"},
     {CVM_OPTION_NO_CACHE, "no-cache", 0, FLAG, NULL, MEMBER(no_cache),
      "neither read nor write compiled kernels in the user's cache"},
     {CVM_OPTION_ONNX, "onnx", 0, TEXT, "PATH", MEMBER(onnx), "the ONNX file to write"},

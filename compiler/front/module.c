@@ -98,6 +98,8 @@ static void load_import(CvmProgram *program, const CvmAstItem *item, const Impor
     CvmSource *source = cvm_source_read(program->arena, path, span, program->diag);
     if (!source)
         return;
+    if (!strncmp(item->name.text, "std/", 4))
+        source->name = item->name.text;
     program->loaded[program->loaded_count++] = source;
     load_items(program, cvm_ast_parse(program->arena, source, program->diag),
                &(Import){source, outer});

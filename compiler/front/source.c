@@ -38,7 +38,8 @@ CvmSource *cvm_source_read(CvmArena *arena, const char *path, CvmSpan span, CvmD
         return refuse(diag, span, path, "it has more than 1 MiB, which no network's text needs",
                       false);
     CvmSource *source = CVM_NEW(arena, CvmSource);
-    *source = (CvmSource){cvm_arena_copy(arena, path, strlen(path)), text, length};
+    *source = (CvmSource){
+        .path = cvm_arena_copy(arena, path, strlen(path)), .text = text, .length = length};
     text[length] = 0;
     return source;
 }

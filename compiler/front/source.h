@@ -11,6 +11,8 @@ typedef struct CvmSource {
     const char *path; /* as shown to the user */
     const char *text; /* NUL-terminated; may hold NULs before its end, length counts */
     size_t length;
+    const char
+        *name; /* the same wherever cvm is installed: "std/vgg.cvm"; NULL: the path is that */
 } CvmSource;
 
 /* Lines and columns count from 1; a column is a byte; the last column is the last byte's own.

@@ -263,6 +263,7 @@ typedef struct CvmKernel {
     const char *layer; /* whose work it is, for people */
     CvmNode *const *nodes; /* what it computes: a group, in order, or one node */
     int node_count;
+    const CvmOrigin *place; /* for line information; NULL: it gets none */
 
     CvmKernelBuffer buffers[CVM_MAX_BUFFERS];
     int buffer_count;

@@ -144,6 +144,8 @@ bool cvm_object_archive(const CvmLinking *linking, CvmArena *arena, CvmDiag *dia
     add(&ld, "-o");
     add(&ld, joined);
     add(&objcopy, "objcopy");
+    if (!linking->symbols)
+        add(&objcopy, "--strip-unneeded");
     for (int i = 0; i < linking->function_count; i++)
         add(&objcopy, cvm_arena_format(arena, "--keep-global-symbol=%s_%s", linking->prefix,
                                        linking->functions[i]));

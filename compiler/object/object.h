@@ -36,7 +36,7 @@ typedef struct CvmObject {
     CvmObjectPlan plans[CVM_OBJECT_MAX_PLANS];
     int plan_count;
     const char *weights; /* safetensors file to embed, or NULL */
-    bool symbols;        /* keep names for debuggers and profilers */
+    bool symbols;        /* keep names and line information, for debuggers and profilers */
 } CvmObject;
 
 /* A C identifier from a file name: "my-net" is my_net. */

@@ -68,7 +68,8 @@ bool cvm_onnx_convert(CvmOnnxModel *model, const CvmOnnxNames *names, CvmArena *
         return cvm_diag_error(diag, 1708, (CvmSpan){.source = model->nodes}, NULL, NULL,
                               "the net would be a text of more than 1 MiB");
     CvmSource *source = CVM_NEW(arena, CvmSource);
-    *source = (CvmSource){names->file, converted->text, converted->length};
+    *source =
+        (CvmSource){.path = names->file, .text = converted->text, .length = converted->length};
     CvmProgram *program = cvm_program_from_source(arena, source, NULL, false, diag);
     if (!program)
         return false;

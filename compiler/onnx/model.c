@@ -98,7 +98,8 @@ static CvmSource *list_nodes(const CvmOnnxModel *model) {
     for (size_t i = 0; i < model->message->graph->n_node; i++)
         write_line(model->message->graph->node[i], stream);
     fclose(stream);
-    *source = (CvmSource){model->path, cvm_arena_copy(model->arena, text, length), length};
+    *source = (CvmSource){
+        .path = model->path, .text = cvm_arena_copy(model->arena, text, length), .length = length};
     free(text);
     return source;
 }

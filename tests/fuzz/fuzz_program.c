@@ -6,7 +6,9 @@
 #include <string.h>
 
 static CvmSource source_of(const uint8_t *bytes, size_t size, CvmArena *arena) {
-    return (CvmSource){"fuzz.cvm", cvm_arena_copy(arena, (const char *)bytes, size), size};
+    return (CvmSource){.path = "fuzz.cvm",
+                       .text = cvm_arena_copy(arena, (const char *)bytes, size),
+                       .length = size};
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {

@@ -16,7 +16,7 @@
 static void check_reads_back(const char *path, const char *text) {
     CvmArena *arena = cvm_arena_create();
     CvmSource *source = CVM_NEW(arena, CvmSource);
-    *source = (CvmSource){path, text, strlen(text)};
+    *source = (CvmSource){.path = path, .text = text, .length = strlen(text)};
     CvmDiag diag;
     cvm_diag_init(&diag, arena);
     CvmGraph *graph = cvm_graph_parse(arena, source, &diag);

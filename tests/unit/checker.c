@@ -20,7 +20,7 @@ typedef struct Checked {
 static void check(Checked *checked, const char *text) {
     checked->arena = cvm_arena_create();
     cvm_diag_init(&checked->diag, checked->arena);
-    checked->source = (CvmSource){"test.cvm", text, strlen(text)};
+    checked->source = (CvmSource){.path = "test.cvm", .text = text, .length = strlen(text)};
     checked->program =
         cvm_program_from_source(checked->arena, &checked->source, NULL, false, &checked->diag);
 }

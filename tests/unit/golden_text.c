@@ -183,7 +183,8 @@ static char *run_case(const CvmGoldenCase *golden) {
     size_t size;
     Run run = {.golden = golden, .arena = cvm_arena_create()};
     run.out = open_memstream(&text, &size);
-    run.source = (CvmSource){"test", golden->source, strlen(golden->source)};
+    run.source =
+        (CvmSource){.path = "test", .text = golden->source, .length = strlen(golden->source)};
     cvm_diag_init(&run.diag, run.arena);
     const char *line = option(&run, "stage", "");
     size_t length = strcspn(line, " ");

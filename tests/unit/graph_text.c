@@ -29,7 +29,7 @@ static const char sound[] =
 
 static CvmGraph *parse(CvmArena *arena, CvmDiag *diag, const char *text) {
     CvmSource *source = CVM_NEW(arena, CvmSource);
-    *source = (CvmSource){"test.graph", text, strlen(text)};
+    *source = (CvmSource){.path = "test.graph", .text = text, .length = strlen(text)};
     cvm_diag_init(diag, arena);
     return cvm_graph_parse(arena, source, diag);
 }

@@ -191,7 +191,7 @@ static void tensors_alive_never_overlap(void **state) {
 
 static CvmGraph *parse(const char *text, CvmArena *arena, CvmDiag *diag) {
     CvmSource *source = CVM_NEW(arena, CvmSource);
-    *source = (CvmSource){"test", text, strlen(text)};
+    *source = (CvmSource){.path = "test", .text = text, .length = strlen(text)};
     CvmGraph *graph = cvm_graph_parse(arena, source, diag);
     assert_non_null(graph);
     return graph;

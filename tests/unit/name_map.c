@@ -39,7 +39,7 @@ static void apply(Renamed *renamed, const char *lines, const char *const *parame
     CvmDiag diag;
     cvm_diag_init(&diag, renamed->arena);
     char *text = cvm_arena_format(renamed->arena, "names map {\n%s\n}\n", lines);
-    CvmSource source = {"test.cvm", text, strlen(text)};
+    CvmSource source = {.path = "test.cvm", .text = text, .length = strlen(text)};
     CvmProgram *program = cvm_program_from_source(renamed->arena, &source, NULL, false, &diag);
     if (!program)
         cvm_diag_print(&diag, stderr);

@@ -46,7 +46,7 @@ static const struct {
 
 static const CvmTrain *load(const char *text, CvmArena *arena, CvmDiag *diag) {
     CvmSource *source = CVM_NEW(arena, CvmSource);
-    *source = (CvmSource){"small.cvm", text, strlen(text)};
+    *source = (CvmSource){.path = "small.cvm", .text = text, .length = strlen(text)};
     const char *stdlib = cvm_arena_format(arena, "%s/stdlib", getenv("CVM_SOURCE_DIR"));
     CvmProgram *program = cvm_program_from_source(arena, source, stdlib, true, diag);
     if (!program)
