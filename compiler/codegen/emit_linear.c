@@ -1,10 +1,10 @@
 /* The generator of LINEAR kernels: y[n, f] = sum over i of x[n, i] w[f, i] for a batch, with
  * weights too large for the caches, so that they should be read once. A work item is a block of
- * features for the whole batch. Its inputs are walked in chunks, small enough that a chunk of x
- * stays in the nearest cache, and within a chunk tiles of pictures x features are summed in
- * registers, by vectors along the inputs. Between chunks the sums wait on the stack; at the end the
- * lanes of each are added, and the epilogue applied. Every sum has one order, whatever the split
- * over threads. */
+ * features for the whole batch. Its inputs are walked in chunks. A chunk of x is copied together,
+ * so that it stays in the nearest cache (rows of x often lie powers of two apart, where they would
+ * drive each other out), and tiles of pictures x features are summed in registers, by vectors along
+ * the inputs. Between chunks the sums wait in scratch memory; at the end the lanes of each are
+ * added, and the epilogue applied. Every sum has one order, whatever the split over threads. */
 #include "compiler/codegen/emitter.h"
 
 enum { MOST_SUMS = 32, LINE = 16 /* floats of a cache line */ };
@@ -13,17 +13,20 @@ typedef struct Linear {
     CvmEmitter *emitter;
     const CvmLinear *shape;
     int lanes;
+    CvmLanes all;
     LLVMTypeRef vector;
-    LLVMValueRef first;      /* feature of the work item */
-    int64_t features;        /* of it */
-    LLVMValueRef sums;       /* [picture][feature of the item], vectors */
-    LLVMValueRef x, weights; /* at the chunk's first input, the item's first feature */
+    LLVMValueRef first;   /* feature of the work item */
+    int64_t features;     /* of it */
+    LLVMValueRef x, sums; /* scratch memory: a chunk of x, [picture][feature of the item] vectors */
+    LLVMValueRef weights; /* at the chunk's first input, the item's first feature */
 } Linear;
 
-/* A tile within the item: pictures from `picture` on, features from `feature` on. */
+/* A tile: pictures from `picture` on among those together, features of the item from `feature`
+ * on; sums of the pictures begin at `sums`. Meanwhile `fetched` rows of weights from `next` on are
+ * fetched, the share of this tile in those that come next. */
 typedef struct Tile {
-    LLVMValueRef picture, feature;
-    int64_t pictures, features;
+    LLVMValueRef picture, feature, sums, next;
+    int64_t pictures, features, fetched;
 } Tile;
 
 static LLVMValueRef constant(const Linear *linear, int64_t value) {
@@ -37,19 +40,31 @@ static LLVMValueRef sum_at(const Linear *linear, LLVMValueRef picture, LLVMValue
     return cvm_advance(emitter, linear->sums, cvm_scale(emitter, index, linear->lanes));
 }
 
-static LLVMValueRef sum_of_tile(const Linear *linear, const Tile *tile, int64_t picture,
-                                int64_t feature) {
-    CvmEmitter *emitter = linear->emitter;
-    return sum_at(linear, cvm_sum(emitter, tile->picture, constant(linear, picture)),
-                  cvm_sum(emitter, tile->feature, constant(linear, feature)));
+static LLVMValueRef sum_of_tile(const Linear *linear, const Tile *tile, int64_t index) {
+    int64_t to = index / tile->features * linear->shape->block + index % tile->features;
+    return cvm_advance(linear->emitter, tile->sums, constant(linear, to * linear->lanes));
 }
 
-static LLVMValueRef row_of(const Linear *linear, LLVMValueRef base, LLVMValueRef first,
-                           int64_t index, LLVMValueRef input) {
+static LLVMValueRef element_of(const Linear *linear, LLVMValueRef base, int64_t step,
+                               LLVMValueRef row, LLVMValueRef column) {
     CvmEmitter *emitter = linear->emitter;
-    LLVMValueRef row = cvm_sum(emitter, first, constant(linear, index));
-    return cvm_advance(emitter, base,
-                       cvm_sum(emitter, cvm_scale(emitter, row, linear->shape->inputs), input));
+    return cvm_advance(emitter, base, cvm_sum(emitter, cvm_scale(emitter, row, step), column));
+}
+
+static LLVMValueRef weight_at(const Linear *linear, const Tile *tile, int64_t feature,
+                              LLVMValueRef input) {
+    LLVMValueRef row = cvm_sum(linear->emitter, tile->feature, constant(linear, feature));
+    return element_of(linear, linear->weights, linear->shape->inputs, row, input);
+}
+
+/* In the scratch memory, of an input that begins a vector. Vectors of all pictures lie side by
+ * side: loads of the same place in rows of equal length would get in each other's way in the cache.
+ */
+static LLVMValueRef x_at(const Linear *linear, LLVMValueRef picture, LLVMValueRef input) {
+    CvmEmitter *emitter = linear->emitter;
+    return cvm_advance(emitter, linear->x,
+                       cvm_sum(emitter, cvm_scale(emitter, input, linear->shape->together),
+                               cvm_scale(emitter, picture, linear->lanes)));
 }
 
 /* One vector of inputs for every picture and feature of the tile. */
@@ -59,11 +74,10 @@ static void multiply(const Linear *linear, const Tile *tile, LLVMValueRef input,
     LLVMBuilderRef builder = emitter->builder;
     LLVMValueRef weights[MOST_SUMS];
     for (int64_t f = 0; f < tile->features; f++)
-        weights[f] = cvm_load(emitter, row_of(linear, linear->weights, tile->feature, f, input), 1,
-                              lanes, 0);
+        weights[f] = cvm_load(emitter, weight_at(linear, tile, f, input), 1, lanes, 0);
     for (int64_t n = 0; n < tile->pictures; n++) {
-        LLVMValueRef x =
-            cvm_load(emitter, row_of(linear, linear->x, tile->picture, n, input), 1, lanes, 0);
+        LLVMValueRef picture = cvm_sum(emitter, tile->picture, constant(linear, n));
+        LLVMValueRef x = cvm_load(emitter, x_at(linear, picture, input), 1, &linear->all, 0);
         for (int64_t f = 0; f < tile->features; f++) {
             LLVMValueRef slot = slots[n * tile->features + f];
             LLVMValueRef sum = LLVMBuildLoad2(builder, linear->vector, slot, "");
@@ -73,13 +87,13 @@ static void multiply(const Linear *linear, const Tile *tile, LLVMValueRef input,
     cvm_emit_load_barrier(emitter);
 }
 
-/* The next chunk of the tile's weights on its way, a line of each at every other vector or so. */
+/* A line of the weights that come next on its way. */
 static void prefetch(const Linear *linear, const Tile *tile, LLVMValueRef input) {
-    for (int64_t f = 0; f < tile->features; f++)
-        cvm_emit_prefetch(linear->emitter,
-                          cvm_advance(linear->emitter,
-                                      row_of(linear, linear->weights, tile->feature, f, input),
-                                      constant(linear, linear->shape->chunk)));
+    for (int64_t i = 0; i < tile->fetched; i++) {
+        LLVMValueRef at = constant(linear, i * linear->shape->inputs);
+        cvm_emit_prefetch(linear->emitter, cvm_advance(linear->emitter, tile->next,
+                                                       cvm_sum(linear->emitter, input, at)));
+    }
 }
 
 /* Adds a chunk of `length` inputs to the tile's sums. */
@@ -87,11 +101,10 @@ static void emit_tile(const Linear *linear, const Tile *tile, int64_t length) {
     CvmEmitter *emitter = linear->emitter;
     LLVMBuilderRef builder = emitter->builder;
     LLVMValueRef slots[MOST_SUMS];
-    CvmLanes all = cvm_lanes_first(linear->lanes, linear->lanes);
     for (int64_t i = 0; i < tile->pictures * tile->features; i++) {
         slots[i] = cvm_stack_slot(emitter, linear->vector, "sum");
-        LLVMValueRef at = sum_of_tile(linear, tile, i / tile->features, i % tile->features);
-        LLVMBuildStore(builder, cvm_load(emitter, at, 1, &all, 0), slots[i]);
+        LLVMBuildStore(builder, cvm_load(emitter, sum_of_tile(linear, tile, i), 1, &linear->all, 0),
+                       slots[i]);
     }
     int64_t step = linear->lanes > LINE ? linear->lanes : LINE; /* a line of each row */
     int64_t whole = length / step * step;
@@ -99,55 +112,123 @@ static void emit_tile(const Linear *linear, const Tile *tile, int64_t length) {
         CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, whole), step);
         prefetch(linear, tile, loop.index);
         for (int64_t k = 0; k < step; k += linear->lanes)
-            multiply(linear, tile, cvm_sum(emitter, loop.index, constant(linear, k)), &all, slots);
+            multiply(linear, tile, cvm_sum(emitter, loop.index, constant(linear, k)), &linear->all,
+                     slots);
         cvm_loop_end(emitter, &loop);
     }
     for (int64_t k = whole; k < length; k += linear->lanes) {
         CvmLanes some = cvm_lanes_first(linear->lanes, length - k);
         multiply(linear, tile, constant(linear, k), &some, slots);
     }
-    for (int64_t i = 0; i < tile->pictures * tile->features; i++) {
-        LLVMValueRef at = sum_of_tile(linear, tile, i / tile->features, i % tile->features);
-        LLVMValueRef sum = LLVMBuildLoad2(builder, linear->vector, slots[i], "");
-        cvm_store(emitter, sum, at, 1, &all);
+    for (int64_t i = 0; i < tile->pictures * tile->features; i++)
+        cvm_store(emitter, LLVMBuildLoad2(builder, linear->vector, slots[i], ""),
+                  sum_of_tile(linear, tile, i), 1, &linear->all);
+}
+
+/* --- a chunk of inputs --- */
+
+/* Pictures whose x lies in the scratch memory: the first is number `first` of the batch. */
+typedef struct Together {
+    LLVMValueRef first;
+    int64_t pictures, length;
+} Together;
+
+/* The weights behind those of the tile: of the item's next features, or its first ones in the next
+ * chunk. Never further ahead: rows often lie powers of two apart, so that the caches keep few. */
+static LLVMValueRef next_weights(const Linear *linear, const Together *together, const Tile *tile) {
+    CvmEmitter *emitter = linear->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    LLVMValueRef feature = cvm_sum(emitter, tile->feature, constant(linear, tile->features));
+    LLVMValueRef inside =
+        LLVMBuildICmp(builder, LLVMIntULT, feature, constant(linear, linear->features), "");
+    LLVMValueRef row = cvm_scale(emitter, feature, linear->shape->inputs);
+    return cvm_advance(
+        emitter, linear->weights,
+        LLVMBuildSelect(builder, inside, row, constant(linear, together->length), ""));
+}
+
+/* Some features for all the pictures. */
+static void emit_pictures(const Linear *linear, const Together *together, Tile tile) {
+    CvmEmitter *emitter = linear->emitter;
+    int64_t size = linear->shape->tile_pictures, whole = together->pictures / size * size;
+    int64_t tiles = (together->pictures + size - 1) / size;
+    const int64_t bounds[] = {0, whole, together->pictures};
+    LLVMValueRef next = next_weights(linear, together, &tile);
+    tile.fetched = (tile.features + tiles - 1) / tiles;
+    for (int part = 0; part < 2; part++) {
+        if (bounds[part] == bounds[part + 1])
+            continue;
+        tile.pictures = part ? together->pictures - whole : size;
+        CvmLoop loop = cvm_loop_begin(emitter, constant(linear, bounds[part]),
+                                      constant(linear, bounds[part + 1]), tile.pictures);
+        LLVMValueRef index =
+            LLVMBuildUDiv(emitter->builder, loop.index, constant(linear, size), "");
+        tile.next = cvm_advance(emitter, next,
+                                cvm_scale(emitter, index, tile.fetched * linear->shape->inputs));
+        tile.picture = loop.index;
+        tile.sums = sum_at(linear, cvm_sum(emitter, together->first, loop.index), tile.feature);
+        emit_tile(linear, &tile, together->length);
+        cvm_loop_end(emitter, &loop);
     }
 }
 
-/* All features for the tile's pictures: whole tiles in a loop, then what is left. The pictures stay
- * in the nearest cache meanwhile; they are few enough that rows of equal place in it leave room. */
-static void emit_features(const Linear *linear, Tile tile, int64_t length) {
+static void emit_features(const Linear *linear, const Together *together) {
     CvmEmitter *emitter = linear->emitter;
     int64_t size = linear->shape->tile_features, whole = linear->features / size * size;
     if (whole) {
         CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, whole), size);
-        tile.feature = loop.index;
-        tile.features = size;
-        emit_tile(linear, &tile, length);
+        emit_pictures(linear, together, (Tile){.feature = loop.index, .features = size});
         cvm_loop_end(emitter, &loop);
     }
-    tile.feature = constant(linear, whole);
-    tile.features = linear->features - whole;
-    if (tile.features)
-        emit_tile(linear, &tile, length);
+    if (whole < linear->features)
+        emit_pictures(
+            linear, together,
+            (Tile){.feature = constant(linear, whole), .features = linear->features - whole});
+}
+
+/* A chunk of x into the scratch memory, with zeros behind where the last vector is not whole. */
+static void copy_inputs(const Linear *linear, const Together *together, LLVMValueRef input) {
+    CvmEmitter *emitter = linear->emitter;
+    const CvmLinear *shape = linear->shape;
+    int64_t lanes = linear->lanes, whole = together->length / lanes * lanes;
+    LLVMValueRef zero = constant(linear, 0);
+    CvmLoop pictures = cvm_loop_begin(emitter, zero, constant(linear, together->pictures), 1);
+    LLVMValueRef picture = cvm_sum(emitter, together->first, pictures.index);
+    LLVMValueRef from =
+        element_of(linear, emitter->buffers[emitter->kernel->a], shape->inputs, picture, input);
+    if (whole) {
+        CvmLoop loop = cvm_loop_begin(emitter, zero, constant(linear, whole), lanes);
+        cvm_store(emitter,
+                  cvm_load(emitter, cvm_advance(emitter, from, loop.index), 1, &linear->all, 0),
+                  x_at(linear, pictures.index, loop.index), 1, &linear->all);
+        cvm_loop_end(emitter, &loop);
+    }
+    if (whole < together->length) {
+        CvmLanes some = cvm_lanes_first((int)lanes, together->length - whole);
+        LLVMValueRef at = constant(linear, whole);
+        cvm_store(emitter, cvm_load(emitter, cvm_advance(emitter, from, at), 1, &some, 0),
+                  x_at(linear, pictures.index, at), 1, &linear->all);
+    }
+    cvm_loop_end(emitter, &pictures);
+}
+
+static void emit_together(const Linear *linear, const Together *together, LLVMValueRef input) {
+    copy_inputs(linear, together, input);
+    emit_features(linear, together);
 }
 
 static void emit_chunk(Linear *linear, LLVMValueRef input, int64_t length) {
     CvmEmitter *emitter = linear->emitter;
     const CvmLinear *shape = linear->shape;
-    linear->x = cvm_advance(emitter, emitter->buffers[emitter->kernel->a], input);
-    linear->weights =
-        cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
-                    cvm_sum(emitter, cvm_scale(emitter, linear->first, shape->inputs), input));
-    int64_t size = shape->tile_pictures, whole = shape->batch / size * size;
-    if (whole) {
-        CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, whole), size);
-        emit_features(linear, (Tile){.picture = loop.index, .pictures = size}, length);
-        cvm_loop_end(emitter, &loop);
-    }
+    linear->weights = element_of(linear, emitter->buffers[emitter->kernel->b], shape->inputs,
+                                 linear->first, input);
+    int64_t size = shape->together, whole = shape->batch / size * size;
+    CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, whole), size);
+    emit_together(linear, &(Together){loop.index, size, length}, input);
+    cvm_loop_end(emitter, &loop);
     if (whole < shape->batch)
-        emit_features(linear,
-                      (Tile){.picture = constant(linear, whole), .pictures = shape->batch - whole},
-                      length);
+        emit_together(linear, &(Together){constant(linear, whole), shape->batch - whole, length},
+                      input);
 }
 
 /* --- results --- */
@@ -171,11 +252,12 @@ static LLVMValueRef result_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *
 static void emit_results(const Linear *linear) {
     CvmEmitter *emitter = linear->emitter;
     const CvmKernel *kernel = emitter->kernel;
-    CvmLanes all = cvm_lanes_first(linear->lanes, linear->lanes), one = cvm_lanes_first(1, 1);
+    CvmLanes one = cvm_lanes_first(1, 1);
     LLVMValueRef zero = constant(linear, 0), features = constant(linear, linear->features);
     CvmLoop pictures = cvm_loop_begin(emitter, zero, constant(linear, linear->shape->batch), 1);
     CvmLoop loop = cvm_loop_begin(emitter, zero, features, 1);
-    LLVMValueRef sum = cvm_load(emitter, sum_at(linear, pictures.index, loop.index), 1, &all, 0);
+    LLVMValueRef sum =
+        cvm_load(emitter, sum_at(linear, pictures.index, loop.index), 1, &linear->all, 0);
     Result result = {pictures.index, cvm_sum(emitter, linear->first, loop.index)};
     CvmExprContext context = {linear->lanes > 1 ? cvm_emit_lane_sum(emitter, sum) : sum, 1,
                               result_leaf, &result};
@@ -190,12 +272,11 @@ static void emit_results(const Linear *linear) {
 
 static void clear_sums(const Linear *linear) {
     CvmEmitter *emitter = linear->emitter;
-    CvmLanes all = cvm_lanes_first(linear->lanes, linear->lanes);
     int64_t count = linear->shape->batch * linear->shape->block;
     CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, count), 1);
     cvm_store(emitter, cvm_float(emitter, linear->lanes, 0),
               cvm_advance(emitter, linear->sums, cvm_scale(emitter, loop.index, linear->lanes)), 1,
-              &all);
+              &linear->all);
     cvm_loop_end(emitter, &loop);
 }
 
@@ -223,10 +304,11 @@ void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item) {
     Linear linear = {.emitter = emitter,
                      .shape = shape,
                      .lanes = lanes,
+                     .all = cvm_lanes_first(lanes, lanes),
                      .vector = cvm_float_type(emitter, lanes),
                      .first = cvm_scale(emitter, item, shape->block)};
-    uint64_t count = (uint64_t)(shape->batch * shape->block);
-    linear.sums = cvm_stack_slot(emitter, LLVMArrayType2(linear.vector, count), "sums");
+    linear.x = emitter->buffers[shape->scratch];
+    linear.sums = cvm_advance(emitter, linear.x, cvm_i64(emitter, shape->together * shape->chunk));
     if (!rest) {
         emit_item(&linear, shape->block);
         return;

@@ -184,10 +184,12 @@ typedef struct CvmScatter {
 } CvmScatter;
 
 /* LINEAR: x [batch, inputs] in buffer `a`, weights [features, inputs] in `b`. A work item has
- * `block` features; schedule_linear.c chooses how it is cut. */
+ * `block` features and walks the inputs in chunks; of `together` pictures a chunk of x stays in the
+ * nearest cache. schedule_linear.c chooses how it is cut. */
 typedef struct CvmLinear {
     int64_t batch, inputs, features;
-    int64_t tile_pictures, tile_features, block, chunk;
+    int scratch; /* buffer: a chunk of x [together][chunk], then sums [batch][block][lanes] */
+    int64_t tile_pictures, tile_features, block, together, chunk;
 } CvmLinear;
 
 /* WINOGRAD: out of tile x tile results each, numbered through all pictures, `group` are multiplied

@@ -1,28 +1,54 @@
 /* How a LINEAR kernel's work is cut: tiles of pictures x features whose sums fill the registers,
- * chunks of inputs of which a tile's pictures stay in the nearest cache. */
+ * chunks of inputs of which many pictures' x stays in the nearest cache. */
 #include "compiler/kernels/schedule.h"
 
 enum {
-    CACHED = 16 << 10, /* bytes of a tile's x in a chunk: half of a usual first cache */
+    CACHED = 16 << 10, /* bytes of x in a chunk: half of a usual first cache */
     LINE = 16,         /* floats of a cache line, which chunks are multiples of */
-    PICTURES = 4,      /* of a tile, at most */
+    TOGETHER = 32,     /* pictures at most, so that a chunk is not too short */
+    PICTURES = 6,      /* of a tile, at most */
     FEATURES = 4,
-    ITEM_FEATURES = 8, /* x is read anew for each work item, so an item has several */
+    ITEM_FEATURES = 48, /* a chunk of x is copied anew for each work item, so an item has many */
+    WANTED_ITEMS = 16,
+    OVERLAPPING = 8, /* multiply-adds under way at once: fewer sums take as long */
 };
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* What the batch takes for one feature: multiply-adds, and loads as half of one each. */
+static double cost_of_tile(int64_t batch, int64_t pictures, int64_t features) {
+    int64_t sums = pictures * features;
+    double work =
+        (double)(sums > OVERLAPPING ? sums : OVERLAPPING) + 0.5 * (double)(pictures + features);
+    return (double)((batch + pictures - 1) / pictures) * work / (double)features;
+}
+
+static void choose_tile(CvmLinear *linear, CvmTargetShape target) {
+    double least = 0;
+    for (int64_t features = 1; features <= FEATURES; features++)
+        for (int64_t pictures = 1; pictures <= smaller(linear->batch, PICTURES); pictures++) {
+            double cost = cost_of_tile(linear->batch, pictures, features);
+            /* sums, a weight of each feature, and an element of x */
+            if (pictures * features + features + 1 > target.registers || (least && cost >= least))
+                continue;
+            least = cost;
+            linear->tile_pictures = pictures;
+            linear->tile_features = features;
+        }
+}
+
 void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target) {
     CvmLinear *linear = &kernel->linear;
-    int64_t pictures = smaller(linear->batch, PICTURES), features = 1;
-    while (features < FEATURES &&
-           (pictures + 1) * (features + 1) + 1 < target.registers) /* sums, weights, one of x */
-        features++;
-    linear->tile_pictures = pictures;
-    linear->tile_features = features;
-    linear->block = smaller(ITEM_FEATURES / features * features, linear->features);
-    linear->chunk = CACHED / 4 / pictures / LINE * LINE;
+    choose_tile(linear, target);
+    int64_t tiles = (linear->features + linear->tile_features - 1) / linear->tile_features;
+    int64_t most = ITEM_FEATURES / linear->tile_features, wanted = tiles / WANTED_ITEMS;
+    linear->block = linear->tile_features * (wanted < 1 ? 1 : smaller(wanted, most));
+    linear->together =
+        smaller(linear->batch, TOGETHER / linear->tile_pictures * linear->tile_pictures);
+    linear->chunk = CACHED / 4 / linear->together / LINE * LINE;
     kernel->extent = (linear->features + linear->block - 1) / linear->block;
+    kernel->scratch_bytes =
+        4 * (linear->together * linear->chunk + linear->batch * linear->block * target.lanes);
 }

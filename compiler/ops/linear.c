@@ -188,7 +188,8 @@ void linear_lower(CvmLowering *lowering, const CvmNode *node) {
     lowering->kernel->form = CVM_KERNEL_LINEAR;
     lowering->kernel->linear = (CvmLinear){.batch = node->type.shape.sizes[0],
                                            .inputs = node->inputs[0]->type.shape.sizes[1],
-                                           .features = node->type.shape.sizes[1]};
+                                           .features = node->type.shape.sizes[1],
+                                           .scratch = cvm_lower_scratch(lowering)};
 }
 
 void linear_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
