@@ -14,9 +14,12 @@ typedef struct Search {
     bool *varies;   /* by id: may be another value in the next step, for the same picture */
 } Search;
 
+/* In this graph, or in another one from the sum of gradients that this one adds to. */
 static bool is_updated(const CvmGraph *graph, const CvmNode *parameter) {
+    const char *sum = cvm_arena_format(graph->arena, "gradient.%s", parameter->origin.name);
     for (int i = 0; i < graph->update_count; i++)
-        if (!strcmp(graph->updates[i].name, parameter->origin.name))
+        if (!strcmp(graph->updates[i].name, parameter->origin.name) ||
+            !strcmp(graph->updates[i].name, sum))
             return true;
     return false;
 }

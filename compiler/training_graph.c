@@ -12,6 +12,8 @@ typedef struct Training {
     CvmGraph *graph;
     CvmDiag *diag;
     CvmNode *rate, *loss;
+    CvmNode *scale; /* of the gradients, when they are applied; NULL: 1 */
+    double share;   /* of the batch whose mean the gradients are of */
     CvmNode **parameters;
     CvmNode **gradients;
     int count;
@@ -36,10 +38,23 @@ static CvmOrigin loss_origin(const Training *training) {
     return (CvmOrigin){.name = "loss", .span = training->train->span};
 }
 
-static void add_rate(Training *training) {
-    CvmShape scalar = {0};
-    training->rate =
-        cvm_graph_input(training->graph, input_names[1], CVM_F32, scalar, loss_origin(training));
+static CvmNode *add_scalar(Training *training, const char *name) {
+    const CvmShape scalar = {0};
+    return cvm_graph_input(training->graph, name, CVM_F32, scalar, loss_origin(training));
+}
+
+static CvmNode *add_node(Training *training, CvmOp op, CvmNode *a, CvmNode *b,
+                         const CvmAttribute *attribute) {
+    CvmNode *operands[] = {a, b};
+    if (!a || (b == NULL && op == CVM_OP_ADD))
+        return NULL;
+    return cvm_graph_add(training->graph, op, operands, b ? 2 : 1, attribute, loss_origin(training),
+                         training->diag);
+}
+
+static CvmNode *scale(Training *training, CvmNode *x, double factor) {
+    return factor == 1 ? x
+                       : add_node(training, CVM_OP_SCALE, x, NULL, &(CvmAttribute){.real = factor});
 }
 
 static bool add_loss(Training *training, int64_t batch) {
@@ -79,8 +94,13 @@ static void find_learning(Training *training, CvmArena *arena) {
 
 static bool add_updates(Training *training) {
     const CvmTrain *train = training->train;
-    if (train->clip > 0 && !cvm_clip_gradients(training->graph, training->gradients,
-                                               training->count, train->clip, training->diag))
+    CvmGraph *graph = training->graph;
+    CvmNode **gradients = training->gradients;
+    bool done = train->clip > 0 ? cvm_clip_gradients(graph, gradients, training->count,
+                                                     training->scale, train->clip, training->diag)
+                                : cvm_scale_gradients(graph, gradients, training->count,
+                                                      training->scale, training->diag);
+    if (!done)
         return false;
     for (int i = 0; i < training->count; i++) {
         CvmNode *parameter = training->parameters[i];
@@ -92,12 +112,14 @@ static bool add_updates(Training *training) {
     return true;
 }
 
-CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag) {
-    Training training = {
-        .train = train, .graph = cvm_model_build_training(train, batch, arena, diag), .diag = diag};
+static CvmGraph *whole_step(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag) {
+    Training training = {.train = train,
+                         .graph = cvm_model_build_training(train, batch, arena, diag),
+                         .diag = diag,
+                         .share = 1};
     if (!training.graph || !check_names(&training) || !add_loss(&training, batch))
         return NULL;
-    add_rate(&training);
+    training.rate = add_scalar(&training, input_names[1]);
     find_learning(&training, arena);
     if (!cvm_autodiff(training.graph, training.loss, training.parameters, training.count,
                       training.gradients, diag) ||
@@ -106,34 +128,7 @@ CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *are
     return training.graph;
 }
 
-/* The numbers that a model's closing softmax makes probabilities of, as a vector; NULL where it
- * ends otherwise. A softmax of a picture of one pixel may be flattened behind it. */
-static CvmNode *numbers_before_softmax(CvmGraph *graph, CvmNode *last, CvmDiag *diag) {
-    bool flattened = last->op == CVM_OP_FLATTEN;
-    const CvmNode *softmax = flattened ? last->inputs[0] : last;
-    if (softmax->op != CVM_OP_SOFTMAX || last->type.shape.rank != 2 ||
-        softmax->type.shape.sizes[1] != last->type.shape.sizes[1])
-        return NULL;
-    CvmNode *before = softmax->inputs[0];
-    return flattened ? cvm_graph_add(graph, CVM_OP_FLATTEN, &before, 1, NULL,
-                                     (CvmOrigin){.name = "logits"}, diag)
-                     : before;
-}
-
 /* --- in two steps: gradients, and what the optimizer makes of them --- */
-
-static CvmNode *add_node(Training *training, CvmOp op, CvmNode *a, CvmNode *b,
-                         const CvmAttribute *attribute) {
-    CvmNode *operands[] = {a, b};
-    if (!a || (b == NULL && op == CVM_OP_ADD))
-        return NULL;
-    return cvm_graph_add(training->graph, op, operands, b ? 2 : 1, attribute, loss_origin(training),
-                         training->diag);
-}
-
-static CvmNode *scale(Training *training, CvmNode *x, double factor) {
-    return add_node(training, CVM_OP_SCALE, x, NULL, &(CvmAttribute){.real = factor});
-}
 
 /* (1 - e) t + e / classes */
 static CvmNode *smooth(Training *training, CvmNode *target) {
@@ -163,7 +158,7 @@ static CvmNode *add_distribution_loss(Training *training, int64_t batch, CvmNode
     CvmNode *probability = add_node(training, CVM_OP_SOFTMAX, logits, NULL, NULL);
     CvmNode *difference =
         add_node(training, CVM_OP_ADD, probability, scale(training, target, -1), NULL);
-    return training->loss ? scale(training, difference, 1 / (double)batch) : NULL;
+    return training->loss ? scale(training, difference, training->share / (double)batch) : NULL;
 }
 
 /* gradient.NAME += gradient */
@@ -187,10 +182,12 @@ static bool add_sums(Training *training) {
 
 static bool differentiate(Training *training, int64_t batch, bool distributions) {
     CvmNode *logits = cvm_graph_find_output(training->graph, "logits");
-    if (!distributions)
-        return add_loss(training, batch) &&
-               cvm_autodiff(training->graph, training->loss, training->parameters, training->count,
-                            training->gradients, training->diag);
+    if (!distributions) {
+        CvmNode *part =
+            add_loss(training, batch) ? scale(training, training->loss, training->share) : NULL;
+        return part && cvm_autodiff(training->graph, part, training->parameters, training->count,
+                                    training->gradients, training->diag);
+    }
     CvmNode *cotangent = add_distribution_loss(training, batch, logits);
     training->graph->output_count = 0;
     cvm_graph_output(training->graph, "loss", training->loss);
@@ -200,13 +197,22 @@ static bool differentiate(Training *training, int64_t batch, bool distributions)
 
 CvmGraph *cvm_gradient_graph(const CvmTrain *train, int64_t batch, bool distributions,
                              CvmArena *arena, CvmDiag *diag) {
-    Training training = {
-        .train = train, .graph = cvm_model_build_training(train, batch, arena, diag), .diag = diag};
+    Training training = {.train = train,
+                         .graph = cvm_model_build_training(train, batch, arena, diag),
+                         .diag = diag,
+                         .share = 1};
+    if (train->accumulate > 1)
+        training.share = (double)batch / train->batch;
     if (!training.graph || !check_names(&training))
         return NULL;
     find_learning(&training, arena);
     return differentiate(&training, batch, distributions) && add_sums(&training) ? training.graph
                                                                                  : NULL;
+}
+
+CvmGraph *cvm_training_graph(const CvmTrain *train, int64_t batch, CvmArena *arena, CvmDiag *diag) {
+    return train->accumulate > 1 ? cvm_gradient_graph(train, batch, false, arena, diag)
+                                 : whole_step(train, batch, arena, diag);
 }
 
 static CvmNode *copy_parameter(CvmGraph *graph, const CvmNode *parameter) {
@@ -223,7 +229,8 @@ CvmGraph *cvm_apply_graph(const CvmTrain *train, CvmArena *arena, CvmDiag *diag)
     find_learning(&learning, arena);
     Training training = learning;
     training.graph = cvm_graph_create(arena, learning.graph->name);
-    add_rate(&training);
+    training.rate = add_scalar(&training, input_names[1]);
+    training.scale = add_scalar(&training, "scale");
     for (int i = 0; i < learning.count; i++) {
         CvmOrigin origin = learning.parameters[i]->origin;
         origin.name = cvm_arena_format(arena, "gradient.%s", origin.name);
@@ -232,6 +239,20 @@ CvmGraph *cvm_apply_graph(const CvmTrain *train, CvmArena *arena, CvmDiag *diag)
             training.graph, "gradient", training.parameters[i]->type.shape, 0, 0, origin);
     }
     return add_updates(&training) ? training.graph : NULL;
+}
+
+/* The numbers that a model's closing softmax makes probabilities of, as a vector; NULL where it
+ * ends otherwise. A softmax of a picture of one pixel may be flattened behind it. */
+static CvmNode *numbers_before_softmax(CvmGraph *graph, CvmNode *last, CvmDiag *diag) {
+    bool flattened = last->op == CVM_OP_FLATTEN;
+    const CvmNode *softmax = flattened ? last->inputs[0] : last;
+    if (softmax->op != CVM_OP_SOFTMAX || last->type.shape.rank != 2 ||
+        softmax->type.shape.sizes[1] != last->type.shape.sizes[1])
+        return NULL;
+    CvmNode *before = softmax->inputs[0];
+    return flattened ? cvm_graph_add(graph, CVM_OP_FLATTEN, &before, 1, NULL,
+                                     (CvmOrigin){.name = "logits"}, diag)
+                     : before;
 }
 
 CvmGraph *cvm_inference_graph(const CvmModelUse *model, int64_t batch, bool with_softmax,

@@ -87,7 +87,8 @@ static cvm_status choose_model(Compiling *compiling) {
                                   .loss = "cross_entropy",
                                   .optimizer.kind = CVM_OPTIMIZER_SGD,
                                   .rate.base = 0.01,
-                                  .batch = 1};
+                                  .batch = 1,
+                                  .accumulate = 1};
     return CVM_OK;
 }
 
@@ -100,11 +101,16 @@ static cvm_status choose(Compiling *compiling) {
                                                                       : choose_model(compiling);
     if (status)
         return status;
+    if (options->batch % compiling->train.accumulate != 0)
+        return FAIL(CVM_BAD_ARGUMENT,
+                    "options.batch must be a multiple of the train's 'accumulate'");
+    if (options->batch)
+        compiling->train.batch = (int)options->batch;
     CvmShape input = cvm_model_input(compiling->train.model);
     compiling->settings = (CvmNetSettings){
         .model = compiling->train.model,
         .train = &compiling->train,
-        .train_batch = options->batch ? options->batch : compiling->train.batch,
+        .batch = cvm_train_part(&compiling->train),
         .preparation = {(int)input.sizes[0], (int)input.sizes[1], (int)input.sizes[2], 0, 0, 0, 0,
                         0},
         .cpus = {"native"},
@@ -113,7 +119,6 @@ static cvm_status choose(Compiling *compiling) {
         .source = options->name ? options->name : "text",
         .load = true,
     };
-    compiling->settings.batch = compiling->settings.train_batch;
     return cvm_pass_choice(options->passes, &compiling->settings.compile.passes, &compiling->diag)
                ? CVM_OK
                : fail_with_diagnostics(compiling, CVM_BAD_ARGUMENT);
@@ -145,9 +150,9 @@ cvm_status cvm_network_compile(const char *text, const cvm_options *options,
     options = options ? options : &otherwise;
     if (!text || !compiled)
         return FAIL(CVM_BAD_ARGUMENT, "text and network must not be null");
-    if (options->size < sizeof *options || options->batch < 0)
+    if (options->size < sizeof *options || options->batch < 0 || options->batch > INT32_MAX)
         return FAIL(CVM_BAD_ARGUMENT,
-                    "options.size must be set to sizeof(options), and batch be none below 0");
+                    "options.size must be set to sizeof(options), and batch be a number of images");
     cvm_network *network = calloc(1, sizeof *network);
     if (!network)
         return FAIL(CVM_NO_MEMORY, "no memory for a network");

@@ -99,21 +99,24 @@ bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheck
     CvmFileTensor *tensors = calloc((size_t)store->count + 1, sizeof *tensors);
     if (!tensors)
         return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to write %.800s", path);
+    int count = 0;
     for (int i = 0; i < store->count; i++) {
         const CvmStored *stored = &store->tensors[i];
-        tensors[i] = (CvmFileTensor){.name = stored->name,
-                                     .dtype = file_dtype(stored->dtype),
-                                     .shape = stored->shape,
-                                     .data = stored->data,
-                                     .bytes = stored_bytes(stored)};
+        if (stored->kind == CVM_SLOT_GRADIENT) /* all zero between two steps */
+            continue;
+        tensors[count++] = (CvmFileTensor){.name = stored->name,
+                                           .dtype = file_dtype(stored->dtype),
+                                           .shape = stored->shape,
+                                           .data = stored->data,
+                                           .bytes = stored_bytes(stored)};
     }
-    qsort(tensors, (size_t)store->count, sizeof *tensors, compare_names);
+    qsort(tensors, (size_t)count, sizeof *tensors, compare_names);
     InfoTexts texts;
     CvmFileText metadata[KEY_COUNT];
     Numerals numerals = use_points();
     int keys = describe(info, &texts, metadata);
     use_as_before(numerals);
-    bool done = cvm_tensor_file_write(path, tensors, store->count, metadata, keys, error);
+    bool done = cvm_tensor_file_write(path, tensors, count, metadata, keys, error);
     free(tensors);
     return done;
 }
@@ -271,7 +274,9 @@ static void compare_tensors(const CvmTensorFile *file, const CvmStore *store, bo
     for (int i = 0; i < store->count; i++) {
         const CvmStored *stored = &store->tensors[i];
         const CvmFileTensor *tensor = cvm_tensor_file_find(file, stored->name);
-        if (tensor || stored->kind != CVM_SLOT_OPTIMIZER || need_optimizer)
+        bool needed =
+            stored->kind == CVM_SLOT_OPTIMIZER ? need_optimizer : stored->kind != CVM_SLOT_GRADIENT;
+        if (tensor || needed)
             compare_tensor(stored, tensor, differences);
     }
     for (int i = 0; i < file->count; i++) {

@@ -146,11 +146,22 @@ static bool has_slot(const CvmPlan *plan, const char *name) {
     return false;
 }
 
+void cvm_store_clear_gradients(CvmStore *store) {
+    for (int i = 0; i < store->count; i++) {
+        const CvmStored *tensor = &store->tensors[i];
+        int64_t count = 0;
+        cvm_shape_count(&tensor->shape, &count);
+        if (tensor->kind == CVM_SLOT_GRADIENT)
+            memset(tensor->data, 0, (size_t)count * cvm_dtype_bytes(tensor->dtype));
+    }
+}
+
 void cvm_store_drop_optimizer(CvmStore *store, const CvmPlan *plan) {
     int kept = 0;
     for (int i = 0; i < store->count; i++) {
         CvmStored *tensor = &store->tensors[i];
-        if (tensor->kind == CVM_SLOT_OPTIMIZER && !has_slot(plan, tensor->name))
+        bool of_step = tensor->kind == CVM_SLOT_OPTIMIZER || tensor->kind == CVM_SLOT_GRADIENT;
+        if (of_step && !has_slot(plan, tensor->name))
             free_tensor(tensor);
         else
             store->tensors[kept++] = *tensor;

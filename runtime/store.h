@@ -35,8 +35,11 @@ CvmStored *cvm_store_add(CvmStore *store, const CvmSlot *slot, uint64_t seed, co
  * Error: a slot that exists with another shape, or no memory. */
 bool cvm_store_add_slots(CvmStore *store, const CvmPlan *plan, uint64_t seed, CvmError *error);
 
-/* Removes the optimizer state that `plan` has no slot for: what does not learn any more has none,
- * and starts anew should it learn again. */
+/* Makes zeros of the sums of gradients. */
+void cvm_store_clear_gradients(CvmStore *store);
+
+/* Removes the optimizer state and sums of gradients that `plan` has no slot for: what does not
+ * learn any more has none, and starts anew should it learn again. */
 void cvm_store_drop_optimizer(CvmStore *store, const CvmPlan *plan);
 
 /* The tensor called name, or NULL. */

@@ -27,16 +27,22 @@ typedef struct CvmEvaluation {
     double seconds;
 } CvmEvaluation;
 
-/* What one training needs. Instances share one store. An epoch shuffles the data set, runs `step`
- * for every full batch, and `last` (batch = the remainder) for the rest. */
+/* What one training needs. Instances share one store. An epoch shuffles the data set and goes
+ * through it in parts: `step` runs for every full part, and `last` (part = the remainder) for the
+ * rest. Without `apply`, a part is a batch, and a run of it moves the weights. With it, a run adds
+ * to the sums of gradients, and after `batch` pictures `apply` moves the weights by them: its input
+ * "scale" is batch / the pictures, which is 1 but for a last, smaller batch. */
 typedef struct CvmTraining {
-    CvmInstance *step, *last; /* last: NULL when the batch divides the count */
-    int64_t batch;
+    CvmInstance *step, *last; /* last: NULL when the part divides the count */
+    CvmInstance *apply;       /* or NULL */
+    CvmStore *store;          /* with apply: where the sums are */
+    int64_t batch, part;      /* part: a divisor of the batch */
     CvmFeatures
         *features; /* NULL: the plans take pictures; else what a frozen prefix makes of them */
-    const char *image_input; /* the plans' picture input; their others: "target", "rate", and
-                               "random" where chance takes part (i32 [4]: the halves of the seed
-                               and of the step's number, low first) */
+    const char *image_input; /* the plans' picture input; their others: "target", "rate"
+                               (of `apply`, where there is one), and "random" where chance takes
+                               part (i32 [4]: the halves of the seed and of the part's number, low
+                               first) */
     const CvmDataset *data;
     const CvmNormalization *normalization;
     CvmRate rate;

@@ -53,8 +53,8 @@ static CvmInstance *make_instance(Bench *bench) {
     if (options->training) {
         if (!cvm_session_need_train(session))
             return NULL;
-        bench->what = "training step";
-        bench->batch = options->batch ? options->batch : session->train->batch;
+        bench->what = session->train->accumulate > 1 ? "micro-batch" : "training step";
+        bench->batch = options->batch ? options->batch : cvm_train_part(session->train);
         return cvm_session_training(session, bench->batch);
     }
     if (!cvm_session_need_model(session))

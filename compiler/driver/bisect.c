@@ -164,7 +164,7 @@ static bool count_applications(Search *search, int count, int *most, int number)
     for (int training = 0; training <= (session->train && !session->options->forward) && done;
          training++) {
         int64_t batch = session->options->batch ? session->options->batch
-                        : session->train        ? session->train->batch
+                        : session->train        ? cvm_train_part(session->train)
                                                 : 1;
         CvmGraph *graph =
             training

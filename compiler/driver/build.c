@@ -110,10 +110,16 @@ static bool choose_settings(Building *building) {
     if (session->options->given & CVM_OPTION_TRAINABLE && !session->options->forward) {
         if (!cvm_session_need_train(session))
             return false;
+        if (session->options->batch && session->options->batch % session->train->accumulate)
+            return cvm_session_refuse(session, CVM_EXIT_USAGE,
+                                      "a batch of %lld images cannot be split into the %d equal "
+                                      "parts of the train's 'accumulate'",
+                                      (long long)session->options->batch,
+                                      session->train->accumulate);
+        if (session->options->batch)
+            session->settings.batch = (int)session->options->batch;
         settings->train = session->train;
-        settings->train_batch =
-            session->options->batch ? session->options->batch : session->train->batch;
-        settings->batch = settings->train_batch; /* to evaluate with */
+        settings->batch = cvm_train_part(session->train); /* to evaluate with */
     }
     if (!choose_cpus(building))
         return false;

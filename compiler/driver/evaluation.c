@@ -9,7 +9,8 @@
 #include "compiler/driver/weights.h"
 
 CvmInstance *cvm_session_evaluator(CvmSession *session, int64_t count, int64_t *batch) {
-    *batch = session->train->batch < count ? session->train->batch : count;
+    int64_t wanted = cvm_train_part(session->train);
+    *batch = wanted < count ? wanted : count;
     return cvm_session_inference(session, *batch, false);
 }
 

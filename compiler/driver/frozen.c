@@ -10,7 +10,7 @@ static uint64_t hash_of(const CvmStored *stored) {
 }
 
 static bool is_frozen(const CvmSession *session, const CvmStored *stored) {
-    return stored->kind != CVM_SLOT_OPTIMIZER &&
+    return (stored->kind == CVM_SLOT_PARAMETER || stored->kind == CVM_SLOT_STATISTIC) &&
            cvm_train_multiplier(session->train, stored->name) == 0;
 }
 

@@ -48,6 +48,14 @@ static bool learns(const CvmTrain *train, const CvmNode *node) {
     return is_kind(node, "weight") && cvm_train_multiplier(train, node->origin.name) != 0;
 }
 
+static double optimizer_bytes(const CvmGraph *graph) {
+    double bytes = 0;
+    for (int i = 0; i < graph->node_count; i++)
+        if (is_kind(graph->nodes[i], "optimizer"))
+            bytes += bytes_of(graph->nodes[i]);
+    return bytes;
+}
+
 /* The forward part is what stands up to the loss; a result counts once, however often it is read.
  */
 static void measure_backward(const CvmGraph *graph, CvmArena *arena, CvmStepSize *size) {
@@ -55,8 +63,6 @@ static void measure_backward(const CvmGraph *graph, CvmArena *arena, CvmStepSize
     bool *counted = cvm_arena_array(arena, (size_t)graph->next_id, sizeof *counted);
     for (int i = 0; i < graph->node_count; i++) {
         const CvmNode *node = graph->nodes[i];
-        if (is_kind(node, "optimizer"))
-            size->optimizer += bytes_of(node);
         if (node->id <= loss || cvm_op_info(node->op)->class == CVM_CLASS_SOURCE)
             continue;
         size->nodes++;
@@ -74,13 +80,19 @@ static void measure_backward(const CvmGraph *graph, CvmArena *arena, CvmStepSize
 static bool measure_step(CvmSession *session, const CvmTrain *train, CvmStepSize *size) {
     CvmMemoryPlan memory;
     *size = (CvmStepSize){0};
-    CvmGraph *graph = cvm_training_graph(train, train->batch, session->arena, &session->diag);
+    CvmGraph *graph =
+        cvm_training_graph(train, cvm_train_part(train), session->arena, &session->diag);
     if (!graph)
         return cvm_session_fail_compile(session);
     for (int i = 0; i < graph->node_count; i++)
         if (learns(train, graph->nodes[i]))
             size->gradients += bytes_of(graph->nodes[i]);
     measure_backward(graph, session->arena, size);
+    CvmGraph *learner =
+        train->accumulate > 1 ? cvm_apply_graph(train, session->arena, &session->diag) : graph;
+    if (!learner)
+        return cvm_session_fail_compile(session);
+    size->optimizer = optimizer_bytes(learner);
     if (!cvm_session_run_passes(session, graph, NULL) ||
         !cvm_session_plan_memory(session, graph, &memory))
         return false;
@@ -109,7 +121,8 @@ static bool measure_phase(CvmSession *session, CvmPhaseLearning *phase) {
     CvmTrain train = *session->train, all = train;
     train.epoch = phase->first;
     all.rule_count = 0;
-    CvmGraph *step = cvm_training_graph(&train, train.batch, session->arena, &session->diag);
+    CvmGraph *step =
+        cvm_training_graph(&train, cvm_train_part(&train), session->arena, &session->diag);
     if (!step)
         return cvm_session_fail_compile(session);
     phase->has_prefix = cvm_frozen_prefix_find(step, &phase->prefix);

@@ -4,8 +4,8 @@
 #include "compiler/driver/report.h"
 #include "compiler/training_graph.h"
 
-static CvmInstance *compile_step(CvmSession *session, const CvmPrefix *prefix, int64_t batch) {
-    CvmGraph *graph = cvm_training_graph(session->train, batch, session->arena, &session->diag);
+static CvmInstance *compile_step(CvmSession *session, const CvmPrefix *prefix, int64_t part) {
+    CvmGraph *graph = cvm_training_graph(session->train, part, session->arena, &session->diag);
     if (!graph) {
         cvm_session_fail_compile(session);
         return NULL;
@@ -15,9 +15,17 @@ static CvmInstance *compile_step(CvmSession *session, const CvmPrefix *prefix, i
     return cvm_session_compile(session, graph, "training step");
 }
 
+static CvmInstance *compile_apply(CvmSession *session) {
+    CvmGraph *graph = cvm_apply_graph(session->train, session->arena, &session->diag);
+    if (graph)
+        return cvm_session_compile(session, graph, "optimizer's step");
+    cvm_session_fail_compile(session);
+    return NULL;
+}
+
 /* What comes behind the prefix; where that is another part in evaluation, the whole model. */
 static bool compile_evaluator(CvmSession *session, const CvmPictures *pictures, CvmPhase *phase) {
-    int64_t wanted = session->train->batch, count = pictures->test->count;
+    int64_t wanted = cvm_train_part(session->train), count = pictures->test->count;
     const char *what = "evaluation";
     phase->test_batch = wanted < count ? wanted : count;
     phase->test = (CvmFeed){.data = pictures->test,
@@ -37,16 +45,21 @@ static bool compile_evaluator(CvmSession *session, const CvmPictures *pictures, 
 }
 
 static bool compile(CvmSession *session, const CvmPictures *pictures, CvmPhase *phase) {
-    int64_t wanted = session->train->batch, count = pictures->train->count;
-    phase->batch = wanted < count ? wanted : count;
-    if (!cvm_prefix_open(session, pictures, phase->batch, &phase->prefix))
+    int64_t wanted = cvm_train_part(session->train), count = pictures->train->count;
+    phase->part = wanted < count ? wanted : count;
+    if (!cvm_prefix_open(session, pictures, phase->part, &phase->prefix))
         return false;
-    phase->step = compile_step(session, &phase->prefix, phase->batch);
+    phase->step = compile_step(session, &phase->prefix, phase->part);
     if (!phase->step)
         return false;
-    if (count % phase->batch != 0) {
-        phase->last = compile_step(session, &phase->prefix, count % phase->batch);
+    if (count % phase->part != 0) {
+        phase->last = compile_step(session, &phase->prefix, count % phase->part);
         if (!phase->last)
+            return false;
+    }
+    if (session->train->accumulate > 1) {
+        phase->apply = compile_apply(session);
+        if (!phase->apply)
             return false;
     }
     return compile_evaluator(session, pictures, phase) && cvm_session_pool(session) != NULL;
@@ -57,7 +70,8 @@ bool cvm_phase_enter(CvmSession *session, int epoch, const CvmPictures *pictures
     session->settings.epoch = epoch;
     if (!compile(session, pictures, phase))
         return false;
-    cvm_store_drop_optimizer(&session->store, cvm_instance_plan(phase->step));
+    const CvmInstance *learner = phase->apply ? phase->apply : phase->step;
+    cvm_store_drop_optimizer(&session->store, cvm_instance_plan(learner));
     phase->frozen = cvm_frozen_note(session);
     return true;
 }

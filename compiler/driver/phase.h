@@ -8,9 +8,12 @@
 #include "compiler/driver/prefix.h"
 
 typedef struct CvmPhase {
-    int end;                              /* the first epoch that is not in it */
-    CvmInstance *step, *last, *evaluator; /* last: NULL where the batch divides the pictures */
-    int64_t batch, test_batch;
+    int end; /* the first epoch that is not in it */
+    /* as CvmTraining has them */
+    CvmInstance *step, *last, *apply;
+    int64_t part;
+    CvmInstance *evaluator;
+    int64_t test_batch;
     CvmPrefix prefix;
     CvmFeed test; /* what the evaluator takes */
     CvmFrozen frozen;

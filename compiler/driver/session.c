@@ -207,7 +207,7 @@ CvmGraph *cvm_session_graph(CvmSession *session) {
     if (!cvm_session_need_model(session))
         return NULL;
     bool training = session->train && !options->forward;
-    int64_t batch = options->batch ? options->batch : training ? session->train->batch : 1;
+    int64_t batch = options->batch ? options->batch : training ? cvm_train_part(session->train) : 1;
     CvmGraph *graph =
         training
             ? cvm_training_graph(session->train, batch, session->arena, &session->diag)

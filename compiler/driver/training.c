@@ -84,7 +84,9 @@ static bool same_normalization(const CvmNormalization *a, const CvmNormalization
  * state of what learned in the last of them. */
 static bool add_slots(CvmSession *session, int epochs_done) {
     session->settings.epoch = epochs_done > 0 ? epochs_done - 1 : 0;
-    CvmGraph *graph = cvm_training_graph(session->train, 1, session->arena, &session->diag);
+    CvmGraph *graph = session->train->accumulate > 1
+                          ? cvm_apply_graph(session->train, session->arena, &session->diag)
+                          : cvm_training_graph(session->train, 1, session->arena, &session->diag);
     return graph ? cvm_session_add_slots(session, graph) : cvm_session_fail_compile(session);
 }
 
@@ -295,7 +297,10 @@ static bool train_epoch(Run *run) {
     const CvmTraining training = {
         .step = phase->step,
         .last = phase->last,
-        .batch = phase->batch,
+        .apply = phase->apply,
+        .store = &session->store,
+        .batch = session->train->batch,
+        .part = phase->part,
         .image_input = cvm_model_input_name(session->model),
         .data = &run->train,
         .normalization = &run->trained->normalization,

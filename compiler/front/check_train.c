@@ -12,6 +12,7 @@ typedef struct TrainChecker {
     CvmTrain *train;
     const CvmGraph *graph; /* the model's, to match patterns with; NULL when it does not hold */
     CvmEval eval;
+    CvmSpan accumulate; /* where it is written */
     bool sound;
 } TrainChecker;
 
@@ -76,6 +77,11 @@ static void read_batch(TrainChecker *checker, const CvmAstSetting *setting) {
     checker->train->batch = (int)read_count(checker, setting, 1, MAX_BATCH);
 }
 
+static void read_accumulate(TrainChecker *checker, const CvmAstSetting *setting) {
+    checker->train->accumulate = (int)read_count(checker, setting, 1, MAX_BATCH);
+    checker->accumulate = setting->value->span;
+}
+
 static void read_patience(TrainChecker *checker, const CvmAstSetting *setting) {
     checker->train->patience = (int)read_count(checker, setting, 1, MAX_EPOCHS);
 }
@@ -131,13 +137,21 @@ typedef struct Key {
 } Key;
 
 static const Key keys[] = {
-    {"normalize", false, false, read_normalize}, {"loss", true, false, read_loss},
-    {"optimizer", true, false, read_optimizer},  {"schedule", false, false, read_schedule},
-    {"clip", false, false, read_clip},           {"epochs", true, false, read_epochs},
-    {"batch", true, false, read_batch},          {"seed", false, false, read_seed},
-    {"weights", false, false, read_weights},     {"freeze", false, true, read_rules},
-    {"unfreeze", false, true, read_rules},       {"rate", false, true, read_rules},
-    {"take", false, false, read_take},           {"patience", false, false, read_patience},
+    {"normalize", false, false, read_normalize},
+    {"loss", true, false, read_loss},
+    {"optimizer", true, false, read_optimizer},
+    {"schedule", false, false, read_schedule},
+    {"clip", false, false, read_clip},
+    {"epochs", true, false, read_epochs},
+    {"batch", true, false, read_batch},
+    {"seed", false, false, read_seed},
+    {"weights", false, false, read_weights},
+    {"freeze", false, true, read_rules},
+    {"unfreeze", false, true, read_rules},
+    {"rate", false, true, read_rules},
+    {"take", false, false, read_take},
+    {"patience", false, false, read_patience},
+    {"accumulate", false, false, read_accumulate},
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
@@ -255,6 +269,17 @@ static void check_rate(TrainChecker *checker) {
                                 train->rate.base, train->rate.least));
 }
 
+static void check_accumulate(TrainChecker *checker) {
+    const CvmTrain *train = checker->train;
+    bool known = checker->sound || train->batch > 1; /* else its own value may be at fault */
+    if (known && train->batch > 0 && train->accumulate > 0 && train->batch % train->accumulate != 0)
+        breach(checker, 1329, checker->accumulate,
+               "choose a divisor of the batch, or another batch",
+               cvm_arena_format(checker->program->arena,
+                                "a batch of %d pictures cannot be split into %d equal parts",
+                                train->batch, train->accumulate));
+}
+
 CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     CvmTrain *train = CVM_NEW(program->arena, CvmTrain);
     TrainChecker checker = {.program = program,
@@ -265,6 +290,7 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     train->name = item->name.text ? item->name.text : item->model.text;
     train->span = item->span;
     train->seed = 1;
+    train->accumulate = 1;
     train->model = use_model(&checker);
     train->data = use_data(&checker);
     if (train->model && train->data)
@@ -275,6 +301,7 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     for (const CvmAstSetting *one = item->settings; one; one = one->next)
         read_setting(&checker, one, seen);
     check_rate(&checker);
+    check_accumulate(&checker);
     for (int i = 0; i < KEY_COUNT; i++)
         if (keys[i].needed && !seen[i])
             breach(&checker, 1326, item->model.span, NULL,

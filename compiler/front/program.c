@@ -165,6 +165,10 @@ const CvmPredict *cvm_program_predict_of(const CvmProgram *program, const CvmMod
     return NULL;
 }
 
+int cvm_train_part(const CvmTrain *train) {
+    return train->batch / train->accumulate;
+}
+
 const char *cvm_model_name(const CvmModelUse *model) {
     return model->item->name.text;
 }

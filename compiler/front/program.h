@@ -123,8 +123,9 @@ struct CvmTrain {
     double clip;  /* the largest norm of all gradients together; 0: any */
     CvmRate rate; /* its epochs are filled in where it is used: the command line may change them */
     int epochs, batch;
-    int patience; /* ends when so many epochs brought no better test accuracy; 0: never */
-    int take;     /* so many of the pictures to learn from; 0: all */
+    int accumulate; /* micro-batches that a batch is split into, a divisor of it; 1: none */
+    int patience;   /* ends when so many epochs brought no better test accuracy; 0: never */
+    int take;       /* so many of the pictures to learn from; 0: all */
     uint64_t seed;
     const char *weights; /* file to start from, or NULL */
     CvmSpan weights_span;
@@ -190,6 +191,10 @@ bool cvm_pattern_matches(const char *pattern, const char *name);
 /* The rate multiplier of a parameter (or layer) under the train's rules in train->epoch: 1 by
  * default, 0 when frozen. */
 double cvm_train_multiplier(const CvmTrain *train, const char *name);
+
+/* How many pictures go through the network at once: a micro-batch, the batch where it is not split.
+ */
+int cvm_train_part(const CvmTrain *train);
 
 /* A training is one phase after another, in each of which the same rules count: the first epoch of
  * the phase after that of `epoch`; train->epochs where there is none. */

@@ -127,8 +127,23 @@ bool cvm_add_update(CvmGraph *graph, const CvmOptimizer *optimizer, CvmNode *par
            NULL;
 }
 
-bool cvm_clip_gradients(CvmGraph *graph, CvmNode **gradients, int count, double norm,
-                        CvmDiag *diag) {
+bool cvm_scale_gradients(CvmGraph *graph, CvmNode **gradients, int count, CvmNode *scale,
+                         CvmDiag *diag) {
+    for (int i = 0; i < count && scale; i++) {
+        if (!gradients[i])
+            continue;
+        const Update update = {graph, NULL, gradients[i], diag};
+        CvmNode *operands[] = {gradients[i], scale};
+        gradients[i] = add(&update, CVM_OP_SCALE_BY, operands, 2, NULL);
+        if (!gradients[i])
+            return false;
+    }
+    return true;
+}
+
+/* Both scales at once, so that no scaled gradient has to be kept for its norm. */
+bool cvm_clip_gradients(CvmGraph *graph, CvmNode **gradients, int count, CvmNode *scale,
+                        double norm, CvmDiag *diag) {
     CvmNode *total = NULL;
     const CvmAttribute attribute = {.real = norm};
     for (int i = 0; i < count; i++) {
@@ -140,16 +155,15 @@ bool cvm_clip_gradients(CvmGraph *graph, CvmNode **gradients, int count, double 
         if (!total)
             return false;
     }
+    if (!total)
+        return true;
     const Update whole = {graph, NULL, total, diag};
-    CvmNode *factor = total ? add(&whole, CVM_OP_CLIP_FACTOR, &total, 1, &attribute) : NULL;
-    for (int i = 0; i < count && total; i++) {
-        if (!gradients[i])
-            continue;
-        const Update update = {graph, NULL, gradients[i], diag};
-        CvmNode *operands[] = {gradients[i], factor};
-        gradients[i] = add(&update, CVM_OP_SCALE_BY, operands, 2, NULL);
-        if (!gradients[i])
-            return false;
+    if (scale) {
+        CvmNode *square = add(&whole, CVM_OP_MUL, (CvmNode *[]){scale, scale}, 2, NULL);
+        total = add(&whole, CVM_OP_MUL, (CvmNode *[]){total, square}, 2, NULL);
     }
-    return true;
+    CvmNode *factor = add(&whole, CVM_OP_CLIP_FACTOR, &total, 1, &attribute);
+    if (scale)
+        factor = add(&whole, CVM_OP_MUL, (CvmNode *[]){factor, scale}, 2, NULL);
+    return factor && cvm_scale_gradients(graph, gradients, count, factor, diag);
 }

@@ -39,10 +39,14 @@ typedef struct CvmOptimizer {
 bool cvm_add_update(CvmGraph *graph, const CvmOptimizer *optimizer, CvmNode *parameter,
                     CvmNode *gradient, CvmNode *rate, double multiplier, CvmDiag *diag);
 
-/* Replaces the gradients (NULL ones left out) by multiples of a norm, over all of them together, of
- * at most `norm`: torch.nn.utils.clip_grad_norm_'s rule, which Pascanu, Mikolov and Bengio 2013
- * describe. False on error (reported). */
-bool cvm_clip_gradients(CvmGraph *graph, CvmNode **gradients, int count, double norm,
-                        CvmDiag *diag);
+/* Replaces the gradients (NULL ones left out) by themselves times `scale`, a scalar or NULL. */
+bool cvm_scale_gradients(CvmGraph *graph, CvmNode **gradients, int count, CvmNode *scale,
+                         CvmDiag *diag);
+
+/* Replaces the gradients times `scale` (a scalar, or NULL) by multiples of a norm, over all of them
+ * together, of at most `norm`: torch.nn.utils.clip_grad_norm_'s rule, which Pascanu, Mikolov and
+ * Bengio 2013 describe. False on error (reported). */
+bool cvm_clip_gradients(CvmGraph *graph, CvmNode **gradients, int count, CvmNode *scale,
+                        double norm, CvmDiag *diag);
 
 #endif

@@ -44,14 +44,23 @@ static void add_plan(cJSON *array, const char *does, int64_t batch, const CvmPla
     cJSON_AddItemToArray(array, object);
 }
 
+/* Of a part of a batch, where batches are split. */
+static int64_t part_of(const CvmPlan *plan) {
+    for (int i = 0; plan && i < plan->input_count; i++)
+        if (plan->inputs[i].shape.rank == 4)
+            return plan->inputs[i].shape.sizes[0];
+    return 0;
+}
+
 static cJSON *plans_json(const CvmNetDescription *about, const CvmNetCode *code) {
     cJSON *array = cJSON_CreateArray();
     for (int i = 0; i < code->inference_count; i++)
         add_plan(array, "inference", code->inferences[i]->inputs[0].shape.sizes[0],
                  code->inferences[i]);
     add_plan(array, "step", about->train_batch, code->step);
-    add_plan(array, "gradients", about->train_batch, code->gradients);
-    add_plan(array, "gradients_of_distributions", about->train_batch, code->distributions);
+    add_plan(array, "gradients", part_of(code->gradients), code->gradients);
+    add_plan(array, "gradients_of_distributions", part_of(code->distributions),
+             code->distributions);
     add_plan(array, "apply", about->train_batch, code->apply);
     return array;
 }

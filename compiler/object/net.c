@@ -50,7 +50,7 @@ static bool describe(Making *making) {
         .codes = making->net->codes,
     };
     if (settings->train) {
-        making->net->about.train_batch = settings->train_batch;
+        making->net->about.train_batch = settings->train->batch;
         making->net->about.rate = settings->train->rate.base;
         making->net->about.seed = settings->train->seed;
     }
@@ -82,17 +82,19 @@ static bool add_inference(Making *making, int64_t batch, const CvmCompileOptions
     return plan != NULL;
 }
 
+/* Where batches are split, a step is several runs of the gradients' plan and one of apply's. */
 static bool add_training(Making *making, const CvmCompileOptions *options, CvmNetCode *code) {
     const CvmTrain *train = making->settings->train;
-    int64_t batch = making->settings->train_batch;
+    int64_t part = cvm_train_part(train);
     CvmArena *arena = making->arena;
     CvmDiag *diag = making->diag;
-    return (code->step =
-                add_plan(making, cvm_training_graph(train, batch, arena, diag), options)) &&
-           (code->gradients =
-                add_plan(making, cvm_gradient_graph(train, batch, false, arena, diag), options)) &&
+    if (train->accumulate == 1 &&
+        !(code->step = add_plan(making, cvm_training_graph(train, part, arena, diag), options)))
+        return false;
+    return (code->gradients =
+                add_plan(making, cvm_gradient_graph(train, part, false, arena, diag), options)) &&
            (code->distributions =
-                add_plan(making, cvm_gradient_graph(train, batch, true, arena, diag), options)) &&
+                add_plan(making, cvm_gradient_graph(train, part, true, arena, diag), options)) &&
            (code->apply = add_plan(making, cvm_apply_graph(train, arena, diag), options));
 }
 

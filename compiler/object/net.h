@@ -11,7 +11,6 @@ enum { CVM_NET_MAX_CODES = 8 };
 typedef struct CvmNetSettings {
     const CvmModelUse *model;
     const CvmTrain *train; /* whose steps are compiled, too; NULL: no training */
-    int64_t train_batch;
     CvmPreparation preparation;
     CvmNormalization normalization; /* of no channels: only weights will tell */
     const char *const *class_names; /* or NULL */

@@ -82,10 +82,15 @@ static bool is_updated(const CvmGraph *graph, const CvmNode *parameter) {
     return false;
 }
 
+/* Sums of gradients change in every step, though another graph adds to them. */
+static bool is_sum(const CvmNode *parameter) {
+    return strcmp(cvm_node_attribute(parameter, "kind")->text, "gradient") == 0;
+}
+
 static bool is_settled(const Planning *planning, CvmNode *value) {
     const CvmNode *root = cvm_alias_root(value);
     return root->op == CVM_OP_CONSTANT || planning->prepared[root->id] ||
-           (root->op == CVM_OP_PARAMETER && !is_updated(planning->graph, root));
+           (root->op == CVM_OP_PARAMETER && !is_updated(planning->graph, root) && !is_sum(root));
 }
 
 /* Whether all that the step starting at node `first` reads from outside is settled, some parameter

@@ -50,8 +50,11 @@ static cvm_net_status fill_state(cvm_net_trainer *trainer, const cvm_net_model *
     for (int i = 0; i < about->parameter_count; i++)
         if (!cvm_store_add(&trainer->state, &about->parameters[i], about->seed, NULL, &error))
             return no_memory(&error);
-    if (!cvm_store_add_slots(&trainer->state, trainer->code->step, about->seed, &error))
-        return no_memory(&error);
+    const CvmPlan *apply = trainer->code->apply;
+    for (int i = 0; i < apply->slot_count; i++)
+        if (apply->slots[i].kind == CVM_SLOT_OPTIMIZER &&
+            !cvm_store_add(&trainer->state, &apply->slots[i], about->seed, NULL, &error))
+            return no_memory(&error);
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (!cvm_store_add(&trainer->state, &slots[i], 0, NULL, &error))
             return no_memory(&error);
@@ -82,8 +85,10 @@ static cvm_net_status make_instances(cvm_net_trainer *trainer) {
     const CvmPlace place = {.arena = trainer->arena};
     CvmError error;
     for (int i = 0; i < CVM_TRAINER_PLANS; i++) {
-        trainer->instances[i] = cvm_instance_create_in(plan_of(trainer->code, (CvmTrainerPlan)i),
-                                                       &trainer->view, &place, &error);
+        const CvmPlan *plan = plan_of(trainer->code, (CvmTrainerPlan)i);
+        if (!plan)
+            continue;
+        trainer->instances[i] = cvm_instance_create_in(plan, &trainer->view, &place, &error);
         if (!trainer->instances[i])
             return no_memory(&error);
     }
@@ -218,26 +223,75 @@ static void run(cvm_net_trainer *trainer, CvmTrainerPlan which) {
     cvm_instance_run(trainer->instances[which], trainer->pool);
 }
 
+/* The pictures that a plan takes at once, and the bytes of one and of its target. */
+typedef struct Part {
+    int64_t count;
+    size_t image_bytes, target_bytes;
+} Part;
+
+static size_t bytes_of(const CvmPort *port) {
+    int64_t elements = 0;
+    cvm_shape_count(&port->shape, &elements);
+    return (size_t)(elements / port->shape.sizes[0]) * cvm_dtype_bytes(port->dtype);
+}
+
+static Part part_of(const CvmPlan *plan) {
+    const CvmPort *images = &plan->inputs[find_images(plan)];
+    return (Part){.count = images->shape.sizes[0],
+                  .image_bytes = bytes_of(images),
+                  .target_bytes = bytes_of(&plan->inputs[find_input(plan, "target")])};
+}
+
+/* Goes over the batch in the parts that the plan takes; each counts as one for random numbers. */
 static cvm_net_status run_batch(cvm_net_trainer *trainer, CvmTrainerPlan which, const float *images,
                                 const void *targets, float *loss) {
     CvmInstance *instance = trainer->instances[which];
     const CvmPlan *plan = cvm_instance_plan(instance);
+    const Part part = part_of(plan);
+    const char *image = (const char *)images, *target = targets;
+    int64_t parts = trainer->about->train_batch / part.count;
     float *rate = cvm_instance_input(instance, "rate");
-    cvm_instance_bind_input(instance, find_images(plan), images);
-    cvm_instance_bind_input(instance, find_input(plan, "target"), targets);
+    double sum = 0;
     if (rate)
         *rate = *trainer->rate;
-    fill_random(trainer, instance);
-    run(trainer, which);
-    count_step(trainer);
+    for (int64_t i = 0; i < parts; i++) {
+        cvm_instance_bind_input(instance, find_images(plan), image);
+        cvm_instance_bind_input(instance, find_input(plan, "target"), target);
+        fill_random(trainer, instance);
+        run(trainer, which);
+        count_step(trainer);
+        sum += *(const float *)cvm_instance_output(instance, "loss");
+        image += (size_t)part.count * part.image_bytes;
+        target += (size_t)part.count * part.target_bytes;
+    }
     if (which == CVM_TRAINER_STEP)
         cvm_trainer_weights_moved(trainer, false);
-    float mean = *(const float *)cvm_instance_output(instance, "loss");
+    float mean = (float)(sum / (double)parts);
     if (loss)
         *loss = mean;
     return isfinite(mean) ? CVM_NET_OK
                           : cvm_net_fail(CVM_NET_NOT_A_NUMBER,
                                          "the loss is not a number any more: try a lower rate");
+}
+
+static void apply(cvm_net_trainer *trainer, float scale) {
+    CvmInstance *instance = trainer->instances[CVM_TRAINER_APPLY];
+    *(float *)cvm_instance_input(instance, "rate") = *trainer->rate;
+    *(float *)cvm_instance_input(instance, "scale") = scale;
+    run(trainer, CVM_TRAINER_APPLY);
+    cvm_store_clear_gradients(&trainer->view);
+    trainer->pending = 0;
+    cvm_trainer_weights_moved(trainer, false);
+}
+
+/* Where a batch is split there is no plan that does all at once. */
+static cvm_net_status run_step(cvm_net_trainer *trainer, const float *images, const int32_t *labels,
+                               float *loss) {
+    if (trainer->instances[CVM_TRAINER_STEP])
+        return run_batch(trainer, CVM_TRAINER_STEP, images, labels, loss);
+    cvm_net_status status = run_batch(trainer, CVM_TRAINER_GRADIENTS, images, labels, loss);
+    apply(trainer, 1);
+    return status;
 }
 
 cvm_net_status cvm_net_step(cvm_net_trainer *trainer, const float *images, const int32_t *labels,
@@ -249,7 +303,7 @@ cvm_net_status cvm_net_step(cvm_net_trainer *trainer, const float *images, const
         status = cvm_net_fail(CVM_NET_BAD_ORDER,
                               "gradients of %d batches wait to be applied or discarded",
                               trainer->pending);
-    return status ? status : run_batch(trainer, CVM_TRAINER_STEP, images, labels, loss);
+    return status ? status : run_step(trainer, images, labels, loss);
 }
 
 cvm_net_status cvm_net_gradients(cvm_net_trainer *trainer, const float *images,
@@ -273,38 +327,20 @@ cvm_net_status cvm_net_gradients_of_distributions(cvm_net_trainer *trainer, cons
     return run_batch(trainer, CVM_TRAINER_DISTRIBUTIONS, images, distributions, loss);
 }
 
-/* Every gradient times the factor; 0 makes zeros of whatever they are. */
-static void scale_gradients(cvm_net_trainer *trainer, float factor) {
-    for (int i = 0; i < trainer->view.count; i++) {
-        const CvmStored *stored = &trainer->view.tensors[i];
-        float *values = stored->data;
-        size_t count = cvm_trainer_bytes(stored) / sizeof *values;
-        if (stored->kind != CVM_SLOT_GRADIENT)
-            continue;
-        for (size_t k = 0; k < count; k++)
-            values[k] = factor == 0 ? 0 : values[k] * factor;
-    }
-}
-
 cvm_net_status cvm_net_apply(cvm_net_trainer *trainer, float scale) {
     if (!trainer || !isfinite(scale))
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT,
                             "trainer must not be null, and scale must be a number");
     if (!trainer->pending)
         return cvm_net_fail(CVM_NET_BAD_ORDER, "there are no gradients to apply");
-    CvmInstance *instance = trainer->instances[CVM_TRAINER_APPLY];
-    if (scale != 1)
-        scale_gradients(trainer, scale);
-    *(float *)cvm_instance_input(instance, "rate") = *trainer->rate;
-    run(trainer, CVM_TRAINER_APPLY);
-    cvm_trainer_weights_moved(trainer, false);
-    return cvm_net_discard(trainer);
+    apply(trainer, scale);
+    return CVM_NET_OK;
 }
 
 cvm_net_status cvm_net_discard(cvm_net_trainer *trainer) {
     if (!trainer)
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer must not be null");
-    scale_gradients(trainer, 0);
+    cvm_store_clear_gradients(&trainer->view);
     trainer->pending = 0;
     return CVM_NET_OK;
 }

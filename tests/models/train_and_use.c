@@ -156,6 +156,7 @@ static void other_optimizers_and_rates_resume_to_the_same_bits(void **state) {
         "optimizer adamw(rate=0.005) schedule plateau(patience=0, factor=0.5, warmup=0.5) clip 1",
         "optimizer lars(rate=1, trust=0.05) schedule one_cycle",
         "optimizer sgd(rate=0.02, momentum=0.9, nesterov=true, decay=1e-3, decoupled=true)",
+        "optimizer adam(rate=0.005) accumulate 4 clip 1",
     };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         char text[1024];

@@ -278,7 +278,7 @@ static bool add_updates(Builder *builder, CvmNode *loss) {
     if (!cvm_autodiff(builder->graph, loss, wanted, count, gradients, builder->diag))
         return false;
     if (pick(builder, 0, 4) == 0 &&
-        !cvm_clip_gradients(builder->graph, gradients, count, 0.5, builder->diag))
+        !cvm_clip_gradients(builder->graph, gradients, count, NULL, 0.5, builder->diag))
         return false;
     for (int i = 0; i < count; i++)
         if (gradients[i] && !cvm_add_update(builder->graph, &optimizer, wanted[i], gradients[i],

@@ -66,7 +66,7 @@ static CvmGraph *build(const Case *one, CvmArena *arena, CvmDiag *diag) {
     CvmNode *rate =
         cvm_graph_input(graph, "rate", CVM_F32, (CvmShape){0}, (CvmOrigin){.name = "rate"});
     if (one->clip > 0)
-        assert_true(cvm_clip_gradients(graph, &gradient, 1, one->clip, diag));
+        assert_true(cvm_clip_gradients(graph, &gradient, 1, NULL, one->clip, diag));
     assert_true(cvm_add_update(graph, &one->optimizer, weight, gradient, rate, 1, diag));
     assert_true(cvm_graph_verify(graph, diag));
     return graph;
@@ -104,12 +104,14 @@ static void test_optimizers(void **state) {
                 assert_steps(&cases[i], passes[k], *cpu);
 }
 
-/* Norms over several tensors together; below the limit nothing changes. */
+/* Norms over several tensors together, of what the gradients are times a scale; below the limit
+ * nothing changes. */
 static void test_clipping_counts_all_gradients(void **state) {
     (void)state;
     static const float first[] = {3, 0}, second[] = {0, 4, 0};
-    static const double limits[] = {1, 10};
-    for (int i = 0; i < 2; i++) {
+    static const double limits[] = {1, 10, 5, 20};
+    static const float twice = 2;
+    for (int i = 0; i < 4; i++) {
         CvmArena *arena = cvm_arena_create();
         CvmDiag diag;
         cvm_diag_init(&diag, arena);
@@ -118,15 +120,21 @@ static void test_clipping_counts_all_gradients(void **state) {
             cvm_graph_input(graph, "a", CVM_F32, (CvmShape){1, {2}}, (CvmOrigin){.name = "a"}),
             NULL,
             cvm_graph_input(graph, "b", CVM_F32, (CvmShape){1, {3}}, (CvmOrigin){.name = "b"})};
-        assert_true(cvm_clip_gradients(graph, gradients, 3, limits[i], &diag));
+        CvmNode *scale = i < 2 ? NULL
+                               : cvm_graph_input(graph, "scale", CVM_F32, (CvmShape){0},
+                                                 (CvmOrigin){.name = "scale"});
+        assert_true(cvm_clip_gradients(graph, gradients, 3, scale, limits[i], &diag));
         assert_null(gradients[1]);
         cvm_graph_output(graph, "x", gradients[0]);
         cvm_graph_output(graph, "y", gradients[2]);
         Compiled compiled = compiled_open(graph, "default", "x86-64", 1);
         compiled_set(&compiled, "a", first, 2);
         compiled_set(&compiled, "b", second, 3);
+        if (scale)
+            compiled_set(&compiled, "scale", &twice, 1);
         compiled_run(&compiled);
-        double factor = i ? 1 : 1.0 / 5;
+        static const double factors[] = {1.0 / 5, 1, 2 * 5.0 / 10, 2};
+        double factor = factors[i];
         assert_float_equal(compiled_output(&compiled, "x")[0], 3 * factor, 1e-6);
         assert_float_equal(compiled_output(&compiled, "y")[1], 4 * factor, 1e-6);
         compiled_close(&compiled);

@@ -214,6 +214,7 @@ static Setting *make_setting(int threads) {
         (CvmTraining){.step = cvm_instance_create(&setting->full.plan, &setting->store, &error),
                       .last = cvm_instance_create(&setting->last.plan, &setting->store, &error),
                       .batch = BATCH,
+                      .part = BATCH,
                       .image_input = "image",
                       .data = &setting->data,
                       .normalization = &setting->normalization,
@@ -322,6 +323,9 @@ static void test_plans_must_fit_the_data(void **state) {
     setting->data.width = 16;
     setting->training.batch = 0;
     expect_refused(setting, "batches of 0");
+    setting->training.batch = BATCH;
+    setting->training.part = 0;
+    expect_refused(setting, "cannot train");
     drop_setting(setting);
 }
 
@@ -334,6 +338,80 @@ static void test_fewer_pictures_than_a_batch(void **state) {
     assert_true(cvm_train_epoch(&setting->training, 0, &result, &error));
     assert_true(*slot(setting, "pictures") == LAST);
     drop_setting(setting);
+}
+
+/* In parts of two: slopes are added up, each a part's share of the batch, and applied behind it. */
+enum { PART = 2, AT_SCALE = AT_RATE + 64 };
+
+static void add_slope(void *const *buffers, int64_t begin, int64_t end) {
+    const float *image = buffers[0], *weight = buffers[3];
+    const int32_t *target = buffers[1];
+    float *loss = buffers[2], *sum = buffers[4];
+    (void)begin, (void)end;
+    *loss = 0;
+    for (int i = 0; i < PART; i++) {
+        float error = *weight * image[i * PICTURE] - (float)target[i];
+        *loss += error * error / PART;
+        *sum += 2 * error * image[i * PICTURE] / BATCH;
+    }
+}
+
+static void apply_sum(void *const *buffers, int64_t begin, int64_t end) {
+    const float *rate = buffers[0], *scale = buffers[1], *sum = buffers[3];
+    float *weight = buffers[2];
+    (void)begin, (void)end;
+    *weight -= *rate * (*scale * *sum);
+}
+
+static void test_parts_of_a_batch_make_one_step(void **state) {
+    (void)state;
+    static const CvmSlot slots[] = {{"w", CVM_SLOT_PARAMETER, CVM_F32, {0, {0}}, 0, 0.5},
+                                    {"gradient.w", CVM_SLOT_GRADIENT, CVM_F32, {0, {0}}, 0, 0}};
+    static const CvmBuffer of_part[] = {{CVM_SPACE_ARENA, 0},
+                                        {CVM_SPACE_ARENA, AT_TARGET},
+                                        {CVM_SPACE_ARENA, AT_LOSS},
+                                        {CVM_SPACE_SLOT, 0},
+                                        {CVM_SPACE_SLOT, 1}},
+                           of_apply[] = {{CVM_SPACE_ARENA, AT_RATE},
+                                         {CVM_SPACE_ARENA, AT_SCALE},
+                                         {CVM_SPACE_SLOT, 0},
+                                         {CVM_SPACE_SLOT, 1}};
+    CvmError error = {0};
+    CvmEpochResult split, whole;
+    Made part, apply;
+    make_plan(&part, PART, add_slope);
+    part.call.buffers = of_part;
+    part.call.buffer_count = 5;
+    part.plan.input_count = 2;
+    part.plan.slots = slots;
+    part.plan.slot_count = 2;
+    apply = part;
+    apply.call = (CvmCall){"apply", "all", apply_sum, of_apply, 4, 1, 1, 0, false};
+    apply.inputs[0] = (CvmPort){"rate", CVM_F32, {0, {0}}, AT_RATE};
+    apply.inputs[1] = (CvmPort){"scale", CVM_F32, {0, {0}}, AT_SCALE};
+    apply.plan.calls = &apply.call;
+    apply.plan.inputs = apply.inputs;
+    apply.plan.output_count = 0;
+    Setting *expected = make_setting(1), *setting = make_setting(2);
+    assert_true(cvm_store_add_slots(&setting->store, &part.plan, 1, &error));
+    CvmTraining training = setting->training;
+    training.step = cvm_instance_create(&part.plan, &setting->store, &error);
+    training.apply = cvm_instance_create(&apply.plan, &setting->store, &error);
+    training.last = NULL;
+    training.store = &setting->store;
+    training.part = PART;
+    assert_true(training.step && training.apply);
+    for (int epoch = 0; epoch < 2; epoch++) {
+        assert_true(cvm_train_epoch(&expected->training, epoch, &whole, &error));
+        assert_true(cvm_train_epoch(&training, epoch, &split, &error));
+        assert_true(fabs(split.loss - whole.loss) < 1e-5 * whole.loss);
+        assert_true(fabsf(*slot(setting, "w") - *slot(expected, "w")) < 1e-5f);
+        assert_true(*slot(setting, "gradient.w") == 0);
+    }
+    cvm_instance_free(training.step);
+    cvm_instance_free(training.apply);
+    drop_setting(setting);
+    drop_setting(expected);
 }
 
 /* A step that takes a while. */
@@ -442,6 +520,7 @@ int main(void) {
         cmocka_unit_test(test_a_loss_that_is_no_number_ends_the_training),
         cmocka_unit_test(test_plans_must_fit_the_data),
         cmocka_unit_test(test_fewer_pictures_than_a_batch),
+        cmocka_unit_test(test_parts_of_a_batch_make_one_step),
         cmocka_unit_test(test_progress_comes_at_most_ten_times_a_second),
         cmocka_unit_test(test_evaluation_counts_and_averages),
     };

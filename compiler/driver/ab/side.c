@@ -111,7 +111,7 @@ bool cvm_ab_settings(CvmSession *session, const char *text, CvmAbSide *side) {
 
 static bool compile_side(CvmSession *session, CvmAbSide *side) {
     if (!side->batch)
-        side->batch = side->training ? session->train->batch : 1;
+        side->batch = side->training ? cvm_train_part(session->train) : 1;
     side->graph = side->training ? cvm_training_graph(session->train, side->batch, session->arena,
                                                       &session->diag)
                                  : cvm_inference_graph(session->model, side->batch, false,
