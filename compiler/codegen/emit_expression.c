@@ -9,6 +9,7 @@ LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
         return cvm_float(emitter, context->lanes, expr->value);
     case CVM_EXPR_ACCUMULATOR:
         return context->accumulator;
+    case CVM_EXPR_PLACE:
     case CVM_EXPR_LOAD:
     case CVM_EXPR_UNIFORM:
     case CVM_EXPR_SHARE:

@@ -57,7 +57,33 @@ static CvmLanes lanes_of_step(const CvmReduce *reduce, const CvmTilePoint *point
     return cvm_lanes_first(reduce->schedule->lanes, reduce->vector_lanes_on);
 }
 
-static void combine(CvmReduce *reduce, int sum, LLVMValueRef a, LLVMValueRef b) {
+/* The number of the step's element, counted in the order of the reduce axes. */
+static LLVMValueRef place_of(CvmReduce *reduce, Step step, int lanes) {
+    CvmEmitter *emitter = reduce->emitter;
+    const CvmWindow *slide = cvm_reduce_slide(reduce);
+    LLVMValueRef place = cvm_i64(emitter, 0);
+    for (int axis = 0; axis < reduce->kernel->axis_count; axis++) {
+        const CvmAxis *loop = &reduce->kernel->axes[axis];
+        bool unrolled = slide && slide->tap == axis;
+        if (loop->reduce)
+            place = cvm_sum(emitter, cvm_scale(emitter, place, loop->extent),
+                            unrolled ? cvm_i64(emitter, step.tap) : reduce->index[axis]);
+    }
+    place = LLVMBuildUIToFP(emitter->builder, place, emitter->f32, "");
+    return cvm_splat(emitter, place, lanes);
+}
+
+/* Where `a` is larger than what was found so far, its place is the new one. */
+static void note_place(CvmReduce *reduce, int sum, LLVMValueRef a, LLVMValueRef old, Step step) {
+    LLVMBuilderRef builder = reduce->emitter->builder;
+    LLVMValueRef slot = reduce->places[sum];
+    LLVMValueRef before = LLVMBuildLoad2(builder, LLVMTypeOf(a), slot, "");
+    LLVMValueRef larger = LLVMBuildFCmp(builder, LLVMRealOGT, a, old, "");
+    LLVMValueRef place = place_of(reduce, step, reduce->schedule->lanes);
+    LLVMBuildStore(builder, LLVMBuildSelect(builder, larger, place, before, ""), slot);
+}
+
+static void combine(CvmReduce *reduce, int sum, LLVMValueRef a, LLVMValueRef b, Step step) {
     CvmEmitter *emitter = reduce->emitter;
     LLVMValueRef slot = reduce->sums[sum];
     LLVMValueRef old = LLVMBuildLoad2(emitter->builder, LLVMTypeOf(a), slot, "");
@@ -68,6 +94,8 @@ static void combine(CvmReduce *reduce, int sum, LLVMValueRef a, LLVMValueRef b) 
         new = LLVMBuildFAdd(emitter->builder, old, a, "");
     else
         new = cvm_emit_maximum(emitter, old, a);
+    if (reduce->places[sum])
+        note_place(reduce, sum, a, old, step);
     LLVMBuildStore(emitter->builder, new, slot);
 }
 
@@ -96,7 +124,7 @@ static void emit_terms(CvmReduce *reduce) {
         if (!cvm_lanes_all(&term.lanes)) /* a term need not be 0 where its operands are */
             value = LLVMBuildSelect(emitter->builder, cvm_lanes_mask(emitter, &term.lanes), value,
                                     cvm_float(emitter, term.lanes.lanes, 0), "");
-        combine(reduce, sum, value, NULL);
+        combine(reduce, sum, value, NULL, (Step){0});
     }
 }
 
@@ -134,7 +162,7 @@ static void emit_product(CvmReduce *reduce, Step step, int sum, CvmTilePoint poi
         CvmLanes lanes_b = lanes_of_step(reduce, &point);
         b = cvm_reduce_load(reduce, kernel->b, offset_b, &lanes_b, 0);
     }
-    combine(reduce, sum, a, b);
+    combine(reduce, sum, a, b, step);
 }
 
 /* Adds one (position, tap) of the slide, or the plain product without one, to every sum; where

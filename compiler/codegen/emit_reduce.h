@@ -33,6 +33,7 @@ typedef struct CvmReduce {
     LLVMValueRef window_index[CVM_MAX_WINDOWS]; /* of windows checked by a branch, once bound */
     int vector_lanes_on;                        /* reduced vector axis: lanes in this step */
     LLVMValueRef sums[CVM_MAX_SUMS];            /* stack slots; they become registers */
+    LLVMValueRef places[CVM_MAX_SUMS]; /* likewise, where results say where the largest is */
     int sum_count;
     LLVMValueRef pooled; /* stack: of the item's row of windows, what was combined so far */
     CvmLoaded memo[CVM_MAX_LOADED];

@@ -10,6 +10,7 @@
 
 typedef struct Epilogue {
     CvmReduce *reduce;
+    int sum;
     CvmTilePoint point;
     CvmLanes lanes;
 } Epilogue;
@@ -45,6 +46,9 @@ static LLVMValueRef draw_uniform(CvmEmitter *emitter, const CvmExpr *expr,
 
 static LLVMValueRef epilogue_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
     Epilogue *epilogue = state;
+    if (expr->kind == CVM_EXPR_PLACE)
+        return LLVMBuildLoad2(emitter->builder, cvm_float_type(emitter, epilogue->lanes.lanes),
+                              epilogue->reduce->places[epilogue->sum], "");
     if (expr->kind == CVM_EXPR_SHARE)
         return load_share(emitter, epilogue, expr->index);
     if (expr->kind == CVM_EXPR_UNIFORM)
@@ -57,11 +61,17 @@ static LLVMValueRef epilogue_leaf(CvmEmitter *emitter, const CvmExpr *expr, void
 void cvm_reduce_clear_sums(CvmReduce *reduce) {
     CvmEmitter *emitter = reduce->emitter;
     bool maximum = reduce->kernel->combine == CVM_COMBINE_MAXIMUM;
+    bool places = cvm_kernel_has_place(reduce->kernel);
+    LLVMValueRef zero = cvm_float(emitter, reduce->schedule->lanes, 0);
+    LLVMValueRef start =
+        maximum ? cvm_float(emitter, reduce->schedule->lanes, -__builtin_inf()) : zero;
     for (int i = 0; i < reduce->sum_count; i++) {
-        LLVMValueRef start =
-            cvm_float(emitter, reduce->schedule->lanes, maximum ? -__builtin_inf() : 0);
         reduce->sums[i] = cvm_stack_slot(emitter, LLVMTypeOf(start), "sum");
         LLVMBuildStore(emitter->builder, start, reduce->sums[i]);
+        if (!places)
+            continue;
+        reduce->places[i] = cvm_stack_slot(emitter, LLVMTypeOf(start), "place");
+        LLVMBuildStore(emitter->builder, zero, reduce->places[i]);
     }
 }
 
@@ -202,6 +212,7 @@ void cvm_reduce_store_results(CvmReduce *reduce) {
     Epilogue epilogue = {.reduce = reduce};
     for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &epilogue.point)) {
         epilogue.lanes = cvm_tile_lanes(reduce, &epilogue.point);
+        epilogue.sum = sum;
         CvmExprContext context = {accumulator_of(reduce, sum, &epilogue.point),
                                   epilogue.lanes.lanes, epilogue_leaf, &epilogue};
         for (int i = 0; i < kernel->result_count; i++)

@@ -4,7 +4,7 @@
  * to the plane one after the other, in row order. */
 #include "compiler/codegen/emitter.h"
 
-enum { MAX_WINDOW = 256 };
+enum { MAX_UNROLLED = 25 }; /* taps of a window */
 
 typedef struct Scatter {
     CvmEmitter *emitter;
@@ -58,7 +58,8 @@ static void zero_plane(Scatter *scatter) {
 typedef struct Window {
     LLVMValueRef row, column;           /* of its first element, may be negative by the padding */
     LLVMValueRef rows_end, columns_end; /* where the picture or an adaptive window ends */
-    LLVMValueRef gradient;              /* dy of the window */
+    LLVMValueRef gradient;              /* dy of the window, or each element's share of it */
+    LLVMValueRef index;                 /* which element gets it; NULL: all of them */
 } Window;
 
 static LLVMValueRef tap_row(Scatter *scatter, const Window *window, int64_t i) {
@@ -69,52 +70,80 @@ static LLVMValueRef tap_column(Scatter *scatter, const Window *window, int64_t j
     return cvm_sum(scatter->emitter, window->column, cvm_i64(scatter->emitter, j));
 }
 
-/* --- windows that do not overlap: everything stays in registers --- */
+/* What the window gives its tap number `tap`, which is known when code is made or an i64. */
+static LLVMValueRef share_of_tap(Scatter *scatter, const Window *window, LLVMValueRef tap) {
+    CvmEmitter *emitter = scatter->emitter;
+    int lanes = scatter->on.lanes;
+    if (!scatter->shape->maximum)
+        return window->gradient;
+    LLVMValueRef number = LLVMBuildUIToFP(emitter->builder, tap, emitter->f32, "");
+    LLVMValueRef chosen = LLVMBuildFCmp(emitter->builder, LLVMRealOEQ, window->index,
+                                        cvm_splat(emitter, number, lanes), "chosen");
+    return LLVMBuildSelect(emitter->builder, chosen, window->gradient, cvm_float(emitter, lanes, 0),
+                           "");
+}
 
-static LLVMValueRef is_equal(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b) {
-    return LLVMBuildFCmp(emitter->builder, LLVMRealOEQ, a, b, "");
+typedef void Visit(Scatter *scatter, const Window *window, LLVMValueRef row, LLVMValueRef column,
+                   LLVMValueRef tap);
+
+/* Visits every tap in a loop. */
+static void for_taps(Scatter *scatter, const Window *window, Visit *visit) {
+    CvmEmitter *emitter = scatter->emitter;
+    const int64_t *kernel = scatter->shape->kernel;
+    LLVMValueRef zero = cvm_i64(emitter, 0);
+    CvmLoop rows = cvm_loop_begin(emitter, zero, cvm_i64(emitter, kernel[0]), 1);
+    CvmLoop columns = cvm_loop_begin(emitter, zero, cvm_i64(emitter, kernel[1]), 1);
+    visit(scatter, window, cvm_sum(emitter, window->row, rows.index),
+          cvm_sum(emitter, window->column, columns.index),
+          cvm_sum(emitter, cvm_scale(emitter, rows.index, kernel[1]), columns.index));
+    cvm_loop_end(emitter, &columns);
+    cvm_loop_end(emitter, &rows);
+}
+
+static int64_t tap_count(const Scatter *scatter) {
+    return scatter->shape->kernel[0] * scatter->shape->kernel[1];
+}
+
+/* --- windows that do not overlap: every element is stored once, with the epilogue on it --- */
+
+static void store_element(Scatter *scatter, const Window *window, LLVMValueRef row,
+                          LLVMValueRef column, LLVMValueRef tap) {
+    CvmEmitter *emitter = scatter->emitter;
+    const CvmKernel *kernel = emitter->kernel;
+    LLVMValueRef values[CVM_MAX_RESULTS];
+    scatter->element = element_at(scatter, row, column);
+    CvmExprContext context = {share_of_tap(scatter, window, tap), scatter->on.lanes, leaf, scatter};
+    for (int i = 0; i < kernel->result_count; i++)
+        values[i] = cvm_emit_expr(emitter, kernel->results[i].value, &context);
+    for (int i = 0; i < kernel->result_count; i++) {
+        LLVMValueRef buffer = emitter->buffers[kernel->results[i].buffer];
+        cvm_store(emitter, values[i], cvm_advance(emitter, buffer, scatter->element), 1,
+                  &scatter->on);
+    }
 }
 
 static void emit_separate_window(Scatter *scatter, const Window *window) {
-    CvmEmitter *emitter = scatter->emitter;
-    LLVMBuilderRef builder = emitter->builder;
-    const CvmScatter *shape = scatter->shape;
-    int count = (int)(shape->kernel[0] * shape->kernel[1]);
-    LLVMValueRef offsets[MAX_WINDOW], x[MAX_WINDOW], results[MAX_WINDOW][CVM_MAX_RESULTS];
-    LLVMValueRef largest = NULL, taken = NULL;
-    for (int k = 0; k < count; k++) {
-        offsets[k] = element_at(scatter, tap_row(scatter, window, k / shape->kernel[1]),
-                                tap_column(scatter, window, k % shape->kernel[1]));
-        scatter->element = offsets[k];
-        if (!shape->maximum)
-            continue;
-        x[k] = element_load(scatter, shape->x);
-        largest = largest ? cvm_emit_maximum(emitter, largest, x[k]) : x[k];
+    int64_t width = scatter->shape->kernel[1];
+    if (tap_count(scatter) > MAX_UNROLLED) {
+        for_taps(scatter, window, store_element);
+        return;
     }
-    LLVMValueRef zero = cvm_float(emitter, (int)shape->lanes, 0);
-    for (int k = 0; k < count; k++) {
-        LLVMValueRef gradient = window->gradient;
-        if (shape->maximum) {
-            LLVMValueRef chosen = is_equal(emitter, x[k], largest);
-            if (taken)
-                chosen = LLVMBuildAnd(builder, chosen, LLVMBuildNot(builder, taken, ""), "");
-            taken = taken ? LLVMBuildOr(builder, taken, chosen, "") : chosen;
-            gradient = LLVMBuildSelect(builder, chosen, gradient, zero, "");
-        }
-        scatter->element = offsets[k];
-        CvmExprContext context = {gradient, (int)shape->lanes, leaf, scatter};
-        for (int i = 0; i < emitter->kernel->result_count; i++)
-            results[k][i] = cvm_emit_expr(emitter, emitter->kernel->results[i].value, &context);
-    }
-    for (int k = 0; k < count; k++)
-        for (int i = 0; i < emitter->kernel->result_count; i++)
-            cvm_store(emitter, results[k][i],
-                      cvm_advance(emitter, emitter->buffers[emitter->kernel->results[i].buffer],
-                                  offsets[k]),
-                      1, &scatter->on);
+    for (int64_t k = 0; k < tap_count(scatter); k++)
+        store_element(scatter, window, tap_row(scatter, window, k / width),
+                      tap_column(scatter, window, k % width), cvm_i64(scatter->emitter, k));
 }
 
-/* --- windows that overlap or reach into the padding: loops over their taps --- */
+/* --- windows that overlap or reach into the padding: each adds to its elements in turn --- */
+
+static void add_to_element(Scatter *scatter, const Window *window, LLVMValueRef row,
+                           LLVMValueRef column, LLVMValueRef tap) {
+    CvmEmitter *emitter = scatter->emitter;
+    LLVMValueRef buffer = emitter->buffers[emitter->kernel->results[0].buffer];
+    LLVMValueRef at = cvm_advance(emitter, buffer, element_at(scatter, row, column));
+    LLVMValueRef sum = LLVMBuildFAdd(emitter->builder, cvm_load(emitter, at, 1, &scatter->on, 0),
+                                     share_of_tap(scatter, window, tap), "");
+    cvm_store(emitter, sum, at, 1, &scatter->on);
+}
 
 static LLVMValueRef is_inside(Scatter *scatter, const Window *window, LLVMValueRef row,
                               LLVMValueRef column) {
@@ -123,87 +152,39 @@ static LLVMValueRef is_inside(Scatter *scatter, const Window *window, LLVMValueR
                         LLVMBuildICmp(builder, LLVMIntULT, column, window->columns_end, ""), "");
 }
 
-/* Visits every tap inside the plane with scatter->element set. */
-static void for_taps(Scatter *scatter, const Window *window,
-                     void (*visit)(Scatter *scatter, LLVMValueRef *state), LLVMValueRef *state) {
-    CvmEmitter *emitter = scatter->emitter;
-    LLVMValueRef zero = cvm_i64(emitter, 0);
-    CvmLoop rows = cvm_loop_begin(emitter, zero, cvm_i64(emitter, scatter->shape->kernel[0]), 1);
-    CvmLoop columns = cvm_loop_begin(emitter, zero, cvm_i64(emitter, scatter->shape->kernel[1]), 1);
-    LLVMValueRef row = cvm_sum(emitter, window->row, rows.index);
-    LLVMValueRef column = cvm_sum(emitter, window->column, columns.index);
-    CvmBranch branch = cvm_branch_begin(emitter, is_inside(scatter, window, row, column));
-    scatter->element = element_at(scatter, row, column);
-    visit(scatter, state);
-    cvm_branch_end(emitter, &branch);
-    cvm_loop_end(emitter, &columns);
-    cvm_loop_end(emitter, &rows);
+static void add_where_inside(Scatter *scatter, const Window *window, LLVMValueRef row,
+                             LLVMValueRef column, LLVMValueRef tap) {
+    CvmBranch branch = cvm_branch_begin(scatter->emitter, is_inside(scatter, window, row, column));
+    add_to_element(scatter, window, row, column, tap);
+    cvm_branch_end(scatter->emitter, &branch);
 }
 
-static LLVMValueRef load_slot(Scatter *scatter, LLVMValueRef slot, LLVMTypeRef type) {
-    return LLVMBuildLoad2(scatter->emitter->builder, type, slot, "");
-}
-
-enum {
-    LARGEST,
-    FREE,
-    GRADIENT
-}; /* stack slots of a window: FREE is 1 until an element was chosen */
-
-static void visit_largest(Scatter *scatter, LLVMValueRef *state) {
-    CvmEmitter *emitter = scatter->emitter;
-    LLVMValueRef x = element_load(scatter, scatter->shape->x);
-    LLVMValueRef old = load_slot(scatter, state[LARGEST], LLVMTypeOf(x));
-    LLVMBuildStore(emitter->builder, cvm_emit_maximum(emitter, old, x), state[LARGEST]);
-}
-
-static void add_to_element(Scatter *scatter, LLVMValueRef gradient) {
-    CvmEmitter *emitter = scatter->emitter;
-    int buffer = emitter->kernel->results[0].buffer;
-    LLVMValueRef at = cvm_advance(emitter, emitter->buffers[buffer], scatter->element);
-    LLVMValueRef old = cvm_load(emitter, at, 1, &scatter->on, 0);
-    cvm_store(emitter, LLVMBuildFAdd(emitter->builder, old, gradient, ""), at, 1, &scatter->on);
-}
-
-static void visit_choose(Scatter *scatter, LLVMValueRef *state) {
-    CvmEmitter *emitter = scatter->emitter;
-    LLVMBuilderRef builder = emitter->builder;
-    LLVMValueRef x = element_load(scatter, scatter->shape->x);
-    LLVMTypeRef type = LLVMTypeOf(x);
-    LLVMValueRef zero = cvm_float(emitter, scatter->on.lanes, 0);
-    LLVMValueRef free = load_slot(scatter, state[FREE], type);
-    LLVMValueRef chosen =
-        LLVMBuildAnd(builder, is_equal(emitter, x, load_slot(scatter, state[LARGEST], type)),
-                     LLVMBuildFCmp(builder, LLVMRealOGT, free, zero, ""), "");
-    LLVMBuildStore(builder, LLVMBuildSelect(builder, chosen, zero, free, ""), state[FREE]);
-    LLVMValueRef gradient = load_slot(scatter, state[GRADIENT], type);
-    add_to_element(scatter, LLVMBuildSelect(builder, chosen, gradient, zero, ""));
-}
-
-static void visit_share(Scatter *scatter, LLVMValueRef *state) {
-    LLVMTypeRef type = cvm_float_type(scatter->emitter, scatter->on.lanes);
-    add_to_element(scatter, load_slot(scatter, state[GRADIENT], type));
-}
-
+/* Most windows lie inside with all their elements: so these are not asked one by one. */
 static void emit_overlapping_window(Scatter *scatter, const Window *window) {
     CvmEmitter *emitter = scatter->emitter;
-    int lanes = scatter->on.lanes;
-    double starts[] = {[LARGEST] = -__builtin_inf(), [FREE] = 1, [GRADIENT] = 0};
-    LLVMValueRef state[3];
-    for (int i = 0; i < 3; i++) {
-        state[i] = cvm_stack_slot(emitter, cvm_float_type(emitter, lanes), "window");
-        LLVMBuildStore(emitter->builder, cvm_float(emitter, lanes, starts[i]), state[i]);
+    const int64_t *kernel = scatter->shape->kernel;
+    if (tap_count(scatter) > MAX_UNROLLED) {
+        for_taps(scatter, window, add_where_inside);
+        return;
     }
-    LLVMBuildStore(emitter->builder, window->gradient, state[GRADIENT]);
-    if (scatter->shape->maximum)
-        for_taps(scatter, window, visit_largest, state);
-    for_taps(scatter, window, scatter->shape->maximum ? visit_choose : visit_share, state);
+    LLVMValueRef first = is_inside(scatter, window, window->row, window->column);
+    LLVMValueRef last = is_inside(scatter, window, tap_row(scatter, window, kernel[0] - 1),
+                                  tap_column(scatter, window, kernel[1] - 1));
+    CvmBranch branch =
+        cvm_branch_begin(emitter, LLVMBuildAnd(emitter->builder, first, last, "inner"));
+    for (int64_t k = 0; k < tap_count(scatter); k++)
+        add_to_element(scatter, window, tap_row(scatter, window, k / kernel[1]),
+                       tap_column(scatter, window, k % kernel[1]), cvm_i64(emitter, k));
+    cvm_branch_else(emitter, &branch);
+    for_taps(scatter, window, add_where_inside);
+    cvm_branch_end(emitter, &branch);
 }
 
 /* --- planes --- */
 
-static LLVMValueRef window_gradient(Scatter *scatter, LLVMValueRef item, LLVMValueRef row,
-                                    LLVMValueRef column) {
+/* What the buffer, of the pooled picture's shape, has for the window. */
+static LLVMValueRef load_of_window(Scatter *scatter, int buffer, LLVMValueRef item,
+                                   LLVMValueRef row, LLVMValueRef column) {
     CvmEmitter *emitter = scatter->emitter;
     const CvmScatter *shape = scatter->shape;
     int64_t width = shape->output[1], lanes = shape->lanes;
@@ -211,9 +192,15 @@ static LLVMValueRef window_gradient(Scatter *scatter, LLVMValueRef item, LLVMVal
         cvm_sum(emitter, cvm_scale(emitter, item, shape->output[0] * width * lanes),
                 cvm_sum(emitter, cvm_scale(emitter, row, width * lanes),
                         cvm_scale(emitter, column, lanes)));
-    LLVMValueRef gradient =
-        cvm_load(emitter, cvm_advance(emitter, emitter->buffers[shape->gradient], offset), 1,
-                 &scatter->on, 0);
+    return cvm_load(emitter, cvm_advance(emitter, emitter->buffers[buffer], offset), 1,
+                    &scatter->on, 0);
+}
+
+static LLVMValueRef window_gradient(Scatter *scatter, LLVMValueRef item, LLVMValueRef row,
+                                    LLVMValueRef column) {
+    CvmEmitter *emitter = scatter->emitter;
+    const CvmScatter *shape = scatter->shape;
+    LLVMValueRef gradient = load_of_window(scatter, shape->gradient, item, row, column);
     const LLVMValueRef positions[] = {row, column};
     double uniform = 1;
     for (int i = 0; i < 2 && !shape->maximum; i++) {
@@ -227,7 +214,8 @@ static LLVMValueRef window_gradient(Scatter *scatter, LLVMValueRef item, LLVMVal
     }
     if (uniform == 1)
         return gradient;
-    return LLVMBuildFMul(emitter->builder, gradient, cvm_float(emitter, (int)lanes, uniform), "");
+    return LLVMBuildFMul(emitter->builder, gradient, cvm_float(emitter, scatter->on.lanes, uniform),
+                         "");
 }
 
 /* First element and end of the window at `position` along an axis. */
@@ -267,7 +255,9 @@ void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item) {
         .columns_end = window_end(&scatter, 1, columns.index),
         .gradient = window_gradient(&scatter, item, rows.index, columns.index),
     };
-    if (overlaps || shape->kernel[0] * shape->kernel[1] > MAX_WINDOW)
+    if (shape->maximum)
+        window.index = load_of_window(&scatter, shape->index, item, rows.index, columns.index);
+    if (overlaps)
         emit_overlapping_window(&scatter, &window);
     else
         emit_separate_window(&scatter, &window);

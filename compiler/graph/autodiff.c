@@ -10,7 +10,8 @@ struct CvmAutodiff {
     bool *wanted;        /* by id: something that learns is on its way */
     CvmNode **gradients; /* by id */
     int id_count;        /* ids of the forward graph are below it */
-    const CvmNode *node; /* whose gradient function runs */
+    const CvmNode *node; /* whose gradient function runs … */
+    int position;        /* … and where it stands in the graph */
     bool failed;
 };
 
@@ -31,6 +32,19 @@ CvmNode *cvm_autodiff_add(CvmAutodiff *autodiff, CvmOp op, CvmNode *const *input
     CvmNode *node = cvm_graph_add(autodiff->graph, op, inputs, input_count, attributes,
                                   origin_of(autodiff->node), autodiff->diag);
     autodiff->failed |= !node;
+    return node;
+}
+
+/* Nodes are visited backwards, so those still to come keep their places. */
+CvmNode *cvm_autodiff_keep(CvmAutodiff *autodiff, CvmOp op, CvmNode *const *inputs, int input_count,
+                           const CvmAttribute *attributes) {
+    CvmNode *node = cvm_autodiff_add(autodiff, op, inputs, input_count, attributes);
+    if (!node)
+        return NULL;
+    CvmNode **behind = autodiff->graph->nodes + autodiff->position + 1;
+    size_t moved = (size_t)(autodiff->graph->node_count - autodiff->position - 2);
+    memmove(behind + 1, behind, moved * sizeof *behind);
+    *behind = node;
     return node;
 }
 
@@ -91,6 +105,7 @@ bool cvm_autodiff_from(CvmGraph *graph, CvmNode *output, CvmNode *cotangent, Cvm
     autodiff.gradients[output->id] = cotangent;
     for (int i = forward_count - 1; i >= 0 && !autodiff.failed; i--) {
         CvmNode *node = graph->nodes[i];
+        autodiff.position = i;
         if (autodiff.gradients[node->id] && any_input_wanted(&autodiff, node))
             differentiate(&autodiff, node);
     }

@@ -93,6 +93,11 @@ void cvm_autodiff_give(CvmAutodiff *autodiff, CvmNode *value, CvmNode *gradient)
 CvmNode *cvm_autodiff_add(CvmAutodiff *autodiff, CvmOp op, CvmNode *const *inputs, int input_count,
                           const CvmAttribute *attributes);
 
+/* The same for what the gradient needs kept of the forward part: it stands right behind the forward
+ * node, so that what it is made of need not live until the gradient is computed. */
+CvmNode *cvm_autodiff_keep(CvmAutodiff *autodiff, CvmOp op, CvmNode *const *inputs, int input_count,
+                           const CvmAttribute *attributes);
+
 /* Forward and backward of the reference functions over a whole graph; see evaluate.h. */
 
 #endif

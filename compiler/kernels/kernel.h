@@ -73,7 +73,9 @@ typedef enum CvmExprKind {
     CVM_EXPR_CONSTANT,    /* value */
     CVM_EXPR_ACCUMULATOR, /* what the reduction, or a pooling behind it, gave (SCATTER: the gradient
                              of this element) */
-    CVM_EXPR_LOAD,        /* buffer `index` at the result's coordinates */
+    CVM_EXPR_PLACE,   /* REDUCE with MAXIMUM: which of the elements combined was the first largest,
+                         counted in the order of the reduce axes */
+    CVM_EXPR_LOAD,    /* buffer `index` at the result's coordinates */
     CVM_EXPR_UNIFORM, /* REDUCE: a random number in [0, 1) for the result's element: buffer `index`
                          holds seed and step, i32 [4], `stream` tells layers apart */
     CVM_EXPR_SHARE,   /* REDUCE: of table `index`, at its window's position */
@@ -175,12 +177,12 @@ typedef enum CvmKernelForm {
 
 /* SCATTER: planes of [height, width] lying `lanes` apart per element (1: plain). */
 typedef struct CvmScatter {
-    bool maximum;   /* gradient to the window's first largest value; else shared equally */
+    bool maximum;   /* gradient to the element that the index names; else shared equally */
     int64_t planes; /* n/lanes * c */
     int64_t lanes;
     int64_t kernel[2], stride[2], pad[2];
     int64_t input[2], output[2]; /* height and width of x and dx, of dy */
-    int gradient, x;             /* buffers: dy; x (maximum only, else -1) */
+    int gradient, index;         /* buffers: dy; index (maximum only, else -1) */
 } CvmScatter;
 
 /* LINEAR: x [batch, inputs] in buffer `a`, weights [features, inputs] in `b`. A work item has
@@ -317,6 +319,9 @@ typedef struct CvmKernel {
 
 /* Work items that a row of the copy is cut into. */
 int64_t cvm_copy_pieces(const CvmCopy *copy);
+
+/* Whether a result says where the largest element is. */
+bool cvm_kernel_has_place(const CvmKernel *kernel);
 
 /* Whether windows share elements or reach into the padding: then elements are added to in turn and
  * no epilogue can be applied on the way. */

@@ -388,6 +388,18 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
     }
 }
 
+static bool names_place(const CvmExpr *expr) {
+    return expr && (expr->kind == CVM_EXPR_PLACE || names_place(expr->a) || names_place(expr->b) ||
+                    names_place(expr->c));
+}
+
+bool cvm_kernel_has_place(const CvmKernel *kernel) {
+    for (int i = 0; i < kernel->result_count; i++)
+        if (names_place(kernel->results[i].value))
+            return true;
+    return false;
+}
+
 bool cvm_scatter_overlaps(const CvmScatter *scatter) {
     for (int i = 0; i < 2; i++)
         if (scatter->stride[i] < scatter->kernel[i] || scatter->pad[i] > 0 ||
@@ -424,7 +436,7 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
     CvmKernel *kernel = lowering->kernel = CVM_NEW(lowering->arena, CvmKernel);
     CvmNode *anchor = lowering->nodes[0];
     kernel->a = kernel->b = -1;
-    kernel->scatter.x = kernel->scatter.gradient = -1;
+    kernel->scatter.index = kernel->scatter.gradient = -1;
     kernel->layer = anchor->origin.name ? anchor->origin.name : "";
     kernel->nodes = lowering->nodes;
     kernel->node_count = lowering->node_count;

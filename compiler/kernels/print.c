@@ -6,16 +6,27 @@
 #include <stdlib.h>
 
 static const char *const expr_names[] = {
-    [CVM_EXPR_CONSTANT] = "constant", [CVM_EXPR_ACCUMULATOR] = "sum",
-    [CVM_EXPR_LOAD] = "load",         [CVM_EXPR_UNIFORM] = "uniform",
-    [CVM_EXPR_SHARE] = "share",       [CVM_EXPR_ROW_SCALAR] = "row",
-    [CVM_EXPR_ROW_VALUE] = "column",  [CVM_EXPR_IS_TARGET] = "is_target",
-    [CVM_EXPR_ADD] = "add",           [CVM_EXPR_SUBTRACT] = "subtract",
-    [CVM_EXPR_MULTIPLY] = "multiply", [CVM_EXPR_DIVIDE] = "divide",
-    [CVM_EXPR_MAXIMUM] = "maximum",   [CVM_EXPR_EXP] = "exp",
-    [CVM_EXPR_LOG] = "log",           [CVM_EXPR_TANH] = "tanh",
-    [CVM_EXPR_SIGMOID] = "sigmoid",   [CVM_EXPR_ERF] = "erf",
-    [CVM_EXPR_SQRT] = "sqrt",         [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
+    [CVM_EXPR_CONSTANT] = "constant",
+    [CVM_EXPR_ACCUMULATOR] = "sum",
+    [CVM_EXPR_PLACE] = "place",
+    [CVM_EXPR_LOAD] = "load",
+    [CVM_EXPR_UNIFORM] = "uniform",
+    [CVM_EXPR_SHARE] = "share",
+    [CVM_EXPR_ROW_SCALAR] = "row",
+    [CVM_EXPR_ROW_VALUE] = "column",
+    [CVM_EXPR_IS_TARGET] = "is_target",
+    [CVM_EXPR_ADD] = "add",
+    [CVM_EXPR_SUBTRACT] = "subtract",
+    [CVM_EXPR_MULTIPLY] = "multiply",
+    [CVM_EXPR_DIVIDE] = "divide",
+    [CVM_EXPR_MAXIMUM] = "maximum",
+    [CVM_EXPR_EXP] = "exp",
+    [CVM_EXPR_LOG] = "log",
+    [CVM_EXPR_TANH] = "tanh",
+    [CVM_EXPR_SIGMOID] = "sigmoid",
+    [CVM_EXPR_ERF] = "erf",
+    [CVM_EXPR_SQRT] = "sqrt",
+    [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
 };
 
 static void print_expr(const CvmExpr *expr, FILE *stream) {
@@ -24,7 +35,8 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
         fprintf(stream, "%.9g", expr->value);
         return;
     case CVM_EXPR_ACCUMULATOR:
-        fputs("sum", stream);
+    case CVM_EXPR_PLACE:
+        fputs(expr_names[expr->kind], stream);
         return;
     case CVM_EXPR_UNIFORM:
         fprintf(stream, "uniform %d stream %" PRId64, expr->index, expr->stream);
@@ -148,8 +160,9 @@ static void print_rows(const CvmKernel *kernel, FILE *stream) {
 }
 
 static void print_scatter(const CvmScatter *scatter, FILE *stream) {
-    fprintf(stream, "  planes %" PRId64 " lanes %" PRId64 " %s dy %d x %d\n", scatter->planes,
-            scatter->lanes, scatter->maximum ? "maximum" : "mean", scatter->gradient, scatter->x);
+    fprintf(stream, "  planes %" PRId64 " lanes %" PRId64 " %s dy %d index %d\n", scatter->planes,
+            scatter->lanes, scatter->maximum ? "maximum" : "mean", scatter->gradient,
+            scatter->index);
     for (int i = 0; i < 2; i++)
         fprintf(stream,
                 "  %s kernel %" PRId64 " stride %" PRId64 " pad %" PRId64 " input %" PRId64

@@ -135,11 +135,11 @@ static bool check_gradient(const CvmNode *node, const int64_t *x, CvmDiag *diag)
 }
 
 bool maxpool_grad_infer(CvmNode *node, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
-        !cvm_check_layouts(node, 0, 1, diag))
+    if (!cvm_check_operand(node, 1, 4, diag) || !cvm_check_layouts(node, 0, 1, diag))
         return false;
-    const CvmType *x = &node->inputs[1]->type;
-    return check_gradient(node, x->shape.sizes, diag) && cvm_set_type(node, x->shape, x, diag);
+    if (!cvm_shape_equal(&node->inputs[0]->type.shape, &node->inputs[1]->type.shape))
+        return cvm_refuse_operands(node, diag, "has operands of different shapes");
+    return avgpool_grad_infer(node, diag);
 }
 
 bool avgpool_grad_infer(CvmNode *node, CvmDiag *diag) {
@@ -152,11 +152,18 @@ bool avgpool_grad_infer(CvmNode *node, CvmDiag *diag) {
            cvm_set_type(node, x, &node->inputs[0]->type, diag);
 }
 
+enum { MAXPOOL_ATTRIBUTES = 4 }; /* the gradient has the same, then `size` */
+
+/* The pooled picture itself need not be kept: an index for each window takes a fraction of it. */
 void maxpool_gradient(CvmAutodiff *autodiff, CvmNode *node, CvmNode *dy) {
-    CvmNode *operands[] = {dy, node->inputs[0]};
-    cvm_autodiff_give(
-        autodiff, node->inputs[0],
-        cvm_autodiff_add(autodiff, CVM_OP_MAXPOOL_GRAD, operands, 2, node->attributes));
+    CvmNode *x = node->inputs[0];
+    CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{{0}}};
+    memcpy(attributes, node->attributes, MAXPOOL_ATTRIBUTES * sizeof *attributes);
+    memcpy(attributes[MAXPOOL_ATTRIBUTES].integers, x->type.shape.sizes + 2, 2 * sizeof(int64_t));
+    CvmNode *operands[] = {
+        dy, cvm_autodiff_keep(autodiff, CVM_OP_MAXPOOL_INDEX, &x, 1, node->attributes)};
+    cvm_autodiff_give(autodiff, x,
+                      cvm_autodiff_add(autodiff, CVM_OP_MAXPOOL_GRAD, operands, 2, attributes));
 }
 
 bool adaptive_avgpool_grad_infer(CvmNode *node, CvmDiag *diag) {
@@ -224,14 +231,16 @@ CvmCost pool_grad_cost(const CvmNode *node) {
 /* The window of output (i, j), cut to the picture. */
 typedef struct PoolWindow {
     int64_t first[2], last[2];
-    double area; /* values its mean is taken over */
+    int64_t start[2], width; /* of the whole window: where it starts, pixels of a row */
+    double area;             /* values its mean is taken over */
 } PoolWindow;
 
 static PoolWindow window_at(const CvmPoolAxis axes[2], int64_t i, int64_t j) {
     const int64_t at[] = {i, j};
-    PoolWindow window = {.area = 1};
+    PoolWindow window = {.width = axes[1].kernel, .area = 1};
     for (int k = 0; k < 2; k++) {
         CvmPoolSpan span = cvm_pool_span(&axes[k], at[k]);
+        window.start[k] = at[k] * axes[k].stride - axes[k].before;
         window.first[k] = span.first;
         window.last[k] = span.last;
         window.area *= (double)span.count;
@@ -263,7 +272,7 @@ static void for_windows(const CvmNode *node, const CvmShape *y,
 }
 
 typedef struct PoolReference {
-    const float *x, *dy;
+    const float *x, *dy, *index;
     float *output;
     int64_t height, width; /* of x */
 } PoolReference;
@@ -284,11 +293,24 @@ static void take_mean(const PoolWindow *window, int64_t plane, int64_t out, void
     reference->output[out] = (float)(sum / window->area);
 }
 
-static void give_largest(const PoolWindow *window, int64_t plane, int64_t out, void *state) {
+/* Elements of a window are counted as if all of it lay inside. */
+static void take_index(const PoolWindow *window, int64_t plane, int64_t out, void *state) {
     PoolReference *reference = state;
-    int64_t start = plane * reference->height * reference->width;
-    reference->output[start + largest_of(reference->x + start, reference->width, window)] +=
-        reference->dy[out];
+    const float *x = reference->x + plane * reference->height * reference->width;
+    int64_t at = largest_of(x, reference->width, window);
+    int64_t row = at / reference->width - window->start[0];
+    int64_t column = at % reference->width - window->start[1];
+    reference->output[out] = (float)(row * window->width + column);
+}
+
+static void give_chosen(const PoolWindow *window, int64_t plane, int64_t out, void *state) {
+    PoolReference *reference = state;
+    float *dx = reference->output + plane * reference->height * reference->width;
+    for (int64_t i = window->first[0]; i < window->last[0]; i++)
+        for (int64_t j = window->first[1]; j < window->last[1]; j++)
+            if (reference->index[out] ==
+                (float)((i - window->start[0]) * window->width + j - window->start[1]))
+                dx[i * reference->width + j] += reference->dy[out];
 }
 
 static void give_mean(const PoolWindow *window, int64_t plane, int64_t out, void *state) {
@@ -311,21 +333,25 @@ void maxpool_reference(const CvmNode *node, const void *const *operands, void *o
     pool_forward(node, operands, output, take_largest);
 }
 
+void maxpool_index_reference(const CvmNode *node, const void *const *operands, void *output) {
+    pool_forward(node, operands, output, take_index);
+}
+
 void avgpool_reference(const CvmNode *node, const void *const *operands, void *output) {
     pool_forward(node, operands, output, take_mean);
 }
 
-static void pool_backward(const CvmNode *node, const float *dy, const float *x, float *output,
+static void pool_backward(const CvmNode *node, const float *dy, const float *index, float *output,
                           void (*visit)(const PoolWindow *, int64_t, int64_t, void *)) {
     const int64_t *size = node->type.shape.sizes + 2;
     PoolReference reference = {
-        .x = x, .dy = dy, .output = output, .height = size[0], .width = size[1]};
+        .dy = dy, .index = index, .output = output, .height = size[0], .width = size[1]};
     memset(output, 0, (size_t)cvm_count(node) * sizeof *output);
     for_windows(node, &node->inputs[0]->type.shape, visit, &reference);
 }
 
 void maxpool_grad_reference(const CvmNode *node, const void *const *operands, void *output) {
-    pool_backward(node, operands[0], operands[1], output, give_largest);
+    pool_backward(node, operands[0], operands[1], output, give_chosen);
 }
 
 void avgpool_grad_reference(const CvmNode *node, const void *const *operands, void *output) {

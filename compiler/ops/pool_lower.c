@@ -83,6 +83,13 @@ void maxpool_lower(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_value(lowering, node, accumulator(lowering));
 }
 
+/* In a kernel with the pooling itself, the loops are there already. */
+void maxpool_index_lower(CvmLowering *lowering, const CvmNode *node) {
+    if (node == lowering->nodes[0])
+        lower_pool(lowering, node, CVM_COMBINE_MAXIMUM);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_PLACE, NULL, NULL, NULL));
+}
+
 /* The sum times the share along each axis: one number where windows are alike, else looked up. */
 void avgpool_lower(CvmLowering *lowering, const CvmNode *node) {
     const CvmShape *in = &node->inputs[0]->type.shape, *out = &node->type.shape;
@@ -111,7 +118,7 @@ static void lower_pool_grad(CvmLowering *lowering, const CvmNode *node, bool max
         .planes = in->sizes[0] / strides.block[0] * (in->sizes[1] / strides.block[1]),
         .lanes = strides.block[0] * strides.block[1],
         .gradient = cvm_lower_buffer(lowering, node->inputs[0], false),
-        .x = maximum ? cvm_lower_buffer(lowering, node->inputs[1], false) : -1,
+        .index = maximum ? cvm_lower_buffer(lowering, node->inputs[1], false) : -1,
     };
     for (int i = 0; i < 2; i++) {
         const CvmPoolAxis axis = cvm_pool_axis(node, i, in, out);

@@ -1,7 +1,8 @@
 /* Pooling behind a convolution in one kernel: whole windows are computed row by row, and only what
  * the pooling makes of them is stored. It takes the convolution with whatever is fused behind it,
- * and the pooling likewise. Where the gradient of the pooling looks for the largest values again,
- * they have to be stored, and the two stay apart. */
+ * and the pooling likewise. In training the unpooled values are kept for backward, or read once
+ * more to find where the largest are: then the two stay apart, and what finds them joins the
+ * pooling. */
 #include "compiler/ops/pool_window.h"
 #include "compiler/passes/fusion.h"
 
@@ -27,12 +28,12 @@ static CvmNode *first_of_group(const CvmFusion *fusion, CvmNode *node) {
 }
 
 /* The members of both groups, each of which starts with its anchor. */
-static void collect(const CvmFusion *fusion, Candidate *candidate) {
-    const CvmNode *value = candidate->pool->inputs[0];
+static void collect(const CvmFusion *fusion, Candidate *candidate, const CvmNode *first,
+                    const CvmNode *second) {
     candidate->count = 0;
     for (int i = 0; i < fusion->graph->node_count; i++) {
         CvmNode *node = fusion->graph->nodes[i];
-        if (is_member(node, value) || is_member(node, candidate->pool))
+        if (is_member(node, first) || is_member(node, second))
             candidate->members[candidate->count++] = node;
     }
 }
@@ -66,7 +67,7 @@ static void fuse(CvmFusion *fusion, Candidate *candidate) {
     if (!why)
         why = refuse_windows(candidate->pool);
     if (!why) {
-        collect(fusion, candidate);
+        collect(fusion, candidate, candidate->pool->inputs[0], candidate->pool);
         why = cvm_fusion_try(fusion, candidate->members, candidate->count);
     }
     cvm_remark(fusion->context, (CvmRemark){.refused = why != NULL,
@@ -76,6 +77,21 @@ static void fuse(CvmFusion *fusion, Candidate *candidate) {
                                             .other = candidate->conv,
                                             .reason = why,
                                             .cause = cause});
+}
+
+/* Finds the largest values and where they are in one pass over the picture. */
+static void fuse_index(CvmFusion *fusion, Candidate *candidate, CvmNode *index) {
+    CvmNode *pool = cvm_find_pooling(fusion->graph, index);
+    if (!pool)
+        return;
+    const char *why = first_of_group(fusion, pool) != pool || index->group != CVM_NO_GROUP
+                          ? "it has a kernel already"
+                          : NULL;
+    if (!why) {
+        collect(fusion, candidate, pool, index);
+        why = cvm_fusion_try(fusion, candidate->members, candidate->count);
+    }
+    cvm_fusion_remark(fusion, index, "into", pool, why);
 }
 
 bool cvm_fuse_pools(CvmPassContext *context, CvmGraph *graph) {
@@ -91,6 +107,9 @@ bool cvm_fuse_pools(CvmPassContext *context, CvmGraph *graph) {
         if (candidate.conv->op == CVM_OP_CONV || candidate.conv->op == CVM_OP_WINOGRAD)
             fuse(&fusion, &candidate);
     }
+    for (int i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i]->op == CVM_OP_MAXPOOL_INDEX)
+            fuse_index(&fusion, &candidate, graph->nodes[i]);
     cvm_fusion_end(&fusion);
     return true;
 }

@@ -31,9 +31,10 @@ void cvm_fusion_remark(const CvmFusion *fusion, const CvmNode *node, const char 
 }
 
 const char *cvm_fusion_why_kept(const CvmNode *reader) {
-    return !reader                          ? "the value between is an output or update"
-           : cvm_op_is_gradient(reader->op) ? "kept for backward"
-                                            : "second use";
+    return !reader ? "the value between is an output or update"
+           : cvm_op_is_gradient(reader->op) || reader->op == CVM_OP_MAXPOOL_INDEX
+               ? "kept for backward"
+               : "second use";
 }
 
 bool cvm_fusion_is_stored(const CvmFusion *fusion, const CvmNode *value, int group) {

@@ -26,8 +26,13 @@ enum { MAX_CHANNELS = 64, LAYOUTS = CVM_LAYOUT_FILTER + 1 };
 /* Ops, beside convolutions and pointwise ones, that take pictures in either blocked layout and give
  * their result in the same. */
 static const CvmOp followers[] = {
-    CVM_OP_MAXPOOL,        CVM_OP_MAXPOOL_GRAD,     CVM_OP_AVGPOOL,
-    CVM_OP_AVGPOOL_GRAD,   CVM_OP_ADAPTIVE_AVGPOOL, CVM_OP_ADAPTIVE_AVGPOOL_GRAD,
+    CVM_OP_MAXPOOL,
+    CVM_OP_MAXPOOL_INDEX,
+    CVM_OP_MAXPOOL_GRAD,
+    CVM_OP_AVGPOOL,
+    CVM_OP_AVGPOOL_GRAD,
+    CVM_OP_ADAPTIVE_AVGPOOL,
+    CVM_OP_ADAPTIVE_AVGPOOL_GRAD,
     CVM_OP_GLOBAL_AVGPOOL,
 };
 

@@ -11,6 +11,7 @@ bool cvm_fold_constants(CvmPassContext *context, CvmGraph *graph);
 bool cvm_canonicalise(CvmPassContext *context, CvmGraph *graph);
 bool cvm_split_batchnorm(CvmPassContext *context, CvmGraph *graph);
 bool cvm_common_subexpressions(CvmPassContext *context, CvmGraph *graph);
+bool cvm_mask_pooled(CvmPassContext *context, CvmGraph *graph);
 bool cvm_dead_code(CvmPassContext *context, CvmGraph *graph);
 bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph);
 bool cvm_turn_gradients(CvmPassContext *context, CvmGraph *graph); /* a part of assign_layouts */
@@ -54,6 +55,10 @@ bool cvm_is_update(const CvmGraph *graph, const CvmNode *value);
 
 /* The node whose memory a value is seen in: itself, or what its chain of aliases starts from. */
 CvmNode *cvm_alias_root(CvmNode *value);
+
+/* The max-pooling of which a maxpool_index says where the largest values are; NULL when the graph
+ * has none. */
+CvmNode *cvm_find_pooling(const CvmGraph *graph, const CvmNode *index);
 
 bool cvm_is_pointwise(const CvmNode *node);
 

@@ -11,6 +11,8 @@ static const CvmPass table[] = {
     {"split-batchnorm", "computes what batch norm needs of each channel once", true,
      cvm_split_batchnorm},
     {"cse", "computes equal things once", true, cvm_common_subexpressions},
+    {"mask-pooled", "applies an activation's gradient to pooled values instead of all", true,
+     cvm_mask_pooled},
     {"dead-code", "removes what no output and no update needs", true, cvm_dead_code},
     {"layout", "lays pictures or channels side by side in vectors, whichever fill them", true,
      cvm_assign_layouts},

@@ -323,13 +323,18 @@ static void pool_graph(CvmGraph *graph, const PoolCase *c, const char *kind, int
     CvmNode *mean = add(graph, CVM_OP_AVGPOOL, attributes, 1, inside, NULL, NULL);
     CvmNode *dy = input(graph, "dy", mean->type.shape);
     CvmNode *dy_inside = lanes ? relayout_to(graph, dy, kind, lanes) : dy;
-    CvmNode *dmax = add(graph, CVM_OP_MAXPOOL_GRAD, attributes, 2, dy_inside, inside, NULL);
+    CvmNode *index = add(graph, CVM_OP_MAXPOOL_INDEX, attributes, 1, inside, NULL, NULL);
+    CvmAttribute back[CVM_MAX_ATTRIBUTES];
+    memcpy(back, attributes, sizeof back);
+    back[4] = (CvmAttribute){.integers = {13, 11}};
+    CvmNode *dmax = add(graph, CVM_OP_MAXPOOL_GRAD, back, 2, dy_inside, index, NULL);
     attributes[5].integers[0] = 13;
     attributes[5].integers[1] = 11;
     CvmNode *dmean = add(graph, CVM_OP_AVGPOOL_GRAD, attributes, 1, dy_inside, NULL, NULL);
-    CvmNode *results[] = {largest, mean, dmax, dmean};
-    static const char *const names[] = {"maxpool", "avgpool", "maxpool_grad", "avgpool_grad"};
-    for (int i = 0; i < 4; i++)
+    CvmNode *results[] = {largest, mean, index, dmax, dmean};
+    static const char *const names[] = {"maxpool", "avgpool", "maxpool_index", "maxpool_grad",
+                                        "avgpool_grad"};
+    for (int i = 0; i < 5; i++)
         cvm_graph_output(graph, names[i], lanes ? relayout(graph, results[i], 0) : results[i]);
 }
 
@@ -339,7 +344,7 @@ static const PoolCase pool_cases[] = {
     {{13, 11}, {1, 1}, {0, 0, 0, 0}, false, true}, {{1, 1}, {1, 1}, {0, 0, 0, 0}, false, true},
     {{2, 2}, {2, 2}, {0, 0, 0, 0}, true, true},    {{3, 4}, {3, 3}, {0, 1, 1, 2}, true, true},
     {{3, 3}, {2, 2}, {1, 1, 1, 1}, true, false},   {{2, 2}, {2, 2}, {1, 0, 0, 1}, true, false},
-    {{17, 20}, {1, 1}, {2, 6, 2, 6}, true, false},
+    {{17, 20}, {1, 1}, {2, 6, 2, 6}, true, false}, {{13, 11}, {13, 11}, {0, 0, 0, 0}, false, true},
 };
 
 static void test_pool(void **state) {

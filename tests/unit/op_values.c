@@ -135,12 +135,16 @@ static void test_windows_that_do_not_fit_are_left_out(void **state) {
 
 static void test_the_first_of_equal_maxima_gets_the_gradient(void **state) {
     (void)state;
-    const CvmAttribute attributes[] = {{{2, 2}}, {{1, 1}}, {{0}}, {{0}}};
+    const CvmAttribute attributes[] = {{{2, 2}}, {{1, 1}}, {{0}}, {{0}}, {{2, 3}}};
+    check(CVM_OP_MAXPOOL_INDEX, attributes, picture(1, 1, 2, 3, VALUES(7, 7, 7, 7, 7, 7)), none,
+          EXPECT(0, 0));
+    check(CVM_OP_MAXPOOL_INDEX, attributes, picture(1, 1, 2, 3, VALUES(0, 7, 0, 7, 0, 7)), none,
+          EXPECT(1, 0));
     Tensor dy = picture(1, 1, 1, 2, VALUES(1, 10));
-    check(CVM_OP_MAXPOOL_GRAD, attributes, dy, picture(1, 1, 2, 3, VALUES(7, 7, 7, 7, 7, 7)),
-          EXPECT(1, 10, 0, 0, 0, 0));
-    check(CVM_OP_MAXPOOL_GRAD, attributes, dy, picture(1, 1, 2, 3, VALUES(0, 7, 0, 7, 0, 7)),
+    check(CVM_OP_MAXPOOL_GRAD, attributes, dy, picture(1, 1, 1, 2, VALUES(1, 0)),
           EXPECT(0, 11, 0, 0, 0, 0));
+    check(CVM_OP_MAXPOOL_GRAD, attributes, dy, picture(1, 1, 1, 2, VALUES(3, 2)),
+          EXPECT(0, 0, 0, 0, 11, 0));
 }
 
 static void test_softmax_withstands_large_numbers(void **state) {
