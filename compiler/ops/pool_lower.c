@@ -42,7 +42,8 @@ static void lower_windows(CvmLowering *lowering, const CvmPoolAxis axes[2], cons
 }
 
 /* Loops over every output position and the taps of its window; taps in the padding are left out.
- * Behind a convolution in one kernel the loops are there already. */
+ * Behind a convolution in one kernel the loops are there already, and where maxpool and
+ * maxpool_index share a kernel, the second finds those of the first. */
 static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine combine) {
     if (cvm_lower_has_operand(lowering, node, 0)) {
         if (!cvm_pool_is_separate(node))
@@ -52,6 +53,8 @@ static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine co
                               cvm_node_attribute(node, "kernel")->integers);
         return;
     }
+    if (node != lowering->nodes[0])
+        return;
     CvmKernel *kernel = lowering->kernel;
     const CvmNode *x = node->inputs[0];
     const CvmShape *in = &x->type.shape, *out = &node->type.shape;
@@ -83,10 +86,8 @@ void maxpool_lower(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_value(lowering, node, accumulator(lowering));
 }
 
-/* In a kernel with the pooling itself, the loops are there already. */
 void maxpool_index_lower(CvmLowering *lowering, const CvmNode *node) {
-    if (node == lowering->nodes[0])
-        lower_pool(lowering, node, CVM_COMBINE_MAXIMUM);
+    lower_pool(lowering, node, CVM_COMBINE_MAXIMUM);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_PLACE, NULL, NULL, NULL));
 }
 
