@@ -103,7 +103,7 @@ static void pass_limits_are_checked(void **state) {
     cvm_test_expect(&place, 2, NULL, "did you mean 'cse'?", "passes", "small.cvm", "--pass-limit",
                     "csee=1", NULL);
     cvm_test_expect(&place, 0, "0 fused", NULL, "explain", "small.cvm", "--fusion",
-                    "--pass-limit=fuse-epilogue=0,fuse-pointwise=0,fuse-loss=0", NULL);
+                    "--pass-limit=fuse-epilogue=0,fuse-pool=0,fuse-pointwise=0,fuse-loss=0", NULL);
 }
 
 static void explain_fusion_speaks_of_source_lines(void **state) {
