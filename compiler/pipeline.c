@@ -37,6 +37,7 @@ static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmDia
     CvmPassContext context = {.diag = diag,
                               .vector_lanes = cvm_target_lanes(options->cpu),
                               .convolution = options->convolution,
+                              .precision = options->precision,
                               .memory_limit = options->memory_limit};
     return cvm_run_passes(&options->passes, &context, graph);
 }

@@ -11,6 +11,7 @@ typedef struct CvmCompileOptions {
     const char
         *cpu; /* "host" (also NULL), or an LLVM CPU name: "x86-64", "x86-64-v3", "x86-64-v4" */
     CvmConvolution convolution;
+    CvmPrecision precision;
     int64_t memory_limit; /* of the arena, in bytes; 0: none */
     const char *cache;    /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
     int threads;          /* that compile kernels side by side; 0: one per core */

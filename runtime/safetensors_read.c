@@ -2,6 +2,7 @@
  * element is copied out of its bytes. */
 #include "runtime/safetensors.h"
 
+#include "runtime/bfloat16.h"
 #include "runtime/text.h"
 
 #include <string.h>
@@ -40,7 +41,7 @@ static void read_bfloats(const uint8_t *bytes, int64_t count, float *out) {
     for (int64_t i = 0; i < count; i++) {
         uint16_t upper;
         memcpy(&upper, bytes + 2 * i, sizeof upper);
-        out[i] = float_of_bits((uint32_t)upper << 16);
+        out[i] = cvm_bfloat16_value(upper);
     }
 }
 

@@ -32,10 +32,9 @@ char *cvm_shape_text(const CvmShape *shape, char *text, size_t size) {
 }
 
 size_t cvm_dtype_bytes(CvmDtype dtype) {
-    (void)dtype;
-    return 4; /* f32 and i32 alike */
+    return dtype == CVM_BF16 ? 2 : 4;
 }
 
 const char *cvm_dtype_name(CvmDtype dtype) {
-    return dtype == CVM_F32 ? "f32" : "i32";
+    return dtype == CVM_F32 ? "f32" : dtype == CVM_I32 ? "i32" : "bf16";
 }

@@ -11,7 +11,8 @@
 
 typedef enum CvmDtype {
     CVM_F32,
-    CVM_I32, /* class labels */
+    CVM_I32,  /* class labels */
+    CVM_BF16, /* the upper half of an f32: results of kernels, never in files or ports */
 } CvmDtype;
 
 typedef struct CvmShape {
@@ -30,7 +31,7 @@ char *cvm_shape_text(const CvmShape *shape, char *text, size_t size);
 /* Bytes of one element. */
 size_t cvm_dtype_bytes(CvmDtype dtype);
 
-/* "f32", "i32". */
+/* "f32", "i32", "bf16". */
 const char *cvm_dtype_name(CvmDtype dtype);
 
 #endif

@@ -4,16 +4,21 @@
  * so that it stays in the nearest cache (rows of x often lie powers of two apart, where they would
  * drive each other out), and tiles of pictures x features are summed in registers, by vectors along
  * the inputs. Between chunks the sums wait in scratch memory; at the end the lanes of each are
- * added, and the epilogue applied. Every sum has one order, whatever the split over threads. */
+ * added, and the epilogue applied. Every sum has one order, whatever the split over threads.
+ *
+ * Weights may be bf16, which halves what has to be read; where x is too, a vector holds two inputs
+ * in each lane. */
 #include "compiler/codegen/emitter.h"
 
-enum { MOST_SUMS = 32, LINE = 16 /* floats of a cache line */ };
+enum { MOST_SUMS = 32, LINE = 64 /* bytes of a cache line */ };
 
 typedef struct Linear {
     CvmEmitter *emitter;
     const CvmLinear *shape;
     int lanes;
     CvmLanes all;
+    bool pairs;            /* both operands are bf16: two of them in each lane */
+    int64_t vector_inputs; /* inputs that a vector holds */
     LLVMTypeRef vector;
     LLVMValueRef first;   /* feature of the work item */
     int64_t features;     /* of it */
@@ -45,16 +50,26 @@ static LLVMValueRef sum_of_tile(const Linear *linear, const Tile *tile, int64_t 
     return cvm_advance(linear->emitter, tile->sums, constant(linear, to * linear->lanes));
 }
 
-static LLVMValueRef element_of(const Linear *linear, LLVMValueRef base, int64_t step,
+/* Elements of x or of the weights, from `base` in it. */
+static LLVMValueRef element_of(const Linear *linear, int buffer, LLVMValueRef base,
                                LLVMValueRef row, LLVMValueRef column) {
     CvmEmitter *emitter = linear->emitter;
-    return cvm_advance(emitter, base, cvm_sum(emitter, cvm_scale(emitter, row, step), column));
+    LLVMValueRef rows = cvm_scale(emitter, row, linear->shape->inputs);
+    return cvm_advance_in(emitter, buffer, base, cvm_sum(emitter, rows, column));
+}
+
+/* The first `count` inputs of a vector, with zeros behind. */
+static LLVMValueRef load_inputs(const Linear *linear, int buffer, LLVMValueRef at, int64_t count) {
+    if (linear->pairs)
+        return cvm_load_pairs(linear->emitter, at, linear->lanes, count);
+    CvmLanes some = cvm_lanes_first(linear->lanes, count);
+    return cvm_load_from(linear->emitter, buffer, at, 1, &some, 0);
 }
 
 static LLVMValueRef weight_at(const Linear *linear, const Tile *tile, int64_t feature,
                               LLVMValueRef input) {
     LLVMValueRef row = cvm_sum(linear->emitter, tile->feature, constant(linear, feature));
-    return element_of(linear, linear->weights, linear->shape->inputs, row, input);
+    return element_of(linear, linear->emitter->kernel->b, linear->weights, row, input);
 }
 
 /* In the scratch memory, of an input that begins a vector. Vectors of all pictures lie side by
@@ -62,26 +77,42 @@ static LLVMValueRef weight_at(const Linear *linear, const Tile *tile, int64_t fe
  */
 static LLVMValueRef x_at(const Linear *linear, LLVMValueRef picture, LLVMValueRef input) {
     CvmEmitter *emitter = linear->emitter;
+    LLVMValueRef lanes = linear->pairs
+                             ? LLVMBuildExactUDiv(emitter->builder, input, constant(linear, 2), "")
+                             : input;
     return cvm_advance(emitter, linear->x,
-                       cvm_sum(emitter, cvm_scale(emitter, input, linear->shape->together),
+                       cvm_sum(emitter, cvm_scale(emitter, lanes, linear->shape->together),
                                cvm_scale(emitter, picture, linear->lanes)));
 }
 
-/* One vector of inputs for every picture and feature of the tile. */
-static void multiply(const Linear *linear, const Tile *tile, LLVMValueRef input,
-                     const CvmLanes *lanes, LLVMValueRef *slots) {
+static LLVMValueRef load_x(const Linear *linear, LLVMValueRef at) {
+    return linear->pairs ? cvm_load_pairs(linear->emitter, at, linear->lanes, linear->vector_inputs)
+                         : cvm_load(linear->emitter, at, 1, &linear->all, 0);
+}
+
+static LLVMValueRef add_product(const Linear *linear, LLVMValueRef x, LLVMValueRef weight,
+                                LLVMValueRef sum) {
+    return linear->pairs
+               ? cvm_emit_dot(linear->emitter, x, weight, sum, linear->lanes, linear->shape->dots)
+               : cvm_emit_multiply_add(linear->emitter, x, weight, sum);
+}
+
+/* A vector of inputs, of which `count` exist, for every picture and feature of the tile. */
+static void multiply(const Linear *linear, const Tile *tile, LLVMValueRef input, int64_t count,
+                     LLVMValueRef *slots) {
     CvmEmitter *emitter = linear->emitter;
     LLVMBuilderRef builder = emitter->builder;
     LLVMValueRef weights[MOST_SUMS];
     for (int64_t f = 0; f < tile->features; f++)
-        weights[f] = cvm_load(emitter, weight_at(linear, tile, f, input), 1, lanes, 0);
+        weights[f] =
+            load_inputs(linear, emitter->kernel->b, weight_at(linear, tile, f, input), count);
     for (int64_t n = 0; n < tile->pictures; n++) {
         LLVMValueRef picture = cvm_sum(emitter, tile->picture, constant(linear, n));
-        LLVMValueRef x = cvm_load(emitter, x_at(linear, picture, input), 1, &linear->all, 0);
+        LLVMValueRef x = load_x(linear, x_at(linear, picture, input));
         for (int64_t f = 0; f < tile->features; f++) {
             LLVMValueRef slot = slots[n * tile->features + f];
             LLVMValueRef sum = LLVMBuildLoad2(builder, linear->vector, slot, "");
-            LLVMBuildStore(builder, cvm_emit_multiply_add(emitter, x, weights[f], sum), slot);
+            LLVMBuildStore(builder, add_product(linear, x, weights[f], sum), slot);
         }
     }
     cvm_emit_load_barrier(emitter);
@@ -89,11 +120,15 @@ static void multiply(const Linear *linear, const Tile *tile, LLVMValueRef input,
 
 /* A line of the weights that come next on its way. */
 static void prefetch(const Linear *linear, const Tile *tile, LLVMValueRef input) {
-    for (int64_t i = 0; i < tile->fetched; i++) {
-        LLVMValueRef at = constant(linear, i * linear->shape->inputs);
-        cvm_emit_prefetch(linear->emitter, cvm_advance(linear->emitter, tile->next,
-                                                       cvm_sum(linear->emitter, input, at)));
-    }
+    for (int64_t i = 0; i < tile->fetched; i++)
+        cvm_emit_prefetch(linear->emitter, element_of(linear, linear->emitter->kernel->b,
+                                                      tile->next, constant(linear, i), input));
+}
+
+/* Weights of a cache line. */
+static int64_t inputs_of_line(const Linear *linear) {
+    const CvmKernel *kernel = linear->emitter->kernel;
+    return LINE / (int64_t)cvm_dtype_bytes(kernel->buffers[kernel->b].dtype);
 }
 
 /* Adds a chunk of `length` inputs to the tile's sums. */
@@ -106,20 +141,19 @@ static void emit_tile(const Linear *linear, const Tile *tile, int64_t length) {
         LLVMBuildStore(builder, cvm_load(emitter, sum_of_tile(linear, tile, i), 1, &linear->all, 0),
                        slots[i]);
     }
-    int64_t step = linear->lanes > LINE ? linear->lanes : LINE; /* a line of each row */
+    int64_t vector = linear->vector_inputs, step = inputs_of_line(linear);
+    step = vector > step ? vector : step; /* a line of each row */
     int64_t whole = length / step * step;
     if (whole) {
         CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, whole), step);
         prefetch(linear, tile, loop.index);
-        for (int64_t k = 0; k < step; k += linear->lanes)
-            multiply(linear, tile, cvm_sum(emitter, loop.index, constant(linear, k)), &linear->all,
+        for (int64_t k = 0; k < step; k += vector)
+            multiply(linear, tile, cvm_sum(emitter, loop.index, constant(linear, k)), vector,
                      slots);
         cvm_loop_end(emitter, &loop);
     }
-    for (int64_t k = whole; k < length; k += linear->lanes) {
-        CvmLanes some = cvm_lanes_first(linear->lanes, length - k);
-        multiply(linear, tile, constant(linear, k), &some, slots);
-    }
+    for (int64_t k = whole; k < length; k += vector)
+        multiply(linear, tile, constant(linear, k), length - k, slots);
     for (int64_t i = 0; i < tile->pictures * tile->features; i++)
         cvm_store(emitter, LLVMBuildLoad2(builder, linear->vector, slots[i], ""),
                   sum_of_tile(linear, tile, i), 1, &linear->all);
@@ -142,8 +176,8 @@ static LLVMValueRef next_weights(const Linear *linear, const Together *together,
     LLVMValueRef inside =
         LLVMBuildICmp(builder, LLVMIntULT, feature, constant(linear, linear->features), "");
     LLVMValueRef row = cvm_scale(emitter, feature, linear->shape->inputs);
-    return cvm_advance(
-        emitter, linear->weights,
+    return cvm_advance_in(
+        emitter, emitter->kernel->b, linear->weights,
         LLVMBuildSelect(builder, inside, row, constant(linear, together->length), ""));
 }
 
@@ -163,8 +197,8 @@ static void emit_pictures(const Linear *linear, const Together *together, Tile t
                                       constant(linear, bounds[part + 1]), tile.pictures);
         LLVMValueRef index =
             LLVMBuildUDiv(emitter->builder, loop.index, constant(linear, size), "");
-        tile.next = cvm_advance(emitter, next,
-                                cvm_scale(emitter, index, tile.fetched * linear->shape->inputs));
+        tile.next = element_of(linear, emitter->kernel->b, next,
+                               cvm_scale(emitter, index, tile.fetched), constant(linear, 0));
         tile.picture = loop.index;
         tile.sums = sum_at(linear, cvm_sum(emitter, together->first, loop.index), tile.feature);
         emit_tile(linear, &tile, together->length);
@@ -186,28 +220,30 @@ static void emit_features(const Linear *linear, const Together *together) {
             (Tile){.feature = constant(linear, whole), .features = linear->features - whole});
 }
 
+static void copy_vector(const Linear *linear, LLVMValueRef from, int64_t count, LLVMValueRef to) {
+    CvmEmitter *emitter = linear->emitter;
+    cvm_store(emitter, load_inputs(linear, emitter->kernel->a, from, count), to, 1, &linear->all);
+}
+
 /* A chunk of x into the scratch memory, with zeros behind where the last vector is not whole. */
 static void copy_inputs(const Linear *linear, const Together *together, LLVMValueRef input) {
     CvmEmitter *emitter = linear->emitter;
-    const CvmLinear *shape = linear->shape;
-    int64_t lanes = linear->lanes, whole = together->length / lanes * lanes;
+    int a = emitter->kernel->a;
+    int64_t vector = linear->vector_inputs, whole = together->length / vector * vector;
     LLVMValueRef zero = constant(linear, 0);
     CvmLoop pictures = cvm_loop_begin(emitter, zero, constant(linear, together->pictures), 1);
     LLVMValueRef picture = cvm_sum(emitter, together->first, pictures.index);
-    LLVMValueRef from =
-        element_of(linear, emitter->buffers[emitter->kernel->a], shape->inputs, picture, input);
+    LLVMValueRef from = element_of(linear, a, emitter->buffers[a], picture, input);
     if (whole) {
-        CvmLoop loop = cvm_loop_begin(emitter, zero, constant(linear, whole), lanes);
-        cvm_store(emitter,
-                  cvm_load(emitter, cvm_advance(emitter, from, loop.index), 1, &linear->all, 0),
-                  x_at(linear, pictures.index, loop.index), 1, &linear->all);
+        CvmLoop loop = cvm_loop_begin(emitter, zero, constant(linear, whole), vector);
+        copy_vector(linear, cvm_advance_in(emitter, a, from, loop.index), vector,
+                    x_at(linear, pictures.index, loop.index));
         cvm_loop_end(emitter, &loop);
     }
     if (whole < together->length) {
-        CvmLanes some = cvm_lanes_first((int)lanes, together->length - whole);
         LLVMValueRef at = constant(linear, whole);
-        cvm_store(emitter, cvm_load(emitter, cvm_advance(emitter, from, at), 1, &some, 0),
-                  x_at(linear, pictures.index, at), 1, &linear->all);
+        copy_vector(linear, cvm_advance_in(emitter, a, from, at), together->length - whole,
+                    x_at(linear, pictures.index, at));
     }
     cvm_loop_end(emitter, &pictures);
 }
@@ -220,8 +256,8 @@ static void emit_together(const Linear *linear, const Together *together, LLVMVa
 static void emit_chunk(Linear *linear, LLVMValueRef input, int64_t length) {
     CvmEmitter *emitter = linear->emitter;
     const CvmLinear *shape = linear->shape;
-    linear->weights = element_of(linear, emitter->buffers[emitter->kernel->b], shape->inputs,
-                                 linear->first, input);
+    int b = emitter->kernel->b;
+    linear->weights = element_of(linear, b, emitter->buffers[b], linear->first, input);
     int64_t size = shape->together, whole = shape->batch / size * size;
     CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, whole), size);
     emit_together(linear, &(Together){loop.index, size, length}, input);
@@ -307,6 +343,8 @@ void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item) {
                      .all = cvm_lanes_first(lanes, lanes),
                      .vector = cvm_float_type(emitter, lanes),
                      .first = cvm_scale(emitter, item, shape->block)};
+    linear.pairs = emitter->kernel->buffers[emitter->kernel->a].dtype == CVM_BF16;
+    linear.vector_inputs = linear.pairs ? 2 * lanes : lanes;
     linear.x = emitter->buffers[shape->scratch];
     linear.sums = cvm_advance(emitter, linear.x, cvm_i64(emitter, shape->together * shape->chunk));
     if (!rest) {

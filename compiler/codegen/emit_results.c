@@ -224,9 +224,10 @@ void cvm_reduce_store_results(CvmReduce *reduce) {
         for (int i = 0; i < kernel->result_count; i++) {
             int buffer = kernel->results[i].buffer;
             LLVMValueRef at =
-                cvm_advance(emitter, cvm_reduce_base(reduce, buffer),
-                            cvm_i64(emitter, cvm_tile_offset(reduce, buffer, &point)));
-            cvm_store(emitter, values[sum][i], at, cvm_reduce_stride(reduce, buffer), &lanes);
+                cvm_advance_in(emitter, buffer, cvm_reduce_base(reduce, buffer),
+                               cvm_i64(emitter, cvm_tile_offset(reduce, buffer, &point)));
+            cvm_store_to(emitter, buffer, values[sum][i], at, cvm_reduce_stride(reduce, buffer),
+                         &lanes);
         }
     }
 }

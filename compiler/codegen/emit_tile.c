@@ -97,7 +97,7 @@ LLVMValueRef cvm_reduce_base(CvmReduce *reduce, int buffer) {
                             cvm_scale(emitter, reduce->window_index[i], kernel->windows[i].stride));
         offset = cvm_sum(emitter, offset, slide_base(reduce));
     }
-    return reduce->base[buffer] = cvm_advance(emitter, emitter->buffers[buffer], offset);
+    return reduce->base[buffer] = cvm_advance_in(emitter, buffer, emitter->buffers[buffer], offset);
 }
 
 int64_t cvm_tile_offset(const CvmReduce *reduce, int buffer, const CvmTilePoint *point) {
@@ -125,8 +125,9 @@ LLVMValueRef cvm_reduce_load(CvmReduce *reduce, int buffer, int64_t offset, cons
             return reduce->memo[i].value;
     CvmEmitter *emitter = reduce->emitter;
     LLVMValueRef at =
-        cvm_advance(emitter, cvm_reduce_base(reduce, buffer), cvm_i64(emitter, offset));
-    LLVMValueRef value = cvm_load(emitter, at, cvm_reduce_stride(reduce, buffer), lanes, otherwise);
+        cvm_advance_in(emitter, buffer, cvm_reduce_base(reduce, buffer), cvm_i64(emitter, offset));
+    LLVMValueRef value =
+        cvm_load_from(emitter, buffer, at, cvm_reduce_stride(reduce, buffer), lanes, otherwise);
     if (reduce->memo_count < CVM_MAX_LOADED)
         reduce->memo[reduce->memo_count++] = (CvmLoaded){buffer, offset, value};
     return value;

@@ -76,6 +76,23 @@ LLVMValueRef cvm_load(CvmEmitter *emitter, LLVMValueRef pointer, int64_t stride,
 void cvm_store(CvmEmitter *emitter, LLVMValueRef value, LLVMValueRef pointer, int64_t stride,
                const CvmLanes *lanes);
 
+/* --- buffers of the kernel, whose elements may be bf16 (emit_bfloat.c) --- */
+/* As cvm_advance, cvm_load and cvm_store, in the buffer's elements: bf16 is widened when loaded and
+ * rounded to nearest even when stored. */
+LLVMValueRef cvm_advance_in(CvmEmitter *emitter, int buffer, LLVMValueRef pointer,
+                            LLVMValueRef elements);
+LLVMValueRef cvm_load_from(CvmEmitter *emitter, int buffer, LLVMValueRef pointer, int64_t stride,
+                           const CvmLanes *lanes, double otherwise);
+void cvm_store_to(CvmEmitter *emitter, int buffer, LLVMValueRef value, LLVMValueRef pointer,
+                  int64_t stride, const CvmLanes *lanes);
+
+/* The first `count` of 2 lanes elements of bf16, a pair in each lane, with zeros behind; and sum +
+ * the products of both halves of each pair. `instruction`: by vdpbf16ps of 16 lanes, which takes
+ * denormal numbers for zeros. */
+LLVMValueRef cvm_load_pairs(CvmEmitter *emitter, LLVMValueRef pointer, int lanes, int64_t count);
+LLVMValueRef cvm_emit_dot(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum,
+                          int lanes, bool instruction);
+
 /* Keeps LLVM from sharing or moving loads across this point: they would need registers that sums
  * have. The processor looks ahead by itself. */
 void cvm_emit_load_barrier(CvmEmitter *emitter);

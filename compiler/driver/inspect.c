@@ -84,8 +84,9 @@ static void print_text(const cJSON *facts, const char *path, CvmArena *arena) {
            text_of(facts, "source"), text_of(facts, "cvm"), text_of(facts, "llvm"),
            number_of(facts, "abi"));
     if (stat(path, &status) == 0)
-        printf("%s bytes; model %s; passes %s\n", cvm_count_text(status.st_size, size),
-               text_of(facts, "model_hash"), text_of(facts, "passes"));
+        printf("%s bytes; model %s; passes %s; precision %s\n",
+               cvm_count_text(status.st_size, size), text_of(facts, "model_hash"),
+               text_of(facts, "passes"), text_of(facts, "precision"));
     print_ports(facts, "inputs", arena);
     print_ports(facts, "outputs", arena);
     print_codes(facts);

@@ -9,10 +9,10 @@
 
 #include <string.h>
 
-enum { LAYER, ALGORITHM, CUT, TIME, BOUND, REASON, COLUMNS };
+enum { LAYER, ALGORITHM, NUMBERS, CUT, TIME, BOUND, REASON, COLUMNS };
 
 static const CvmColumn columns[COLUMNS] = {
-    {"layer", false},   {"algorithm", false}, {"in registers", false},
+    {"layer", false},   {"algorithm", false}, {"numbers", false}, {"in registers", false},
     {"expected", true}, {"bound by", false},  {"why", false},
 };
 
@@ -49,6 +49,7 @@ static void print_text(CvmSession *session, const Entry *entries, int count, int
         cvm_table_add_row(table);
         cvm_table_set(table, LAYER, "%s", entries[i].kernel->layer);
         cvm_table_set(table, ALGORITHM, "%s", summary->algorithm);
+        cvm_table_set(table, NUMBERS, "%s", summary->numbers);
         cvm_table_set(table, CUT, "%s", summary->cut);
         cvm_table_set(table, TIME, "%s", time_text(arena, summary->seconds));
         cvm_table_set(table, BOUND, "%s", summary->bound);
@@ -59,6 +60,10 @@ static void print_text(CvmSession *session, const Entry *entries, int count, int
     printf("\n%d kernels, expected to take %s with %d thread%s of a nominal machine; cvmc bench "
            "measures this one\n",
            count, time_text(arena, total), threads, threads == 1 ? "" : "s");
+    if (session->compile.precision != CVM_PRECISION_F32)
+        puts(
+            "--precision is about linear layers: convolutions compute in float32, since their time "
+            "is arithmetic and their weights lie in a cache");
 }
 
 static void print_json(const Entry *entries, int count) {
@@ -70,6 +75,7 @@ static void print_json(const Entry *entries, int count) {
         cJSON_AddStringToObject(object, "layer", entries[i].kernel->layer);
         cJSON_AddStringToObject(object, "kernel", entries[i].kernel->symbol);
         cJSON_AddStringToObject(object, "algorithm", summary->algorithm);
+        cJSON_AddStringToObject(object, "numbers", summary->numbers);
         cJSON_AddStringToObject(object, "cut", summary->cut);
         cJSON_AddNumberToObject(object, "items", (double)entries[i].kernel->extent);
         cJSON_AddNumberToObject(object, "flops", summary->flops);

@@ -77,17 +77,18 @@ static const Command commands[] = {
      "  cvmc explain models/lenet5.cvm --fusion --forward\n"
      "  cvmc explain models/vgg16.cvm --kernels --batch 8\n"},
     {"ab", cvm_command_ab, "FILE {--a SETTINGS --b SETTINGS | --each}", 1, 1,
-     CVM_OPTION_A | CVM_OPTION_B | CVM_OPTION_EACH | CVM_OPTION_PRECISION | CVM_OPTION_TIME |
+     CVM_OPTION_A | CVM_OPTION_B | CVM_OPTION_EACH | CVM_OPTION_INTERVAL | CVM_OPTION_TIME |
          CVM_OPTION_JSON | CVM_OPTION_HTML | CVM_OPTIONS_TRIAL,
      "two ways of compiling against each other: same results? which is faster?",
      "  cvmc ab models/lenet5.cvm --a default --b none\n"
      "  cvmc ab models/lenet5.cvm --a 'mode=forward threads=1' --b 'mode=forward threads=2'\n"
      "  cvmc ab models/vgg16.cvm --a default --b -fuse-epilogue --html vgg16.html\n"
+     "  cvmc ab models/alexnet.cvm --a default --b precision=bf16-weights\n"
      "  cvmc ab models/lenet5.cvm --each\n"},
     {"bisect", cvm_command_bisect, "FILE [--bad COMMAND]", 1, 1,
      CVM_OPTION_BAD | CVM_OPTION_TOLERANCE | CVM_OPTION_FORWARD | CVM_OPTION_OUTPUT |
          CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_BATCH | CVM_OPTION_PASSES |
-         CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_CPU,
+         CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_PRECISION | CVM_OPTION_CPU,
      "find the pass, and its application, that changes the results or makes a command fail",
      "  cvmc bisect models/lenet5.cvm                             # against no passes at all\n"
      "  cvmc bisect models/lenet5.cvm --tolerance 0               # to the last bit\n"
@@ -121,7 +122,8 @@ static const Command commands[] = {
      CVM_OPTION_TRAINABLE | CVM_OPTION_FORWARD | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT |
          CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT | CVM_OPTION_BATCH |
          CVM_OPTION_CPUS | CVM_OPTION_EMBED | CVM_OPTION_EMIT | CVM_OPTION_DEBUG |
-         CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_NO_CACHE,
+         CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV |
+         CVM_OPTION_PRECISION | CVM_OPTION_NO_CACHE,
      "the model as a native shared object with a C header, which need nothing of cvm",
      "  cvmc build models/lenet5.cvm -o lenet5      # lenet5.so and lenet5.h\n"
      "  cvmc build models/lenet5.cvm --checkpoint lenet5.safetensors --embed-weights\n"

@@ -55,7 +55,7 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_A (UINT64_C(1) << 41)
 #define CVM_OPTION_B (UINT64_C(1) << 42)
 #define CVM_OPTION_EACH (UINT64_C(1) << 43)
-#define CVM_OPTION_PRECISION (UINT64_C(1) << 44)
+#define CVM_OPTION_INTERVAL (UINT64_C(1) << 44)
 #define CVM_OPTION_TIME (UINT64_C(1) << 45)
 #define CVM_OPTION_BAD (UINT64_C(1) << 46)
 #define CVM_OPTION_CONV (UINT64_C(1) << 47)
@@ -70,16 +70,17 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_DEBUG (UINT64_C(1) << 56)
 #define CVM_OPTION_TRAINABLE (UINT64_C(1) << 57)
 #define CVM_OPTION_CPUS (UINT64_C(1) << 58)
+#define CVM_OPTION_PRECISION (UINT64_C(1) << 59)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
-    (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_CPU |                \
-     CVM_OPTION_NO_CACHE | CVM_OPTION_MEMORY)
+    (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_PRECISION |          \
+     CVM_OPTION_CPU | CVM_OPTION_NO_CACHE | CVM_OPTION_MEMORY)
 /* what decides, beside both sides' settings, what a trial compiles and runs */
 #define CVM_OPTIONS_TRIAL                                                                          \
     (CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_BATCH | CVM_OPTION_THREADS |                 \
-     CVM_OPTION_SEED | CVM_OPTION_FORWARD | CVM_OPTION_CONV | CVM_OPTION_CPU |                     \
-     CVM_OPTION_NO_CACHE)
+     CVM_OPTION_SEED | CVM_OPTION_FORWARD | CVM_OPTION_CONV | CVM_OPTION_PRECISION |               \
+     CVM_OPTION_CPU | CVM_OPTION_NO_CACHE)
 #define CVM_OPTIONS_ALWAYS (CVM_OPTION_HELP | CVM_OPTION_VERBOSE)
 
 typedef struct CvmOptions {
@@ -92,10 +93,10 @@ typedef struct CvmOptions {
         kernels, each, logits, svg, before_after, embed, debug;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list,
-        *report, *confusion;
+        *report, *confusion, *precision;
     int64_t memory;     /* bytes; 0: not given */
     int64_t cache_size; /* bytes; where given & CVM_OPTION_CACHE_SIZE */
-    int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, precision,
+    int64_t epochs, stop_after, threads, batch, count, top, repeat, seconds, interval,
         time;         /* 0: not given */
     double tolerance; /* where given & CVM_OPTION_TOLERANCE */
     uint64_t seed;    /* where given & CVM_OPTION_SEED */

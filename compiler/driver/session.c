@@ -134,7 +134,8 @@ static bool choose_compile_options(CvmSession *session) {
         passes = cvm_arena_format(session->arena, "%s,+recompute", passes ? passes : "default");
     if (!cvm_pass_choice(passes, &session->compile.passes, &session->diag) ||
         !cvm_pass_limits(limits, &session->compile.passes, &session->diag) ||
-        !cvm_convolution_parse(options->conv, &session->compile.convolution, &session->diag)) {
+        !cvm_convolution_parse(options->conv, &session->compile.convolution, &session->diag) ||
+        !cvm_precision_parse(options->precision, &session->compile.precision, &session->diag)) {
         cvm_session_fail_compile(session);
         session->status = CVM_EXIT_USAGE; /* the list came from the command line */
         return false;
@@ -221,6 +222,7 @@ bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *lo
     CvmPassContext context = {.diag = &session->diag,
                               .vector_lanes = cvm_target_lanes(session->compile.cpu),
                               .convolution = session->compile.convolution,
+                              .precision = session->compile.precision,
                               .memory_limit = session->compile.memory_limit,
                               .log = log};
     return cvm_run_passes(&session->compile.passes, &context, graph) ||

@@ -256,8 +256,10 @@ static CvmType parse_type(Parser *parser) {
         return type;
     if (accept(parser, "i32"))
         type.dtype = CVM_I32;
+    else if (accept(parser, "bf16"))
+        type.dtype = CVM_BF16;
     else if (!accept(parser, "f32"))
-        fail(parser, "expected f32 or i32");
+        fail(parser, "expected f32, bf16 or i32");
     type.shape.rank = parse_list(parser, type.shape.sizes, CVM_MAX_RANK, 1);
     int64_t count;
     if (!parser->failed && (!cvm_shape_count(&type.shape, &count) || count > (int64_t)1 << 40))

@@ -38,6 +38,12 @@ static bool same_type(const CvmType *a, const CvmType *b) {
     return a->dtype == b->dtype && cvm_shape_equal(&a->shape, &b->shape) && cvm_layout_equal(a, b);
 }
 
+/* bf16 is for what flows between kernels. */
+static void verify_port(Verifier *verifier, const CvmNode *value) {
+    if (value->type.dtype == CVM_BF16)
+        breach(verifier, 1425, value, "inputs and outputs are f32 or i32");
+}
+
 /* The type must be what the op's rule infers from the operands. */
 static void verify_type(Verifier *verifier, const CvmNode *node) {
     const CvmOpInfo *info = cvm_op_info(node->op);
@@ -68,6 +74,7 @@ static void verify_source(Verifier *verifier, int position) {
         breach(verifier, 1415, node, "an input or parameter needs a name");
         return;
     }
+    verify_port(verifier, node);
     for (int i = 0; i < position; i++) {
         const CvmNode *other = verifier->graph->nodes[i];
         if ((other->op == CVM_OP_INPUT || other->op == CVM_OP_PARAMETER) && other->origin.name &&
@@ -146,6 +153,8 @@ bool cvm_graph_verify(const CvmGraph *graph, CvmDiag *diag) {
     }
     verify_groups(&verifier);
     verify_names(&verifier, graph->outputs, graph->output_count, "two outputs have one name");
+    for (int i = 0; i < graph->output_count; i++)
+        verify_port(&verifier, graph->outputs[i].value);
     verify_names(&verifier, graph->updates, graph->update_count, "a parameter is updated twice");
     verify_updates(&verifier);
     cvm_arena_free(arena);

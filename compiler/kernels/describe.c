@@ -75,6 +75,15 @@ static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
     }
 }
 
+static const char *numbers_of(const CvmKernel *kernel) {
+    if (kernel->b < 0 || kernel->buffers[kernel->b].dtype != CVM_BF16)
+        return "f32";
+    if (kernel->buffers[kernel->a].dtype != CVM_BF16)
+        return "bf16 weights";
+    return kernel->form == CVM_KERNEL_LINEAR && kernel->linear.dots ? "bf16, by dot products"
+                                                                    : "bf16";
+}
+
 /* A tile's products, and both transforms: about six operations for each frequency of a vector. */
 static double winograd_flops(const CvmWinograd *winograd) {
     double side = (double)cvm_winograd_side(winograd), tiles = (double)cvm_winograd_tiles(winograd);
@@ -86,6 +95,7 @@ CvmKernelSummary cvm_kernel_describe(const CvmKernel *kernel, CvmTargetShape tar
                                      CvmArena *arena) {
     CvmKernelSummary summary = {.algorithm = algorithm_of(kernel, arena),
                                 .cut = cut_of(kernel, arena),
+                                .numbers = numbers_of(kernel),
                                 .flops = kernel->form == CVM_KERNEL_WINOGRAD
                                              ? winograd_flops(&kernel->winograd)
                                              : kernel->flops};

@@ -7,6 +7,7 @@
 typedef struct CvmKernelSummary {
     const char *algorithm; /* "direct", "F(4x4, 3x3)", "window", … */
     const char *cut;       /* what stays in registers, what a work item is */
+    const char *numbers;   /* of its operands: "f32", "bf16 weights", "bf16" */
     double flops;          /* that it really does: fewer than the layer's where it is Winograd's */
     double seconds;        /* estimated, with so many threads */
     const char *bound;     /* "compute", "memory" or "overhead": what the time is made of */

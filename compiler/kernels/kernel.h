@@ -185,13 +185,14 @@ typedef struct CvmScatter {
     int gradient, index;         /* buffers: dy; index (maximum only, else -1) */
 } CvmScatter;
 
-/* LINEAR: x [batch, inputs] in buffer `a`, weights [features, inputs] in `b`. A work item has
- * `block` features and walks the inputs in chunks; of `together` pictures a chunk of x stays in the
- * nearest cache. schedule_linear.c chooses how it is cut. */
+/* LINEAR: x [batch, inputs] in buffer `a`, weights [features, inputs] in `b`, either f32 or bf16. A
+ * work item has `block` features and walks the inputs in chunks; of `together` pictures a chunk of
+ * x stays in the nearest cache. schedule_linear.c chooses how it is cut. */
 typedef struct CvmLinear {
     int64_t batch, inputs, features;
     int scratch; /* buffer: a chunk of x [together][chunk], then sums [batch][block][lanes] */
     int64_t tile_pictures, tile_features, block, together, chunk;
+    bool dots; /* pairs of bf16 meet in one instruction */
 } CvmLinear;
 
 /* WINOGRAD: out of tile x tile results each, numbered through all pictures, `group` are multiplied

@@ -110,6 +110,7 @@ typedef struct CvmKernelList {
 typedef struct CvmTargetShape {
     int lanes;     /* f32 lanes of a vector */
     int registers; /* vector registers */
+    bool dots;     /* has AVX512_BF16: sums of products of pairs of bf16 */
 } CvmTargetShape;
 
 bool cvm_lower_graph(CvmGraph *graph, CvmTargetShape target, CvmArena *arena, CvmKernelList *list,

@@ -4,7 +4,7 @@
 
 enum {
     CACHED = 16 << 10, /* bytes of x in a chunk: half of a usual first cache */
-    LINE = 16,         /* floats of a cache line, which chunks are multiples of */
+    LINE = 64,         /* bytes of a cache line: of weights, chunks are multiples of it */
     TOGETHER = 32,     /* pictures at most, so that a chunk is not too short */
     PICTURES = 6,      /* of a tile, at most */
     FEATURES = 4,
@@ -47,7 +47,9 @@ void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target) {
     linear->block = linear->tile_features * (wanted < 1 ? 1 : smaller(wanted, most));
     linear->together =
         smaller(linear->batch, TOGETHER / linear->tile_pictures * linear->tile_pictures);
-    linear->chunk = CACHED / 4 / linear->together / LINE * LINE;
+    int64_t line = LINE / (int64_t)cvm_dtype_bytes(kernel->buffers[kernel->b].dtype);
+    linear->chunk = CACHED / 4 / linear->together / line * line;
+    linear->dots = target.dots && kernel->buffers[kernel->a].dtype == CVM_BF16;
     kernel->extent = (linear->features + linear->block - 1) / linear->block;
     kernel->scratch_bytes =
         4 * (linear->together * linear->chunk + linear->batch * linear->block * target.lanes);

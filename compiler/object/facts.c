@@ -30,6 +30,7 @@ static void add_build(cJSON *object, const CvmNetSettings *settings, CvmArena *a
     cJSON_AddStringToObject(object, "source", settings->source);
     cJSON_AddStringToObject(object, "passes",
                             cvm_pass_choice_text(&settings->compile.passes, arena));
+    cJSON_AddStringToObject(object, "precision", cvm_precision_name(settings->compile.precision));
 }
 
 static void add_plan(cJSON *array, const char *does, int64_t batch, const CvmPlan *plan) {

@@ -2,6 +2,7 @@
 #include "compiler/ops/common.h"
 
 #include "compiler/graph/layout.h"
+#include "runtime/bfloat16.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,14 +16,28 @@ bool cvm_refuse_operands(const CvmNode *node, CvmDiag *diag, const char *rule) {
 }
 
 bool cvm_check_operand(const CvmNode *node, int operand, int rank, CvmDiag *diag) {
+    return cvm_check_numbers(node, operand, rank, CVM_F32, CVM_F32, diag);
+}
+
+bool cvm_check_numbers(const CvmNode *node, int operand, int rank, CvmDtype a, CvmDtype b,
+                       CvmDiag *diag) {
     const CvmType *type = &node->inputs[operand]->type;
-    if (type->dtype == CVM_F32 && (rank < 0 || type->shape.rank == rank))
+    if ((type->dtype == a || type->dtype == b) && (rank < 0 || type->shape.rank == rank))
         return true;
     char shape[128];
     return cvm_diag_error(diag, 1430, node->origin.span, node->origin.uses, NULL,
                           "operand %d of %s is %s%s, which it does not take", operand + 1,
                           cvm_op_info(node->op)->name, cvm_dtype_name(type->dtype),
                           cvm_shape_text(&type->shape, shape, sizeof shape));
+}
+
+CvmNumbers cvm_numbers(const CvmNode *node, const void *const *operands, int operand) {
+    return (CvmNumbers){operands[operand], node->inputs[operand]->type.dtype};
+}
+
+float cvm_number(CvmNumbers numbers, int64_t i) {
+    return numbers.dtype == CVM_BF16 ? cvm_bfloat16_value(((const uint16_t *)numbers.data)[i])
+                                     : ((const float *)numbers.data)[i];
 }
 
 bool cvm_check_layouts(const CvmNode *node, int a, int b, CvmDiag *diag) {
@@ -107,10 +122,14 @@ int64_t cvm_pixels(const CvmShape *shape) {
     return shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] : 1;
 }
 
+static double bytes_of(const CvmNode *node) {
+    return (double)cvm_dtype_bytes(node->type.dtype) * (double)cvm_count(node);
+}
+
 double cvm_traffic(const CvmNode *node) {
-    double bytes = 4.0 * (double)cvm_count(node);
+    double bytes = bytes_of(node);
     for (int i = 0; i < node->input_count; i++)
-        bytes += 4.0 * (double)cvm_count(node->inputs[i]);
+        bytes += bytes_of(node->inputs[i]);
     return bytes;
 }
 

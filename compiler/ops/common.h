@@ -8,6 +8,18 @@
 /* Whether operand i is f32 of that rank (rank -1: any); reports 1430 otherwise. */
 bool cvm_check_operand(const CvmNode *node, int operand, int rank, CvmDiag *diag);
 
+/* The same for an operand that is of one of two element types. */
+bool cvm_check_numbers(const CvmNode *node, int operand, int rank, CvmDtype a, CvmDtype b,
+                       CvmDiag *diag);
+
+/* For references whose operands are f32 or bf16: an operand's elements, and element i as f32. */
+typedef struct CvmNumbers {
+    const void *data;
+    CvmDtype dtype;
+} CvmNumbers;
+CvmNumbers cvm_numbers(const CvmNode *node, const void *const *operands, int operand);
+float cvm_number(CvmNumbers numbers, int64_t i);
+
 /* Whether two operands lie in the same layout; reports 1431 otherwise. */
 bool cvm_check_layouts(const CvmNode *node, int a, int b, CvmDiag *diag);
 

@@ -28,16 +28,22 @@ CvmNode *linear_build(CvmLayer *layer) {
 
 /* x or dy [n, k], and the weights [f, i] of which axis `weight_axis` must be k long. */
 static bool check_product(const CvmNode *node, int weight_axis, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, 2, diag) || !cvm_check_operand(node, 1, 2, diag) ||
-        !cvm_check_plain(node, 1, diag))
+    if (!cvm_check_plain(node, 1, diag))
         return false;
     if (node->inputs[0]->type.shape.sizes[1] != node->inputs[1]->type.shape.sizes[weight_axis])
         return cvm_refuse_operands(node, diag, "has a vector that is not as long as its weights");
     return true;
 }
 
+/* Weights may be bf16, and then x too. */
+static bool check_numbers(const CvmNode *node, CvmDiag *diag) {
+    bool both = node->inputs[0]->type.dtype == CVM_BF16;
+    return cvm_check_numbers(node, 1, 2, both ? CVM_BF16 : CVM_F32, CVM_BF16, diag) &&
+           cvm_check_numbers(node, 0, 2, CVM_F32, CVM_BF16, diag);
+}
+
 bool linear_infer(CvmNode *node, CvmDiag *diag) {
-    if (!check_product(node, 1, diag))
+    if (!check_numbers(node, diag) || !check_product(node, 1, diag))
         return false;
     CvmShape shape = {2,
                       {node->inputs[0]->type.shape.sizes[0], node->inputs[1]->type.shape.sizes[0]}};
@@ -45,7 +51,8 @@ bool linear_infer(CvmNode *node, CvmDiag *diag) {
 }
 
 bool linear_grad_input_infer(CvmNode *node, CvmDiag *diag) {
-    if (!check_product(node, 0, diag))
+    if (!cvm_check_operand(node, 0, 2, diag) || !cvm_check_operand(node, 1, 2, diag) ||
+        !check_product(node, 0, diag))
         return false;
     CvmShape shape = {2,
                       {node->inputs[0]->type.shape.sizes[0], node->inputs[1]->type.shape.sizes[1]}};
@@ -87,7 +94,7 @@ CvmCost linear_grad_weight_cost(const CvmNode *node) {
 
 /* result[r, c] = sum over k of a[r ar + k ak] b[c bc + k bk] */
 typedef struct Matrices {
-    const float *a, *b;
+    CvmNumbers a, b;
     int64_t rows, columns, depth;
     int64_t a_row, a_depth, b_column, b_depth;
 } Matrices;
@@ -97,30 +104,31 @@ static void multiply(const Matrices *m, float *output) {
         for (int64_t c = 0; c < m->columns; c++) {
             double sum = 0;
             for (int64_t k = 0; k < m->depth; k++)
-                sum += (double)m->a[r * m->a_row + k * m->a_depth] *
-                       m->b[c * m->b_column + k * m->b_depth];
+                sum += (double)cvm_number(m->a, r * m->a_row + k * m->a_depth) *
+                       cvm_number(m->b, c * m->b_column + k * m->b_depth);
             output[r * m->columns + c] = (float)sum;
         }
 }
 
 void linear_reference(const CvmNode *node, const void *const *operands, void *output) {
     int64_t inputs = node->inputs[0]->type.shape.sizes[1];
-    multiply(&(Matrices){operands[0], operands[1], node->type.shape.sizes[0],
-                         node->type.shape.sizes[1], inputs, inputs, 1, inputs, 1},
+    multiply(&(Matrices){cvm_numbers(node, operands, 0), cvm_numbers(node, operands, 1),
+                         node->type.shape.sizes[0], node->type.shape.sizes[1], inputs, inputs, 1,
+                         inputs, 1},
              output);
 }
 
 void linear_grad_input_reference(const CvmNode *node, const void *const *operands, void *output) {
     int64_t features = node->inputs[0]->type.shape.sizes[1], inputs = node->type.shape.sizes[1];
-    multiply(&(Matrices){operands[0], operands[1], node->type.shape.sizes[0], inputs, features,
-                         features, 1, 1, inputs},
+    multiply(&(Matrices){cvm_numbers(node, operands, 0), cvm_numbers(node, operands, 1),
+                         node->type.shape.sizes[0], inputs, features, features, 1, 1, inputs},
              output);
 }
 
 void linear_grad_weight_reference(const CvmNode *node, const void *const *operands, void *output) {
     int64_t features = node->type.shape.sizes[0], inputs = node->type.shape.sizes[1];
-    multiply(&(Matrices){operands[1], operands[0], features, inputs,
-                         node->inputs[0]->type.shape.sizes[0], 1, features, 1, inputs},
+    multiply(&(Matrices){cvm_numbers(node, operands, 1), cvm_numbers(node, operands, 0), features,
+                         inputs, node->inputs[0]->type.shape.sizes[0], 1, features, 1, inputs},
              output);
 }
 

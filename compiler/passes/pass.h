@@ -23,6 +23,10 @@ bool cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph);
 bool cvm_update_early(CvmPassContext *context, CvmGraph *graph);
 bool cvm_recompute(CvmPassContext *context, CvmGraph *graph);
 
+/* Not a choice either: what context->precision asks for, see precision.c. Runs before the passes.
+ */
+bool cvm_apply_precision(CvmPassContext *context, CvmGraph *graph);
+
 /* Removes nodes, sources excepted, that nothing needs: a kernel has to store something. */
 void cvm_drop_unread(CvmPassContext *context, CvmGraph *graph);
 

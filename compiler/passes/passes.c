@@ -113,6 +113,9 @@ static bool check_memory(const CvmPassContext *context, const CvmGraph *graph) {
 
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph) {
     int applied[PASS_COUNT] = {0};
+    context->pass = "precision";
+    if (!cvm_apply_precision(context, graph) || !finish_pass("precision", context, graph))
+        return false;
     for (int i = 0; i < choice->count; i++) {
         int row = choice->order[i];
         if (!run_pass(row, choice->limits[row], applied, context, graph))

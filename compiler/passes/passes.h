@@ -16,10 +16,24 @@ typedef enum CvmConvolution {
 /* Reads "auto", "direct" or "winograd"; anything else is reported (1172). NULL is auto. */
 bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDiag *diag);
 
+/* In which numbers linear layers compute: float32 with weights stored in float32 or in bfloat16, or
+ * with both operands rounded to bfloat16, each product and sum float32 still. For inference alone.
+ */
+typedef enum CvmPrecision {
+    CVM_PRECISION_F32,
+    CVM_PRECISION_BF16_WEIGHTS,
+    CVM_PRECISION_BF16,
+} CvmPrecision;
+
+/* Reads "f32", "bf16-weights" or "bf16"; anything else is reported (1173). NULL is f32. */
+bool cvm_precision_parse(const char *text, CvmPrecision *precision, CvmDiag *diag);
+const char *cvm_precision_name(CvmPrecision precision);
+
 typedef struct CvmPassContext {
     CvmDiag *diag;
     int vector_lanes; /* f32 lanes of the target's vectors: 16, 8, 4 */
     CvmConvolution convolution;
+    CvmPrecision precision;
     int64_t memory_limit; /* bytes that the arena may take; 0: as many as it needs */
     CvmPassLog *log;      /* takes remarks and reports; NULL for none */
     bool verify;          /* run the verifier after every pass (debug builds always do) */
@@ -67,10 +81,10 @@ bool cvm_pass_limits(const char *text, CvmPassChoice *choice, CvmDiag *diag);
 const char *cvm_pass_choice_text(const CvmPassChoice *choice, CvmArena *arena);
 const char *cvm_pass_limits_text(const CvmPassChoice *choice, CvmArena *arena);
 
-/* Runs the chosen passes in their order, sorting and (debug builds: verifying) after each; then, in
- * any case, settles the results (settle.c), without which no kernel could store them. False on
- * errors (reported; 1600: groups that wait for each other, 1607: the arena exceeds the
- * limit). */
+/* Applies the precision; runs the chosen passes in their order, sorting and (debug builds:
+ * verifying) after each; then, in any case, settles the results (settle.c), without which no kernel
+ * could store them. False on errors (reported; 1600: groups that wait for each other, 1607: the
+ * arena exceeds the limit, 1608: a training in another precision than float32). */
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph);
 
 /* Where each tensor lies in the arena, by liveness. Groups (and single nodes) run in graph order.

@@ -18,9 +18,9 @@
 static void two_pass_lists_are_compared(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, "results agree", NULL, "ab", "small.cvm", "--a", "default", "--b",
-                    "none", "--precision", "1000", "--time", "5", NULL);
+                    "none", "--interval", "1000", "--time", "5", NULL);
     cvm_test_expect(&place, 0, "again: cvmc ab small.cvm --a 'default' --b 'none threads=1'", NULL,
-                    "ab", "small.cvm", "--a", "default", "--b", "none threads=1", "--precision",
+                    "ab", "small.cvm", "--a", "default", "--b", "none threads=1", "--interval",
                     "1000", "--forward", NULL);
 }
 
@@ -28,7 +28,7 @@ static void json_tells_of_both_sides_and_every_tensor(void **state) {
     (void)state;
     CvmTestResult result =
         cvm_test_cvmc(&place, "ab", "small.cvm", "--a", "default", "--b",
-                      "-fuse-epilogue limit=cse=0", "--precision=1000", "--json", NULL);
+                      "-fuse-epilogue limit=cse=0", "--interval=1000", "--json", NULL);
     assert_int_equal(result.code, 0);
     cJSON *trial = cJSON_Parse(result.out);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(trial, "agrees")));
@@ -71,7 +71,7 @@ static const cJSON *find_row(const cJSON *rows, const char *layer, const char *o
 static void kernels_are_lined_up(void **state) {
     (void)state;
     CvmTestResult result = cvm_test_cvmc(&place, "ab", "small.cvm", "--a", "default", "--b", "none",
-                                         "--precision=1000", "--json", "--forward", NULL);
+                                         "--interval=1000", "--json", "--forward", NULL);
     assert_int_equal(result.code, 0);
     cJSON *trial = cJSON_Parse(result.out);
     const cJSON *rows = cJSON_GetObjectItem(trial, "rows");
@@ -98,7 +98,7 @@ static void kernels_are_lined_up(void **state) {
 static void rows_are_sorted_and_judged(void **state) {
     (void)state;
     CvmTestResult result = cvm_test_cvmc(&place, "ab", "small.cvm", "--a", "default", "--b",
-                                         "-fuse-epilogue", "--precision=1000", "--json", NULL);
+                                         "-fuse-epilogue", "--interval=1000", "--json", NULL);
     assert_int_equal(result.code, 0);
     cJSON *trial = cJSON_Parse(result.out);
     double last = HUGE_VAL;
@@ -120,7 +120,7 @@ static void rows_are_sorted_and_judged(void **state) {
 static void the_page_needs_nothing_else(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, "results agree", NULL, "ab", "small.cvm", "--a", "default", "--b",
-                    "none", "--precision=1000", "--html", "page.html", NULL);
+                    "none", "--interval=1000", "--html", "page.html", NULL);
     size_t size;
     char *page = cvm_test_read(&place, "page.html", &size);
     static const char *const wanted[] = {"</html>", "<svg", "conv+bias+relu", "body.conv1.weight",
@@ -132,7 +132,7 @@ static void the_page_needs_nothing_else(void **state) {
         assert_null(strstr(page, unwanted[i]));
     free(page);
     cvm_test_expect(&place, 3, NULL, "nowhere", "ab", "small.cvm", "--a", "none", "--b", "none",
-                    "--precision=1000", "--forward", "--html", "nowhere/page.html", NULL);
+                    "--interval=1000", "--forward", "--html", "nowhere/page.html", NULL);
     cvm_test_expect(&place, 2, NULL, "--html shows one trial", "ab", "small.cvm", "--each",
                     "--html", "page.html", NULL);
 }
@@ -140,7 +140,7 @@ static void the_page_needs_nothing_else(void **state) {
 static void other_batches_and_modes_race_without_a_comparison(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, "results not compared", NULL, "ab", "small.cvm", "--a",
-                    "mode=forward batch=1", "--b", "mode=forward batch=4", "--precision", "1000",
+                    "mode=forward batch=1", "--b", "mode=forward batch=4", "--interval", "1000",
                     "--time", "2", NULL);
 }
 
@@ -155,12 +155,12 @@ static void data_need_not_be_there(void **state) {
                         "    test  folder(\"test\")\n"
                         "}\n" CVM_TEST_MODEL CVM_TEST_TRAIN(""));
     cvm_test_expect(&place, 0, "results agree", NULL, "ab", "folder.cvm", "--a", "default", "--b",
-                    "default", "--precision", "1000", "--time", "5", NULL);
+                    "default", "--interval", "1000", "--time", "5", NULL);
 }
 
 static void each_pass_is_left_out_in_turn(void **state) {
     (void)state;
-    CvmTestResult result = cvm_test_cvmc(&place, "ab", "small.cvm", "--each", "--precision", "1000",
+    CvmTestResult result = cvm_test_cvmc(&place, "ab", "small.cvm", "--each", "--interval", "1000",
                                          "--time", "1", "--forward", NULL);
     assert_int_equal(result.code, 0);
     assert_non_null(strstr(result.out, "fuse-epilogue"));

@@ -106,6 +106,20 @@ static void pass_limits_are_checked(void **state) {
                     "--pass-limit=fuse-epilogue=0,fuse-pool=0,fuse-pointwise=0,fuse-loss=0", NULL);
 }
 
+static void precision_is_for_inference(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 2, NULL, "use f32, bf16-weights or bf16", "explain", "small.cvm",
+                    "--kernels", "--precision", "half", NULL);
+    cvm_test_expect(&place, 1, NULL, "CVM1608", "explain", "small.cvm", "--kernels", "--precision",
+                    "bf16", NULL);
+    cvm_test_expect(&place, 0, "bf16 weights", NULL, "explain", "small.cvm", "--kernels",
+                    "--forward", "--precision", "bf16-weights", NULL);
+    cvm_test_expect(&place, 0, "convolutions compute in float32", NULL, "explain", "small.cvm",
+                    "--kernels", "--forward", "--precision", "bf16", NULL);
+    cvm_test_expect(&place, 0, " bf16[4, 16]", NULL, "dump", "small.cvm", "--stage", "fused",
+                    "--forward", "--precision", "bf16", NULL);
+}
+
 static void explain_fusion_speaks_of_source_lines(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, "small.cvm:", NULL, "explain", "small.cvm", "--fusion", NULL);
@@ -159,6 +173,7 @@ int main(void) {
         cmocka_unit_test(a_train_or_model_is_chosen_by_name),
         cmocka_unit_test(passes_are_listed_and_shown_at_work),
         cmocka_unit_test(pass_limits_are_checked),
+        cmocka_unit_test(precision_is_for_inference),
         cmocka_unit_test(explain_fusion_speaks_of_source_lines),
         cmocka_unit_test(check_is_short_when_all_is_well),
         cmocka_unit_test(check_goes_through_all_files_and_its_json_parses),

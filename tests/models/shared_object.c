@@ -70,9 +70,10 @@ static cvm_net_context *create(cvm_net_model *model, int threads) {
 }
 
 /* What the command says of a picture, as [CLASSES]. */
-static void predict(const char *picture, float *logits) {
-    CvmTestResult result = cvm_test_cvmc(&place, "predict", "small.cvm", "--checkpoint",
-                                         "small.safetensors", "--json", "--logits", picture, NULL);
+static void predict(const char *picture, const char *precision, float *logits) {
+    CvmTestResult result =
+        cvm_test_cvmc(&place, "predict", "small.cvm", "--checkpoint", "small.safetensors", "--json",
+                      "--logits", "--precision", precision, picture, NULL);
     assert_int_equal(result.code, 0);
     cJSON *picture_line = cJSON_Parse(result.out);
     const cJSON *numbers = cJSON_GetObjectItem(picture_line, "logits");
@@ -104,7 +105,7 @@ static void it_gives_the_bits_of_predict(void **state) {
     cvm_net_context *context = create(model, 2);
     for (int i = 0; i < CLASSES; i++) {
         float image[ELEMENTS], expected[CLASSES], logits[CLASSES], probabilities[CLASSES], sum = 0;
-        predict(pictures[i], expected);
+        predict(pictures[i], "f32", expected);
         prepare(model, pictures[i], image);
         assert_int_equal(small.run(context, image, 1, logits, probabilities), CVM_NET_OK);
         assert_memory_equal(logits, expected, sizeof logits);
@@ -114,6 +115,29 @@ static void it_gives_the_bits_of_predict(void **state) {
     }
     small.context_destroy(context);
     assert_int_equal(small.close(model), CVM_NET_OK);
+}
+
+static void weights_may_be_half_as_long(void **state) {
+    (void)state;
+    CvmTestNet half;
+    cvm_net_model *model = NULL;
+    cvm_net_context *context = NULL;
+    float image[ELEMENTS], expected[CLASSES], logits[CLASSES];
+    cvm_test_expect(&place, 0, "wrote half.so", NULL, "build", "small.cvm", "-o", "half",
+                    "--precision", "bf16-weights", NULL);
+    cvm_test_expect(&place, 0, "precision bf16-weights", NULL, "inspect", "half.so", NULL);
+    cvm_test_net_load(&place, "half", false, &half);
+    assert_int_equal(half.open(weights, &model), CVM_NET_OK);
+    assert_int_equal(half.context_create(model, NULL, &context), CVM_NET_OK);
+    prepare(model, pictures[0], image);
+    predict(pictures[0], "bf16-weights", expected);
+    assert_int_equal(half.run(context, image, 1, logits, NULL), CVM_NET_OK);
+    assert_memory_equal(logits, expected, sizeof logits);
+    predict(pictures[0], "f32", expected);
+    assert_memory_not_equal(logits, expected, sizeof logits);
+    half.context_destroy(context);
+    assert_int_equal(half.close(model), CVM_NET_OK);
+    cvm_test_net_unload(&half);
 }
 
 static void fill(float *images, int count) {
@@ -370,7 +394,7 @@ static void weights_may_be_embedded(void **state) {
     cvm_net_context *context = NULL;
     assert_int_equal(whole.open(NULL, &model), CVM_NET_OK);
     assert_int_equal(whole.context_create(model, NULL, &context), CVM_NET_OK);
-    predict("ring.png", expected);
+    predict("ring.png", "f32", expected);
     prepare(other, "ring.png", image);
     assert_int_equal(whole.run(context, image, 1, logits, NULL), CVM_NET_OK);
     assert_memory_equal(logits, expected, sizeof logits);
@@ -571,6 +595,9 @@ static void bad_command_lines_are_refused(void **state) {
     cvm_test_expect(&place, 2, NULL, "--checkpoint", "build", "small.cvm", "--embed-weights", NULL);
     cvm_test_expect(&place, 1, NULL, "unknown CPU 'z80'", "build", "small.cvm", "--cpu", "z80",
                     NULL);
+    cvm_test_expect(&place, 2, NULL, "CVM1173", "build", "small.cvm", "--precision", "f8", NULL);
+    cvm_test_expect(&place, 1, NULL, "CVM1608", "build", "small.cvm", "--train", "--precision",
+                    "bf16", NULL);
     cvm_test_expect(&place, 3, NULL, "cannot write", "build", "small.cvm", "-o", "nowhere/small",
                     NULL);
     cvm_test_expect(&place, 2, NULL, "-o needs a name", "build", "small.cvm", "-o", "out/", NULL);
@@ -580,6 +607,7 @@ static void bad_command_lines_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_gives_the_bits_of_predict),
+        cmocka_unit_test(weights_may_be_half_as_long),
         cmocka_unit_test(any_count_and_any_memory_give_the_same),
         cmocka_unit_test(packed_weights_are_kept_in_a_file),
         cmocka_unit_test(a_run_allocates_nothing),

@@ -19,7 +19,7 @@
 enum { FORMS = CVM_KERNEL_PROBE, EACH = 3 }; /* a probe is made by hand, apart from any graph */
 
 static const CvmTarget target = {
-    .cpu = "generic", .features = "+neon", .triple = "aarch64-linux-gnu", .shape = {4, 32}};
+    .cpu = "generic", .features = "+neon", .triple = "aarch64-linux-gnu", .shape = {4, 32, false}};
 
 static void compile(const CvmKernel *kernel) {
     char *error = NULL;

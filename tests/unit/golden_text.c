@@ -80,9 +80,11 @@ static bool run_passes(Run *run, CvmGraph *graph, const char *passes) {
         .diag = &run->diag, .vector_lanes = atoi(option(run, "lanes", "16")), .verify = true};
     CvmPassLog log = cvm_pass_log(run->arena);
     context.log = &log;
-    bool done = cvm_pass_choice(passes, &choice, &run->diag) &&
-                cvm_pass_limits(option(run, "limit", NULL), &choice, &run->diag) &&
-                cvm_run_passes(&choice, &context, graph);
+    bool done =
+        cvm_precision_parse(option(run, "precision", NULL), &context.precision, &run->diag) &&
+        cvm_pass_choice(passes, &choice, &run->diag) &&
+        cvm_pass_limits(option(run, "limit", NULL), &choice, &run->diag) &&
+        cvm_run_passes(&choice, &context, graph);
     if (!strcmp(option(run, "remarks", "no"), "yes"))
         cvm_pass_log_print(&log, run->out);
     return done;

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double default_precision = 0.01, default_seconds = 20;
+static const double default_interval = 0.01, default_seconds = 20;
 
 static CvmAbOptions trial_options(const CvmOptions *options) {
-    return (CvmAbOptions){.precision = options->precision ? (double)options->precision / 1000
-                                                          : default_precision,
+    return (CvmAbOptions){.interval = options->interval ? (double)options->interval / 1000
+                                                        : default_interval,
                           .seconds = options->time ? (double)options->time : default_seconds,
                           .seed = options->seed};
 }

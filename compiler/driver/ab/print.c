@@ -168,12 +168,12 @@ static void print_rows(CvmSession *session, const CvmAbRows *rows) {
 const char *cvm_ab_command_text(const CvmSession *session, const CvmAbSide sides[2],
                                 const CvmAbOptions *trial) {
     CvmArena *arena = session->arena;
-    return cvm_arena_format(arena, "cvmc ab %s --a %s --b %s%s --precision %lld --time %.0f",
+    return cvm_arena_format(arena, "cvmc ab %s --a %s --b %s%s --interval %lld --time %.0f",
                             cvm_shell_word(session->file, arena),
                             cvm_shell_quoted(sides[0].text, arena),
                             cvm_shell_quoted(sides[1].text, arena),
                             cvm_options_text(session->options, CVM_OPTIONS_TRIAL, arena),
-                            (long long)(trial->precision * 1000 + 0.5), trial->seconds);
+                            (long long)(trial->interval * 1000 + 0.5), trial->seconds);
 }
 
 void cvm_ab_print(CvmSession *session, const CvmAbSide sides[2], const CvmAbOptions *options,

@@ -22,6 +22,10 @@ static bool read_conv(CvmSession *session, const char *value, CvmAbSide *side) {
     return cvm_convolution_parse(value, &side->compile.convolution, &session->diag);
 }
 
+static bool read_precision(CvmSession *session, const char *value, CvmAbSide *side) {
+    return cvm_precision_parse(value, &side->compile.precision, &session->diag);
+}
+
 static bool read_cpu(CvmSession *session, const char *value, CvmAbSide *side) {
     (void)session;
     side->compile.cpu = value;
@@ -64,6 +68,7 @@ static const Setting settings[] = {
     {"batch", "N", read_batch},
     {"mode", "forward|train", read_mode},
     {"conv", "auto|direct|winograd", read_conv},
+    {"precision", "f32|bf16-weights|bf16", read_precision},
 };
 enum { SETTING_COUNT = sizeof settings / sizeof *settings };
 

@@ -181,7 +181,7 @@ static bool race_to_the_end(Race *race, const CvmAbOptions *options, CvmAbResult
             continue;
         look = cvm_ab_next_look(result->blocks);
         result->ratio = cvm_ab_ratio(values, result->blocks, 1, options->seed);
-        if (over || result->ratio.high - result->ratio.low < options->precision)
+        if (over || result->ratio.high - result->ratio.low < options->interval)
             break;
     }
     result->verdict = cvm_ab_verdict(&result->ratio);

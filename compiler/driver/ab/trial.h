@@ -7,8 +7,8 @@
 #include "compiler/driver/ab/statistics.h"
 
 typedef struct CvmAbOptions {
-    double precision; /* width of the interval at which the trial ends */
-    double seconds;   /* after which it ends in any case */
+    double interval; /* width of the interval at which the trial ends */
+    double seconds;  /* after which it ends in any case */
     uint64_t seed;
 } CvmAbOptions;
 
