@@ -10,7 +10,11 @@
  *   3. result    sums transformed back to m x m pixels, epilogue, store
  *
  *   scratch: transformed [frequency][group][c/lanes][tile of the group][lanes],
- *            sums        [o/lanes][frequency][tile][lanes]
+ *            sums        [o/lanes][frequency][tile][lanes],
+ *            weights     [frequency][c of a chunk][step], where the item transforms filters itself
+ *
+ * With few tiles the work item does that for a step of output channels and a chunk of input
+ * channels at a time: filters are less to fetch from memory than their transforms.
  *
  * Every sum has one order, whatever the split over threads. */
 #include "compiler/codegen/emitter.h"
@@ -30,10 +34,10 @@ typedef struct Winograd {
     int lanes, side, frequencies;
     CvmLanes all;
     LLVMTypeRef vector;
-    LLVMValueRef first, count;      /* the work item's tiles */
-    LLVMValueRef output;            /* its first output channel, in steps of the weights */
-    LLVMValueRef transformed, sums; /* scratch memory */
-    LLVMValueRef patch;             /* a tile's pixels, where it reaches over an edge */
+    LLVMValueRef first, count;               /* the work item's tiles */
+    LLVMValueRef output;                     /* its first output channel, in steps of the weights */
+    LLVMValueRef transformed, sums, weights; /* scratch memory */
+    LLVMValueRef patch;                      /* a tile's pixels, where it reaches over an edge */
 } Winograd;
 
 /* --- transforms --- */
@@ -256,6 +260,70 @@ static void emit_inputs(const Winograd *winograd) {
     cvm_loop_end(emitter, &channels);
 }
 
+/* --- weights --- */
+
+/* The taps of one input channel for one vector of output channels, to all frequencies. */
+static void transform_weight(const Winograd *winograd, LLVMValueRef from, LLVMValueRef to) {
+    int side = winograd->side, taps = winograd->matrices.taps, lanes = winograd->lanes;
+    int64_t apart = cvm_winograd_weight_step(winograd->shape);
+    Tile half;
+    for (int j = 0; j < taps; j++) {
+        LLVMValueRef in[CVM_WINOGRAD_TAPS], out[SIDE];
+        for (int i = 0; i < taps; i++)
+            in[i] = load_vector(winograd, from,
+                                constant(winograd, (int64_t)(i * taps + j) * lanes * lanes));
+        transform_rows(winograd, winograd->matrices.weight, taps, in, out);
+        for (int i = 0; i < side; i++)
+            half[i][j] = out[i];
+    }
+    for (int i = 0; i < side; i++) {
+        LLVMValueRef out[SIDE];
+        transform_rows(winograd, winograd->matrices.weight, taps, half[i], out);
+        for (int j = 0; j < side; j++)
+            store_vector(winograd, out[j], to, constant(winograd, (i * side + j) * apart));
+    }
+}
+
+/* One block of input channels for one step of output channels, to `to`: [c][step] of each
+ * frequency. */
+static void transform_block(const Winograd *winograd, LLVMValueRef filters, LLVMValueRef step,
+                            LLVMValueRef block, LLVMValueRef to) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int64_t lanes = shape->lanes, vectors = shape->step / lanes, blocks = shape->inputs / lanes;
+    int64_t line = 16, size = shape->taps * shape->taps * lanes * lanes; /* of a filter's block */
+    int64_t fetched = (size / line + lanes - 1) / lanes;
+    LLVMValueRef zero = constant(winograd, 0);
+    CvmLoop inputs = cvm_loop_begin(emitter, zero, constant(winograd, lanes), 1);
+    CvmLoop outputs = cvm_loop_begin(emitter, zero, constant(winograd, vectors), 1);
+    LLVMValueRef vector = cvm_sum(emitter, cvm_scale(emitter, step, vectors), outputs.index);
+    LLVMValueRef filter = cvm_sum(emitter, cvm_scale(emitter, vector, blocks), block);
+    LLVMValueRef base = cvm_advance(emitter, filters, cvm_scale(emitter, filter, size));
+    LLVMValueRef next =
+        cvm_advance(emitter, base, cvm_scale(emitter, inputs.index, fetched * line));
+    for (int64_t i = 0; i < fetched; i++)
+        cvm_emit_prefetch(emitter, cvm_advance(emitter, next, constant(winograd, size + i * line)));
+    LLVMValueRef at = cvm_sum(emitter, cvm_scale(emitter, inputs.index, shape->step),
+                              cvm_scale(emitter, outputs.index, lanes));
+    transform_weight(winograd, cvm_advance(emitter, base, cvm_scale(emitter, inputs.index, lanes)),
+                     cvm_advance(emitter, to, at));
+    cvm_loop_end(emitter, &outputs);
+    cvm_loop_end(emitter, &inputs);
+}
+
+/* A chunk of input channels for one step of output channels, into the scratch memory. */
+static void transform_chunk(const Winograd *winograd, LLVMValueRef step, LLVMValueRef chunk) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int64_t size = shape->chunk / shape->lanes;
+    CvmLoop blocks = cvm_loop_begin(emitter, constant(winograd, 0), constant(winograd, size), 1);
+    transform_block(winograd, emitter->buffers[emitter->kernel->b], step,
+                    cvm_sum(emitter, cvm_scale(emitter, chunk, size), blocks.index),
+                    cvm_advance(emitter, winograd->weights,
+                                cvm_scale(emitter, blocks.index, shape->lanes * shape->step)));
+    cvm_loop_end(emitter, &blocks);
+}
+
 /* --- 2. contraction --- */
 
 /* One input channel: each vector of its weights times each element of the group's tiles. */
@@ -281,24 +349,39 @@ static void multiply_channel(const Winograd *winograd, LLVMValueRef weights, LLV
     cvm_emit_load_barrier(emitter);
 }
 
+/* Input channels that are multiplied before the sums are stored. */
+static int64_t step_inputs(const CvmWinograd *shape) {
+    return shape->transforms ? shape->chunk : shape->inputs;
+}
+
+/* From one step's weights to those that are read next: its next frequency's, or the next step's. */
+static int64_t next_weights(const CvmWinograd *shape) {
+    return shape->transforms ? cvm_winograd_weight_step(shape) : shape->inputs * shape->step;
+}
+
 /* The sums of one group of tiles over all input channels, for one frequency and one step of output
- * channels. While a group is multiplied, its share of the next step's weights is fetched. */
+ * channels. While a group is multiplied, its share of the weights that come next is fetched. */
 static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValueRef tiles,
                        LLVMValueRef group, LLVMValueRef to) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
     int lanes = winograd->lanes, vectors = (int)(shape->step / lanes);
     int64_t line = 16, fetched = (lanes * shape->step / line + shape->groups - 1) / shape->groups;
+    int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
     LLVMValueRef sums[MOST_SUMS];
     for (int i = 0; i < shape->group * vectors; i++) {
         sums[i] = cvm_stack_slot(emitter, winograd->vector, "sum");
-        LLVMBuildStore(emitter->builder, cvm_float(emitter, lanes, 0), sums[i]);
+        LLVMValueRef at = constant(winograd, i % vectors * plane + i / vectors * lanes);
+        LLVMBuildStore(emitter->builder,
+                       shape->transforms ? load_vector(winograd, to, at)
+                                         : cvm_float(emitter, lanes, 0),
+                       sums[i]);
     }
-    LLVMValueRef blocks = constant(winograd, shape->inputs / lanes);
-    LLVMValueRef ahead =
-        cvm_advance(emitter, weights,
-                    cvm_sum(emitter, constant(winograd, shape->inputs * shape->step),
-                            cvm_scale(emitter, group, shape->inputs / lanes * fetched * line)));
+    LLVMValueRef blocks = constant(winograd, step_inputs(shape) / lanes);
+    LLVMValueRef ahead = cvm_advance(
+        emitter, weights,
+        cvm_sum(emitter, constant(winograd, next_weights(shape)),
+                cvm_scale(emitter, group, step_inputs(shape) / lanes * fetched * line)));
     CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), blocks, 1);
     LLVMValueRef from =
         cvm_advance(emitter, weights, cvm_scale(emitter, loop.index, lanes * shape->step));
@@ -312,50 +395,94 @@ static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValue
         multiply_channel(winograd, from, elements, channel, sums);
     }
     cvm_loop_end(emitter, &loop);
-    int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
-    for (int i = 0; i < shape->group; i++)
-        for (int v = 0; v < vectors; v++) {
-            LLVMValueRef sum =
-                LLVMBuildLoad2(emitter->builder, winograd->vector, sums[i * vectors + v], "");
-            store_vector(winograd, sum, to, constant(winograd, v * plane + i * lanes));
-        }
+    for (int i = 0; i < shape->group * vectors; i++)
+        store_vector(winograd, LLVMBuildLoad2(emitter->builder, winograd->vector, sums[i], ""), to,
+                     constant(winograd, i % vectors * plane + i / vectors * lanes));
 }
 
-static void emit_contraction(const Winograd *winograd) {
+/* All groups, for one frequency and one step of the item's output channels; `channel` is the first
+ * input channel. */
+static void emit_groups(const Winograd *winograd, LLVMValueRef weights, LLVMValueRef channel,
+                        LLVMValueRef frequency, LLVMValueRef output) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
-    LLVMValueRef zero = constant(winograd, 0);
-    int64_t steps = shape->outputs / shape->step, vectors = shape->step / winograd->lanes;
     int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
     LLVMValueRef groups = LLVMBuildUDiv(
         emitter->builder, cvm_sum(emitter, winograd->count, constant(winograd, shape->group - 1)),
         constant(winograd, shape->group), "");
-    CvmLoop frequencies =
-        cvm_loop_begin(emitter, zero, constant(winograd, winograd->frequencies), 1);
-    LLVMValueRef first_step =
-        cvm_sum(emitter, cvm_scale(emitter, frequencies.index, steps), winograd->output);
     LLVMValueRef tiles =
         cvm_advance(emitter, winograd->transformed,
-                    cvm_scale(emitter, frequencies.index, cvm_winograd_input_step(shape)));
-    LLVMValueRef sums =
-        cvm_advance(emitter, winograd->sums,
-                    cvm_scale(emitter, frequencies.index, cvm_winograd_result_step(shape)));
-    CvmLoop outputs = cvm_loop_begin(emitter, zero, constant(winograd, steps / shape->parts), 1);
-    LLVMValueRef weights =
-        cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
-                    cvm_scale(emitter, cvm_sum(emitter, first_step, outputs.index),
-                              shape->inputs * shape->step));
+                    cvm_sum(emitter, cvm_scale(emitter, frequency, cvm_winograd_input_step(shape)),
+                            cvm_scale(emitter, channel, shape->group)));
     LLVMValueRef to =
-        cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, vectors * plane));
-    CvmLoop loop = cvm_loop_begin(emitter, zero, groups, 1);
+        cvm_advance(emitter, winograd->sums,
+                    cvm_sum(emitter, cvm_scale(emitter, frequency, cvm_winograd_result_step(shape)),
+                            cvm_scale(emitter, output, shape->step / winograd->lanes * plane)));
+    CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), groups, 1);
     emit_group(
         winograd, weights,
         cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, shape->inputs * shape->group)),
         loop.index,
         cvm_advance(emitter, to, cvm_scale(emitter, loop.index, shape->group * winograd->lanes)));
     cvm_loop_end(emitter, &loop);
+}
+
+static CvmLoop begin_frequencies(const Winograd *winograd) {
+    return cvm_loop_begin(winograd->emitter, constant(winograd, 0),
+                          constant(winograd, winograd->frequencies), 1);
+}
+
+static CvmLoop begin_outputs(const Winograd *winograd) {
+    const CvmWinograd *shape = winograd->shape;
+    return cvm_loop_begin(winograd->emitter, constant(winograd, 0),
+                          constant(winograd, shape->outputs / shape->step / shape->parts), 1);
+}
+
+/* With weights that stand transformed: a frequency of the tiles stays in the cache for all of them.
+ */
+static void emit_contraction(const Winograd *winograd) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    CvmLoop frequencies = begin_frequencies(winograd);
+    LLVMValueRef first_step =
+        cvm_sum(emitter, cvm_scale(emitter, frequencies.index, shape->outputs / shape->step),
+                winograd->output);
+    CvmLoop outputs = begin_outputs(winograd);
+    LLVMValueRef weights =
+        cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
+                    cvm_scale(emitter, cvm_sum(emitter, first_step, outputs.index),
+                              shape->inputs * shape->step));
+    emit_groups(winograd, weights, constant(winograd, 0), frequencies.index, outputs.index);
     cvm_loop_end(emitter, &outputs);
     cvm_loop_end(emitter, &frequencies);
+}
+
+static void clear_sums(const Winograd *winograd) {
+    CvmEmitter *emitter = winograd->emitter;
+    LLVMValueRef count = constant(winograd, cvm_winograd_results(winograd->shape));
+    CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), count, winograd->lanes);
+    store_vector(winograd, cvm_float(emitter, winograd->lanes, 0), winograd->sums, loop.index);
+    cvm_loop_end(emitter, &loop);
+}
+
+/* With filters: what was just transformed is multiplied at all frequencies. */
+static void emit_contraction_with_filters(const Winograd *winograd) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    clear_sums(winograd);
+    CvmLoop outputs = begin_outputs(winograd);
+    CvmLoop chunks = cvm_loop_begin(emitter, constant(winograd, 0),
+                                    constant(winograd, shape->inputs / shape->chunk), 1);
+    transform_chunk(winograd, cvm_sum(emitter, winograd->output, outputs.index), chunks.index);
+    CvmLoop frequencies = begin_frequencies(winograd);
+    LLVMValueRef weights =
+        cvm_advance(emitter, winograd->weights,
+                    cvm_scale(emitter, frequencies.index, cvm_winograd_weight_step(shape)));
+    emit_groups(winograd, weights, cvm_scale(emitter, chunks.index, shape->chunk),
+                frequencies.index, outputs.index);
+    cvm_loop_end(emitter, &frequencies);
+    cvm_loop_end(emitter, &chunks);
+    cvm_loop_end(emitter, &outputs);
 }
 
 /* --- 3. results --- */
@@ -517,59 +644,27 @@ void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
     winograd.sums =
         cvm_advance(emitter, winograd.transformed,
                     constant(&winograd, winograd.frequencies * cvm_winograd_input_step(shape)));
+    winograd.weights =
+        cvm_advance(emitter, winograd.sums, constant(&winograd, cvm_winograd_results(shape)));
     winograd.patch = cvm_stack_slot(
         emitter, LLVMArrayType2(winograd.vector, (uint64_t)winograd.frequencies), "patch");
     emit_inputs(&winograd);
-    emit_contraction(&winograd);
+    if (shape->transforms)
+        emit_contraction_with_filters(&winograd);
+    else
+        emit_contraction(&winograd);
     emit_results(&winograd);
 }
 
-/* --- weights --- */
-
-/* The taps of one input channel for one vector of output channels, to all frequencies. */
-static void transform_weight(const Winograd *winograd, LLVMValueRef from, LLVMValueRef to) {
-    int side = winograd->side, taps = winograd->matrices.taps, lanes = winograd->lanes;
-    int64_t apart = winograd->shape->outputs * winograd->shape->inputs;
-    Tile half;
-    for (int j = 0; j < taps; j++) {
-        LLVMValueRef in[CVM_WINOGRAD_TAPS], out[SIDE];
-        for (int i = 0; i < taps; i++)
-            in[i] = load_vector(winograd, from,
-                                constant(winograd, (int64_t)(i * taps + j) * lanes * lanes));
-        transform_rows(winograd, winograd->matrices.weight, taps, in, out);
-        for (int i = 0; i < side; i++)
-            half[i][j] = out[i];
-    }
-    for (int i = 0; i < side; i++) {
-        LLVMValueRef out[SIDE];
-        transform_rows(winograd, winograd->matrices.weight, taps, half[i], out);
-        for (int j = 0; j < side; j++)
-            store_vector(winograd, out[j], to, constant(winograd, (i * side + j) * apart));
-    }
-}
-
-/* An item is one block of input channels for one step of output channels. */
+/* A WINOGRAD_WEIGHT item is one block of input channels for one step of output channels. */
 void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item) {
     LLVMBuilderRef builder = emitter->builder;
     Winograd winograd = begin(emitter);
     const CvmWinograd *shape = winograd.shape;
-    int64_t lanes = shape->lanes, vectors = shape->step / lanes, blocks = shape->inputs / lanes;
-    LLVMValueRef zero = constant(&winograd, 0), divisor = constant(&winograd, blocks);
-    LLVMValueRef block = LLVMBuildURem(builder, item, divisor, "");
-    LLVMValueRef step = LLVMBuildUDiv(builder, item, divisor, "");
-    CvmLoop outputs = cvm_loop_begin(emitter, zero, constant(&winograd, vectors), 1);
-    CvmLoop inputs = cvm_loop_begin(emitter, zero, constant(&winograd, lanes), 1);
-    LLVMValueRef vector = cvm_sum(emitter, cvm_scale(emitter, step, vectors), outputs.index);
-    LLVMValueRef filter = cvm_sum(emitter, cvm_scale(emitter, vector, blocks), block);
-    LLVMValueRef from =
-        cvm_sum(emitter, cvm_scale(emitter, filter, shape->taps * shape->taps * lanes * lanes),
-                cvm_scale(emitter, inputs.index, lanes));
-    LLVMValueRef channel = cvm_sum(emitter, cvm_scale(emitter, block, lanes), inputs.index);
-    LLVMValueRef row = cvm_sum(emitter, cvm_scale(emitter, step, shape->inputs), channel);
-    LLVMValueRef to = cvm_sum(emitter, cvm_scale(emitter, row, shape->step),
-                              cvm_scale(emitter, outputs.index, lanes));
-    transform_weight(&winograd, cvm_advance(emitter, emitter->buffers[0], from),
-                     cvm_advance(emitter, emitter->buffers[1], to));
-    cvm_loop_end(emitter, &inputs);
-    cvm_loop_end(emitter, &outputs);
+    LLVMValueRef blocks = constant(&winograd, shape->inputs / shape->lanes);
+    LLVMValueRef step = LLVMBuildUDiv(builder, item, blocks, "");
+    LLVMValueRef to = cvm_advance(emitter, emitter->buffers[1],
+                                  cvm_scale(emitter, item, shape->lanes * shape->step));
+    transform_block(&winograd, emitter->buffers[0], step, LLVMBuildURem(builder, item, blocks, ""),
+                    to);
 }

@@ -62,10 +62,11 @@ static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
     case CVM_KERNEL_ROWS:
         return kernel->across ? "vectors across rows" : "vectors along rows";
     case CVM_KERNEL_WINOGRAD:
-        return cvm_arena_format(arena, "%lld tiles x %lld outputs, %lld tiles an item, %lld part%s",
-                                (long long)winograd->group, (long long)winograd->step,
-                                (long long)(winograd->group * winograd->groups),
-                                (long long)winograd->parts, winograd->parts == 1 ? "" : "s");
+        return cvm_arena_format(
+            arena, "%lld tiles x %lld outputs, %lld tiles an item, %lld part%s%s",
+            (long long)winograd->group, (long long)winograd->step,
+            (long long)(winograd->group * winograd->groups), (long long)winograd->parts,
+            winograd->parts == 1 ? "" : "s", winograd->transforms ? ", filters transformed" : "");
     case CVM_KERNEL_LINEAR:
         return cvm_arena_format(arena, "%lld pictures x %lld features, %lld inputs at once",
                                 (long long)linear->tile_pictures, (long long)linear->tile_features,

@@ -197,15 +197,17 @@ typedef struct CvmLinear {
 
 /* WINOGRAD: out of tile x tile results each, numbered through all pictures, `group` are multiplied
  * together in registers, and a work item is `groups` such groups, for one of `parts` equal pieces
- * of the output channels. WINOGRAD_WEIGHT uses tile, taps, inputs, outputs, step and lanes. */
+ * of the output channels; it transforms filters for `chunk` input channels at a time.
+ * WINOGRAD_WEIGHT uses tile, taps, inputs, outputs, step and lanes. */
 typedef struct CvmWinograd {
     int64_t tile, taps;                /* m and r of ops/winograd.h */
     int64_t pictures, inputs, outputs; /* inputs, outputs: channels */
-    int64_t step, lanes;          /* output channels side by side in the weights; in a vector */
-    int64_t input[2], output[2];  /* height and width */
-    int64_t pad[2];               /* above and at the left */
-    int scratch;                  /* buffer: transformed inputs, then sums, of the work item */
-    int64_t group, groups, parts; /* schedule_winograd.c chooses them */
+    int64_t step, lanes;         /* output channels side by side in the weights; in a vector */
+    int64_t input[2], output[2]; /* height and width */
+    int64_t pad[2];              /* above and at the left */
+    int scratch;     /* buffer: transformed inputs, then sums, then weights, of the work item */
+    bool transforms; /* b holds filters, whose transform is the work item's too */
+    int64_t group, groups, parts, chunk; /* schedule_winograd.c chooses them */
 } CvmWinograd;
 
 /* PROBE: every work item writes one vector to buffer 1. Its loop has CVM_PROBE_SUMS independent

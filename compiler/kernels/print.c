@@ -211,6 +211,8 @@ static void print_winograd(const CvmKernel *kernel, FILE *stream) {
             "  group %" PRId64 " groups %" PRId64 " parts %" PRId64 " a %d b %d scratch %d\n",
             winograd->group, winograd->groups, winograd->parts, kernel->a, kernel->b,
             winograd->scratch);
+    if (winograd->transforms)
+        fprintf(stream, "  filters transformed for %" PRId64 " inputs at once\n", winograd->chunk);
 }
 
 static void print_linear(const CvmKernel *kernel, FILE *stream) {

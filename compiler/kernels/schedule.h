@@ -42,8 +42,11 @@ int64_t cvm_winograd_blocks(const CvmWinograd *winograd);
 /* Its scratch memory: transformed inputs, so many floats for each frequency, and behind them all
  * the sums of the work item. */
 int64_t cvm_winograd_input_step(const CvmWinograd *winograd);
-/* Of the sums: floats from one frequency to the next. */
+/* Of the sums: floats from one frequency to the next, and of the whole work item. */
 int64_t cvm_winograd_result_step(const CvmWinograd *winograd);
+int64_t cvm_winograd_results(const CvmWinograd *winograd);
+/* Of the weights of one chunk and step, where the kernel transforms filters; else of all. */
+int64_t cvm_winograd_weight_step(const CvmWinograd *winograd);
 
 /* Blocks an output axis is cut into: ceil(extent / (tile * unit)). */
 int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis);

@@ -1,13 +1,14 @@
 /* How a WINOGRAD kernel's work is cut, from a cost model: tiles that are multiplied together in
  * registers, tiles and output channels of a work item. */
 #include "compiler/kernels/schedule.h"
+#include "compiler/ops/winograd.h"
 
 enum {
+    CHUNK = 320 << 10, /* bytes of weights */
     SCRATCH = 3 << 19, /* bytes of a work item at most, so that it stays in a core's caches */
     LARGE_WEIGHTS = 12 << 20, /* bytes: they come from memory rather than a cache, … */
     LARGE_BLOCK = 64,         /* … so that a block has to have so many tiles to hide it … */
     LEAST_BLOCK = 24,         /* … and else so many */
-    FEW_TILES = 64,           /* so few tiles make one block: the channels are cut instead */
     WANTED_ITEMS = 4,
     MOST_TILES = 12,    /* in registers: of AVX-512's 32, more leave LLVM none to move with */
     LEAST_OUTPUTS = 64, /* of a part: each transforms its inputs for itself */
@@ -39,6 +40,17 @@ int64_t cvm_winograd_result_step(const CvmWinograd *winograd) {
     return winograd->group * winograd->groups * winograd->lanes + 16;
 }
 
+int64_t cvm_winograd_results(const CvmWinograd *winograd) {
+    int64_t side = cvm_winograd_side(winograd);
+    return side * side * cvm_winograd_result_step(winograd) *
+           (winograd->outputs / winograd->parts / winograd->lanes);
+}
+
+int64_t cvm_winograd_weight_step(const CvmWinograd *winograd) {
+    return winograd->transforms ? winograd->chunk * winograd->step + 16
+                                : winograd->inputs * winograd->outputs;
+}
+
 /* What `tiles` cost in groups of a size: a group takes as long as its multiply-adds, but at least
  * eight of them have to overlap; and an empty place costs as much as a tile. */
 static double cost_of_groups(int64_t tiles, int64_t group, int64_t vectors) {
@@ -60,7 +72,7 @@ static int64_t choose_group(int64_t tiles, int64_t vectors, CvmTargetShape targe
 static int64_t choose_block(const CvmWinograd *winograd, int64_t tiles) {
     int64_t side = cvm_winograd_side(winograd);
     int64_t fits = SCRATCH / (side * side * 4 * (winograd->inputs + winograd->outputs));
-    if (tiles <= FEW_TILES)
+    if (tiles <= CVM_WINOGRAD_FEW_TILES)
         return tiles;
     bool large = side * side * 4 * winograd->inputs * winograd->outputs > LARGE_WEIGHTS;
     int64_t least = large ? LARGE_BLOCK : LEAST_BLOCK;
@@ -78,6 +90,16 @@ static int64_t choose_parts(const CvmWinograd *winograd, int64_t blocks) {
     return parts;
 }
 
+/* Input channels whose weights, transformed for one step of output channels, stay in a second
+ * cache. */
+static int64_t choose_chunk(const CvmWinograd *winograd) {
+    int64_t side = cvm_winograd_side(winograd), blocks = winograd->inputs / winograd->lanes;
+    int64_t bytes = side * side * 4 * winograd->lanes * winograd->step, count = blocks;
+    while (count > 1 && (blocks % count || count * bytes > CHUNK))
+        count--;
+    return count * winograd->lanes;
+}
+
 void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target) {
     CvmWinograd *winograd = &kernel->winograd;
     int64_t side = cvm_winograd_side(winograd);
@@ -86,8 +108,8 @@ void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target) {
     winograd->groups = (block + winograd->group - 1) / winograd->group;
     winograd->parts = choose_parts(winograd, cvm_winograd_blocks(winograd));
     kernel->extent = cvm_winograd_blocks(winograd) * winograd->parts;
-    kernel->scratch_bytes = side * side * 4 *
-                            (cvm_winograd_input_step(winograd) +
-                             cvm_winograd_result_step(winograd) *
-                                 (winograd->outputs / winograd->parts / winograd->lanes));
+    winograd->chunk = choose_chunk(winograd);
+    int64_t weights = winograd->transforms ? cvm_winograd_weight_step(winograd) : 0;
+    kernel->scratch_bytes = 4 * (side * side * (cvm_winograd_input_step(winograd) + weights) +
+                                 cvm_winograd_results(winograd));
 }

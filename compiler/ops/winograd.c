@@ -4,7 +4,8 @@
  *   winograd_weight   [o, c, r, r] to [n^2, o/v, c, v]: for each frequency, in the order in which
  *                     the contraction reads it; v is two vectors of channels, or one where they do
  *                     not divide by two
- *   winograd          tiles of x to frequencies, their contraction with the weights, and back
+ *   winograd          tiles of x to frequencies, their contraction with the weights, and back; the
+ *                     weights may also be filters as they are, which the kernel then transforms
  *
  * Their kernels are described in codegen/emit_winograd.c. */
 #include "compiler/ops/winograd.h"
@@ -21,12 +22,29 @@ static bool is_computed(const CvmNode *node, int64_t taps, CvmDiag *diag) {
                                "needs tiles of 2, 4 or 6 for 3x3 filters, of 2 or 4 for 5x5");
 }
 
-/* The taps along a side of the filters that became so many frequencies; -1 for none. */
-static int64_t taps_of(int64_t frequencies, int64_t tile) {
+static int64_t step_of(int64_t outputs, int64_t lanes) {
+    return outputs % (2 * lanes) ? lanes : 2 * lanes;
+}
+
+/* What winograd's weights say: the taps along a side of the filters (-1: they are none), channels,
+ * and how many output channels lie side by side. */
+typedef struct Weights {
+    int64_t taps, inputs, outputs, step;
+} Weights;
+
+static Weights weights_of(const CvmNode *node) {
+    const CvmType *type = &node->inputs[1]->type;
+    const int64_t *sizes = type->shape.sizes;
+    if (type->layout == CVM_LAYOUT_FILTER)
+        return (Weights){sizes[2] == sizes[3] ? sizes[2] : -1, sizes[1], sizes[0],
+                         step_of(sizes[0], type->lanes)};
+    Weights weights = {-1, sizes[2], 0, sizes[3]};
+    if (__builtin_mul_overflow(sizes[1], sizes[3], &weights.outputs))
+        return weights;
     for (int64_t side = 1; side <= CVM_WINOGRAD_SIDE; side++)
-        if (side * side == frequencies)
-            return side - tile + 1;
-    return -1;
+        if (side * side == sizes[0])
+            weights.taps = side - cvm_node_int(node, "tile") + 1;
+    return weights;
 }
 
 bool winograd_weight_infer(CvmNode *node, CvmDiag *diag) {
@@ -39,28 +57,28 @@ bool winograd_weight_infer(CvmNode *node, CvmDiag *diag) {
     if (!is_computed(node, sizes[2], diag))
         return false;
     int64_t side = cvm_node_int(node, "tile") + sizes[2] - 1;
-    int64_t step = sizes[0] % (2 * weight->lanes) ? weight->lanes : 2 * weight->lanes;
+    int64_t step = step_of(sizes[0], weight->lanes);
     CvmShape shape = {4, {side * side, sizes[0] / step, sizes[1], step}};
     return cvm_set_type(node, shape, NULL, diag);
 }
 
 bool winograd_infer(CvmNode *node, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag) ||
-        !cvm_check_plain(node, 1, diag))
+    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_operand(node, 1, 4, diag))
         return false;
     const CvmType *x = &node->inputs[0]->type;
-    const int64_t *sizes = x->shape.sizes, *weight = node->inputs[1]->type.shape.sizes;
+    const int64_t *sizes = x->shape.sizes;
+    Weights weights = weights_of(node);
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
-    int64_t taps = taps_of(weight[0], cvm_node_int(node, "tile")), outputs;
-    if (!is_computed(node, taps, diag))
+    const CvmType *weight = &node->inputs[1]->type;
+    if (!is_computed(node, weights.taps, diag))
         return false;
-    if (x->layout != CVM_LAYOUT_CHANNEL || weight[2] != sizes[1] ||
-        (weight[3] != x->lanes && weight[3] != 2 * x->lanes) ||
-        __builtin_mul_overflow(weight[1], weight[3], &outputs))
+    if (x->layout != CVM_LAYOUT_CHANNEL || weights.inputs != sizes[1] ||
+        (weight->layout != CVM_LAYOUT_PLAIN && weight->layout != CVM_LAYOUT_FILTER) ||
+        (weights.step != x->lanes && weights.step != 2 * x->lanes))
         return cvm_refuse_operands(node, diag, "has pictures and weights that do not fit");
-    CvmShape shape = {4, {sizes[0], outputs, 0, 0}};
+    CvmShape shape = {4, {sizes[0], weights.outputs, 0, 0}};
     for (int i = 0; i < 2; i++) {
-        shape.sizes[2 + i] = cvm_window_count(sizes[2 + i], taps, 1, pad[i], pad[2 + i], 1);
+        shape.sizes[2 + i] = cvm_window_count(sizes[2 + i], weights.taps, 1, pad[i], pad[2 + i], 1);
         if (shape.sizes[2 + i] < 1)
             return cvm_refuse_operands(node, diag, "has a pad that does not fit");
     }
@@ -70,9 +88,9 @@ bool winograd_infer(CvmNode *node, CvmDiag *diag) {
 /* --- cost: what the same convolution takes directly, so that times can be compared --- */
 
 CvmCost winograd_cost(const CvmNode *node) {
-    const int64_t *weight = node->inputs[1]->type.shape.sizes;
-    double taps = (double)taps_of(weight[0], cvm_node_int(node, "tile"));
-    double products = taps * taps * (double)weight[2] * (double)cvm_count(node);
+    Weights weights = weights_of(node);
+    double products =
+        (double)(weights.taps * weights.taps * weights.inputs) * (double)cvm_count(node);
     return (CvmCost){2 * products, cvm_traffic(node)};
 }
 
@@ -81,6 +99,8 @@ CvmCost winograd_weight_cost(const CvmNode *node) {
 }
 
 /* --- references --- */
+
+enum { FREQUENCIES = CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE };
 
 /* out[rows][rows] = left in left^t, of a [columns][columns] matrix. */
 static void transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int rows,
@@ -98,6 +118,14 @@ static void transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], i
         }
 }
 
+static void transform_filter(const CvmWinogradMatrices *matrices, const float *filter,
+                             double *frequencies) {
+    double taps[CVM_WINOGRAD_TAPS * CVM_WINOGRAD_TAPS];
+    for (int i = 0; i < matrices->taps * matrices->taps; i++)
+        taps[i] = filter[i];
+    transform(matrices->weight, matrices->side, matrices->taps, taps, frequencies);
+}
+
 void winograd_weight_reference(const CvmNode *node, const void *const *operands, void *output) {
     int64_t taps = node->inputs[0]->type.shape.sizes[2];
     const CvmWinogradMatrices matrices = cvm_winograd_matrices(cvm_node_int(node, "tile"), taps);
@@ -107,11 +135,8 @@ void winograd_weight_reference(const CvmNode *node, const void *const *operands,
     int64_t inputs = sizes[2], outputs = sizes[1] * sizes[3];
     for (int64_t o = 0; o < outputs; o++)
         for (int64_t c = 0; c < inputs; c++) {
-            double filter[CVM_WINOGRAD_TAPS * CVM_WINOGRAD_TAPS];
-            double frequencies[CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE];
-            for (int64_t i = 0; i < taps * taps; i++)
-                filter[i] = weight[(o * inputs + c) * taps * taps + i];
-            transform(matrices.weight, matrices.side, matrices.taps, filter, frequencies);
+            double frequencies[FREQUENCIES];
+            transform_filter(&matrices, weight + (o * inputs + c) * taps * taps, frequencies);
             for (int64_t f = 0; f < sizes[0]; f++)
                 result[((f * sizes[1] + o / sizes[3]) * inputs + c) * sizes[3] + o % sizes[3]] =
                     (float)frequencies[f];
@@ -131,27 +156,38 @@ static void read_tile(const CvmNode *node, const float *x, int64_t picture, int6
         }
 }
 
+/* All frequencies of the weight from input channel c to output channel o. */
+static void read_weight(const CvmNode *node, const CvmWinogradMatrices *matrices,
+                        const float *weights, int64_t o, int64_t c, double *frequencies) {
+    Weights w = weights_of(node);
+    if (node->inputs[1]->type.layout == CVM_LAYOUT_FILTER) {
+        transform_filter(matrices, weights + (o * w.inputs + c) * w.taps * w.taps, frequencies);
+        return;
+    }
+    for (int f = 0; f < matrices->side * matrices->side; f++)
+        frequencies[f] =
+            weights[((f * (w.outputs / w.step) + o / w.step) * w.inputs + c) * w.step + o % w.step];
+}
+
 /* The results of the tile whose first one is (row, column), of every output channel. */
 static void reference_tile(const CvmNode *node, const float *const *operands, int64_t picture,
                            int64_t row, int64_t column, float *y) {
-    enum { FREQUENCIES = CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE };
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
-    const int64_t *weights = node->inputs[1]->type.shape.sizes, *out = node->type.shape.sizes;
-    int64_t tile = cvm_node_int(node, "tile");
-    const CvmWinogradMatrices matrices = cvm_winograd_matrices(tile, taps_of(weights[0], tile));
+    const int64_t *out = node->type.shape.sizes;
+    Weights weights = weights_of(node);
+    const CvmWinogradMatrices matrices =
+        cvm_winograd_matrices(cvm_node_int(node, "tile"), weights.taps);
     int frequencies = matrices.side * matrices.side, m = matrices.tile;
     for (int64_t o = 0; o < out[1]; o++) {
         double sums[FREQUENCIES] = {0}, result[FREQUENCIES];
-        for (int64_t c = 0; c < weights[2]; c++) {
-            double pixels[FREQUENCIES], transformed[FREQUENCIES];
+        for (int64_t c = 0; c < weights.inputs; c++) {
+            double pixels[FREQUENCIES], transformed[FREQUENCIES], weight[FREQUENCIES];
             read_tile(node, operands[0], picture, c, row - pad[0], column - pad[1], matrices.side,
                       pixels);
             transform(matrices.input, matrices.side, matrices.side, pixels, transformed);
+            read_weight(node, &matrices, operands[1], o, c, weight);
             for (int64_t f = 0; f < frequencies; f++)
-                sums[f] +=
-                    transformed[f] *
-                    operands[1][((f * weights[1] + o / weights[3]) * weights[2] + c) * weights[3] +
-                                o % weights[3]];
+                sums[f] += transformed[f] * weight[f];
         }
         transform(matrices.result, m, matrices.side, sums, result);
         for (int64_t i = 0; i < m && row + i < out[2]; i++)
@@ -191,17 +227,19 @@ void winograd_lower(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
     const CvmType *x = &node->inputs[0]->type, *y = &node->type;
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
-    int64_t tile = cvm_node_int(node, "tile");
-    kernel->winograd = (CvmWinograd){.tile = tile,
-                                     .taps = taps_of(node->inputs[1]->type.shape.sizes[0], tile),
-                                     .pictures = y->shape.sizes[0],
-                                     .inputs = x->shape.sizes[1],
-                                     .outputs = y->shape.sizes[1],
-                                     .step = node->inputs[1]->type.shape.sizes[3],
-                                     .lanes = x->lanes,
-                                     .input = {x->shape.sizes[2], x->shape.sizes[3]},
-                                     .output = {y->shape.sizes[2], y->shape.sizes[3]},
-                                     .pad = {pad[0], pad[1]}};
+    Weights weights = weights_of(node);
+    kernel->winograd =
+        (CvmWinograd){.tile = cvm_node_int(node, "tile"),
+                      .taps = weights.taps,
+                      .transforms = node->inputs[1]->type.layout == CVM_LAYOUT_FILTER,
+                      .pictures = y->shape.sizes[0],
+                      .inputs = x->shape.sizes[1],
+                      .outputs = y->shape.sizes[1],
+                      .step = weights.step,
+                      .lanes = x->lanes,
+                      .input = {x->shape.sizes[2], x->shape.sizes[3]},
+                      .output = {y->shape.sizes[2], y->shape.sizes[3]},
+                      .pad = {pad[0], pad[1]}};
     CvmPictureAxes axes = {.group = -1};
     axes.n = cvm_lower_axis(lowering, "n", y->shape.sizes[0], false);
     axes.c = cvm_lower_axis(lowering, "output", y->shape.sizes[1] / y->lanes, false);

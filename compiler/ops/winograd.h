@@ -16,6 +16,9 @@
 enum {
     CVM_WINOGRAD_SIDE = 8, /* most inputs along a side of a tile */
     CVM_WINOGRAD_TAPS = 5, /* most taps along a side of a filter */
+    /* So few tiles are multiplied by one work item for a part of the output channels. Then it may
+     * as well transform the filters of its part, which is less to fetch from memory. */
+    CVM_WINOGRAD_FEW_TILES = 64,
 };
 
 typedef struct CvmWinogradMatrices {

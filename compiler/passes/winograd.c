@@ -1,7 +1,8 @@
 /* Winograd: which 3x3 and 5x5 convolutions are computed by minimal filtering, and with tiles of
  * which size, from a model of what each way costs. It runs after the layouts are known: kernels
  * exist for pictures in channel blocks alone. The weights' transform becomes a node of its own,
- * which is computed once where it depends on parameters alone. */
+ * which is computed once where it depends on parameters alone; or it is left to the convolution's
+ * kernel, where that has few tiles. */
 #include "compiler/ops/winograd.h"
 #include "compiler/passes/pass.h"
 
@@ -11,6 +12,8 @@
  * of a tile's vector and each pixel along its side (measured on AVX2), and the shares of the peak
  * are what kernels reach. */
 static const double TRANSFORM = 0.92, DIRECT_SHARE = 0.9, CONTRACTION_SHARE = 0.8;
+/* The same for the transform of a weight's vector, which stays in the nearest caches. */
+static const double WEIGHT_TRANSFORM = 3.6;
 /* While a vector is multiplied, so many bytes for each of its lanes can come from memory; and about
  * half of that time is hidden behind the arithmetic. */
 static const double BYTES_A_LANE = 0.22, EXPOSED = 0.5;
@@ -73,18 +76,37 @@ static double cost_of_direct(const Size *size) {
            EXPOSED * cost_of_memory(size, taps);
 }
 
-static double cost_of_tiles(const Size *size, int64_t tile) {
-    double side = (double)(tile + size->taps - 1), frequencies = side * side;
+static double tiles_of(const Size *size, int64_t tile) {
     double down = (double)(((int64_t)size->height + tile - 1) / tile);
     double across = (double)(((int64_t)size->width + tile - 1) / tile);
-    double tiles = size->pictures * down * across;
-    double vectors = size->inputs / size->lanes + size->vectors;
-    double cost = tiles * frequencies *
-                  (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * side * vectors);
-    double weights = EXPOSED * cost_of_memory(size, frequencies);
+    return size->pictures * down * across;
+}
+
+/* How a convolution is computed: by tiles of which size, and whether its kernel transforms the
+ * filters itself. Tile 0 is the direct way. */
+typedef struct Way {
+    int64_t tile;
+    bool transforms;
+    double cost;
+} Way;
+
+static double cost_of_weights(const Size *size, const Way *way) {
+    double taps = (double)(size->taps * size->taps), side = (double)(way->tile + size->taps - 1);
+    if (way->transforms)
+        return EXPOSED * cost_of_memory(size, taps) +
+               WEIGHT_TRANSFORM * side * side * size->inputs * size->vectors;
+    double cost = EXPOSED * cost_of_memory(size, side * side);
     if (size->learns) /* transformed, stored and read again */
-        weights += cost_of_memory(size, (double)(size->taps * size->taps) + 2 * frequencies);
-    return cost + weights;
+        cost += cost_of_memory(size, taps + 2 * side * side);
+    return cost;
+}
+
+static double cost_of_tiles(const Size *size, const Way *way) {
+    double side = (double)(way->tile + size->taps - 1);
+    double vectors = size->inputs / size->lanes + size->vectors;
+    return tiles_of(size, way->tile) * side * side *
+               (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * side * vectors) +
+           cost_of_weights(size, way);
 }
 
 static const char *refuse(const CvmNode *conv) {
@@ -103,34 +125,44 @@ static const char *refuse(const CvmNode *conv) {
     return NULL;
 }
 
-/* The larger of two neighbouring sizes has to be worth it. */
-static int64_t best_tile(const Size *size) {
-    int64_t best = 2;
-    for (int64_t tile = 4; cvm_winograd_has(tile, size->taps); tile += 2) {
+/* Transformed weights of a larger tile take more memory, and have to be worth it. */
+static Way best_way(const Size *size) {
+    Way best = {0};
+    for (int64_t tile = 2; cvm_winograd_has(tile, size->taps); tile += 2) {
         double side = (double)(tile + size->taps - 1);
         double weights = side * side * 4 * size->inputs * size->vectors * size->lanes;
-        if (weights <= MOST_WEIGHTS * size->pictures &&
-            cost_of_tiles(size, tile) < WORTH * cost_of_tiles(size, best))
-            best = tile;
+        for (int transforms = 0; transforms < 2; transforms++) {
+            bool fits = transforms ? tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES
+                                   : weights <= MOST_WEIGHTS * size->pictures || !best.tile;
+            Way way = {.tile = tile, .transforms = transforms};
+            way.cost = cost_of_tiles(size, &way);
+            if (fits && (!best.tile || way.cost < (transforms ? 1 : WORTH) * best.cost))
+                best = way;
+        }
     }
     return best;
 }
 
-/* 0 where the direct way is to be taken: then *why says it. */
-static int64_t choose_tile(const CvmPassContext *context, const CvmGraph *graph,
-                           const CvmNode *conv, const char **why) {
+/* Tile 0 where the direct way is to be taken: then *why says it. */
+static Way choose_way(const CvmPassContext *context, const CvmGraph *graph, const CvmNode *conv,
+                      const char **why) {
     *why = refuse(conv);
     if (!*why && context->convolution == CVM_CONVOLUTION_DIRECT)
         *why = "direct ones are asked for";
     if (*why)
-        return 0;
+        return (Way){0};
     Size size = size_of(graph, conv);
-    int64_t tile = best_tile(&size);
+    Way way = best_way(&size);
     if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
-        cost_of_tiles(&size, tile) < WORTH * cost_of_direct(&size))
-        return tile;
+        way.cost < WORTH * cost_of_direct(&size))
+        return way;
     *why = "it would take longer";
-    return 0;
+    return (Way){0};
+}
+
+static const char *reason_for(const Way *way) {
+    return way->transforms ? "fewer multiplications, filters transformed on the way"
+                           : "fewer multiplications";
 }
 
 static const char *name_of(CvmArena *arena, const CvmNode *conv, int64_t tile) {
@@ -138,15 +170,17 @@ static const char *name_of(CvmArena *arena, const CvmNode *conv, int64_t tile) {
     return cvm_arena_format(arena, "F(%dx%d, %dx%d)", m, m, r, r);
 }
 
-/* Puts the two nodes in the convolution's place. */
-static bool replace(CvmPassContext *context, CvmGraph *graph, CvmNode *conv, int64_t tile) {
-    CvmAttribute weight_attributes[] = {{.integers = {tile}}};
-    CvmNode *weight = cvm_graph_add(graph, CVM_OP_WINOGRAD_WEIGHT, &conv->inputs[1], 1,
-                                    weight_attributes, conv->origin, context->diag);
+/* Puts the node or two in the convolution's place. */
+static bool replace(CvmPassContext *context, CvmGraph *graph, CvmNode *conv, const Way *way) {
+    CvmAttribute tile = {.integers = {way->tile}};
+    CvmNode *weight = conv->inputs[1];
+    if (!way->transforms)
+        weight = cvm_graph_add(graph, CVM_OP_WINOGRAD_WEIGHT, &weight, 1, &tile, conv->origin,
+                               context->diag);
     if (!weight)
         return false;
     CvmNode *operands[] = {conv->inputs[0], weight};
-    CvmAttribute attributes[] = {*cvm_node_attribute(conv, "pad"), {.integers = {tile}}};
+    CvmAttribute attributes[] = {*cvm_node_attribute(conv, "pad"), tile};
     CvmNode *y =
         cvm_graph_add(graph, CVM_OP_WINOGRAD, operands, 2, attributes, conv->origin, context->diag);
     if (y)
@@ -161,14 +195,14 @@ bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph) {
         if (conv->op != CVM_OP_CONV || conv->group != CVM_NO_GROUP)
             continue;
         const char *why;
-        int64_t tile = choose_tile(context, graph, conv, &why);
-        bool applies = tile && cvm_may_apply(context);
+        Way way = choose_way(context, graph, conv, &why);
+        bool applies = way.tile && cvm_may_apply(context);
         if (applies || why)
             cvm_remark(context, (CvmRemark){.refused = !applies,
-                                            .action = name_of(graph->arena, conv, tile),
+                                            .action = name_of(graph->arena, conv, way.tile),
                                             .node = conv,
-                                            .reason = why ? why : "fewer multiplications"});
-        if (applies && !replace(context, graph, conv, tile))
+                                            .reason = why ? why : reason_for(&way)});
+        if (applies && !replace(context, graph, conv, &way))
             return false;
     }
     if (cvm_graph_sort(graph)) /* new nodes stand at the end */

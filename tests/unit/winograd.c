@@ -69,6 +69,7 @@ static const Case cases[] = {
     {1, 16, 1, 1, 16, {1, 1, 1, 1}, 3, 4},   /* one pixel */
     {1, 48, 30, 26, 80, {1, 1, 1, 1}, 3, 6}, /* several work items */
     {2, 32, 27, 27, 48, {2, 2, 2, 2}, 5, 4}, /* the same for 5x5 */
+    {1, 160, 7, 9, 32, {1, 1, 1, 1}, 3, 4},  /* filters in two chunks of channels */
 };
 
 static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
@@ -90,9 +91,9 @@ static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
     return cvm_graph_input(graph, name, CVM_F32, shape, nowhere);
 }
 
-/* The convolution with minimal filtering; and the same directly, or with bias, a sum and relu
- * behind it. */
-static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool direct) {
+/* The convolution with minimal filtering, of weights transformed before or of filters; and the same
+ * directly, or with bias, a sum and relu behind it. */
+static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool filters, bool direct) {
     CvmGraph *graph = cvm_graph_create(arena, "winograd");
     const char *channel = cvm_arena_format(arena, "channel%d", lanes);
     const char *filter = cvm_arena_format(arena, "filter%d", lanes);
@@ -101,10 +102,12 @@ static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool direct)
         input(graph, "weight", (CvmShape){4, {c->outputs, c->inputs, c->taps, c->taps}});
     CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
     CvmAttribute ones = {.integers = {1, 1}};
-    CvmNode *transformed = add(graph, CVM_OP_WINOGRAD_WEIGHT, &(CvmAttribute){.integers = {tile}},
-                               1, relayout(graph, weight, filter), NULL);
+    CvmNode *used = relayout(graph, weight, filter);
+    if (!filters)
+        used =
+            add(graph, CVM_OP_WINOGRAD_WEIGHT, &(CvmAttribute){.integers = {tile}}, 1, used, NULL);
     CvmNode *y = add(graph, CVM_OP_WINOGRAD, (CvmAttribute[]){pad, {.integers = {tile}}}, 2,
-                     relayout(graph, x, channel), transformed);
+                     relayout(graph, x, channel), used);
     if (direct) {
         y = relayout(graph, y, "plain");
         cvm_graph_output(
@@ -134,7 +137,7 @@ static void test_reference_is_a_convolution(void **state) {
     (void)state;
     for (size_t i = 0; i < 6; i++)
         for (int64_t tile = 2; cvm_winograd_has(tile, cases[i].taps); tile += 2) {
-            CvmGraph *graph = make_graph(&cases[i], tile, 8, true);
+            CvmGraph *graph = make_graph(&cases[i], tile, 8, i % 2, true);
             CvmValues values = cvm_evaluate(graph, arena, small_values, NULL);
             const CvmNode *direct = cvm_graph_find_output(graph, "direct");
             const float *expected = values.data[direct->id];
@@ -150,11 +153,12 @@ static void test_kernels(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int lanes = i % 2 ? 4 : 8;
-        checked_run(make_graph(&cases[i], cases[i].tile, lanes, false), arena, "winograd",
-                    i % 4 ? "none,+fuse-epilogue" : "none", 3e-4f);
+        for (int filters = 0; filters < 2; filters++)
+            checked_run(make_graph(&cases[i], cases[i].tile, lanes, filters, false), arena,
+                        "winograd", i % 4 ? "none,+fuse-epilogue" : "none", 3e-4f);
     }
     if (cvm_target_lanes("host") == 16)
-        checked_run(make_graph(&cases[1], 4, 16, false), arena, "winograd", "none", 3e-4f);
+        checked_run(make_graph(&cases[1], 4, 16, false, false), arena, "winograd", "none", 3e-4f);
 }
 
 /* --- the pass --- */
