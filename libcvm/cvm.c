@@ -275,8 +275,8 @@ cvm_status cvm_network_load(cvm_network *network, const char *path) {
         return FAIL(CVM_BAD_ARGUMENT, "network and path must not be null");
     if (!cvm_tensor_file_open(path, &file, &error))
         return (cvm_status)cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_FILE);
-    cvm_status status = (cvm_status)cvm_net_open_file(&network->net.about, &file,
-                                                      (CvmNetPacked){NULL, NULL}, &model);
+    cvm_status status =
+        (cvm_status)cvm_net_open_file(&network->net.about, &file, (CvmNetPacked){NULL, 0}, &model);
     if (status)
         return status;
     status = take(network, model);

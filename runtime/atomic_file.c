@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,7 +33,7 @@ static int create_beside(const char *path, char **temporary) {
     int descriptor = -1;
     for (int attempt = 0; name && attempt < MAX_ATTEMPTS; attempt++) {
         snprintf(name, size, "%s.%ld-%d.partial", path, (long)getpid(), attempt);
-        descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        descriptor = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (descriptor >= 0 || errno != EEXIST)
             break;
     }
@@ -91,6 +92,19 @@ void cvm_atomic_file_write(CvmAtomicFile *file, const void *bytes, size_t size) 
     errno = 0;
     if (fwrite(bytes, 1, size, file->stream) != size)
         file->failure = errno ? errno : EIO;
+}
+
+bool cvm_atomic_file_map(CvmAtomicFile *file, int64_t size, CvmMappedFile *mapped,
+                         CvmError *error) {
+    int descriptor = fileno(file->stream);
+    int reason = posix_fallocate(descriptor, 0, size);
+    void *bytes = reason
+                      ? MAP_FAILED
+                      : mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (bytes == MAP_FAILED)
+        return write_error(file->path, reason ? reason : errno, error);
+    *mapped = (CvmMappedFile){bytes, size};
+    return true;
 }
 
 /* Flushes, syncs and closes the stream; 0 or the reason of the first failure. */

@@ -3,7 +3,7 @@
 #ifndef CVM_RUNTIME_ATOMIC_FILE_H
 #define CVM_RUNTIME_ATOMIC_FILE_H
 
-#include "runtime/error.h"
+#include "runtime/mapped_file.h"
 
 #include <stdio.h>
 
@@ -20,6 +20,11 @@ bool cvm_atomic_file_open(const char *path, CvmAtomicFile *file, CvmError *error
 /* Appends bytes. A failure is kept and reported by cvm_atomic_file_commit; what follows it is
  * ignored. */
 void cvm_atomic_file_write(CvmAtomicFile *file, const void *bytes, size_t size);
+
+/* Instead: gives the file its size, and maps it to be written there. The mapping is the caller's to
+ * close, at any time; what is written before the commit is in the file. Error (machine): there is
+ * no room on the disk (which is found here, where it is no signal yet), or it cannot be mapped. */
+bool cvm_atomic_file_map(CvmAtomicFile *file, int64_t size, CvmMappedFile *mapped, CvmError *error);
 
 /* Ends the file, whether it succeeds or not. Error (machine): anything that was written to the
  * stream or the folder failed (disk full, too large); then the temporary is gone and the path as

@@ -32,6 +32,11 @@ static bool check_options(const CvmOptions *options) {
                          "into the object");
         return false;
     }
+    if (options->embed && options->packed) {
+        cvm_report_error("--packed keeps packed weights beside the file that is opened, and with "
+                         "--embed-weights there is none");
+        return false;
+    }
     return (!options->embed && !options->weights && !options->names) ||
            cvm_weights_are_named("build", options);
 }
@@ -105,6 +110,7 @@ static bool choose_settings(Building *building) {
     settings->batch = session->options->batch ? session->options->batch : 1;
     settings->compile = session->compile;
     settings->compile.lines = session->options->debug;
+    settings->packed = session->options->packed;
     settings->source = slash ? slash + 1 : session->file;
     settings->preparation = cvm_session_preparation(session);
     if (session->options->given & CVM_OPTION_TRAINABLE && !session->options->forward) {

@@ -41,19 +41,21 @@ static void print_ports(const cJSON *facts, const char *kind, CvmArena *arena) {
 
 static void print_codes(const cJSON *facts) {
     const cJSON *code, *plan, *feature;
+    const cJSON *packed = cJSON_GetObjectItemCaseSensitive(facts, "packed");
+    const char *where = cJSON_IsTrue(packed) ? "kept in a file beside the weights" : "in memory";
+    char amount[16];
     cJSON_ArrayForEach(code, cJSON_GetObjectItemCaseSensitive(facts, "codes")) {
         printf("code for %s, which needs", text_of(code, "cpu"));
         cJSON_ArrayForEach(feature, cJSON_GetObjectItemCaseSensitive(code, "features"))
             printf(" %s", cJSON_IsString(feature) ? feature->valuestring : "?");
         putchar('\n');
         cJSON_ArrayForEach(plan, cJSON_GetObjectItemCaseSensitive(code, "plans")) {
-            char arena[16], prepared[16];
-            printf(
-                "  %s of %.0f: %.0f kernel calls, %sB of working memory, %sB of packed weights\n",
-                text_of(plan, "does"), number_of(plan, "batch"), number_of(plan, "calls"),
-                cvm_amount_text(number_of(plan, "arena_bytes"), arena),
-                cvm_amount_text(number_of(plan, "prepared_bytes"), prepared));
+            printf("  %s of %.0f: %.0f kernel calls, %sB of working memory\n",
+                   text_of(plan, "does"), number_of(plan, "batch"), number_of(plan, "calls"),
+                   cvm_amount_text(number_of(plan, "arena_bytes"), amount));
         }
+        printf("  packed weights for inference: %sB, %s\n",
+               cvm_amount_text(number_of(code, "packed_bytes"), amount), where);
     }
 }
 

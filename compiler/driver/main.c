@@ -121,8 +121,8 @@ static const Command commands[] = {
     {"build", cvm_command_build, "FILE", 1, 1,
      CVM_OPTION_TRAINABLE | CVM_OPTION_FORWARD | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT |
          CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT | CVM_OPTION_BATCH |
-         CVM_OPTION_CPUS | CVM_OPTION_EMBED | CVM_OPTION_EMIT | CVM_OPTION_DEBUG |
-         CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV |
+         CVM_OPTION_CPUS | CVM_OPTION_EMBED | CVM_OPTION_PACKED | CVM_OPTION_EMIT |
+         CVM_OPTION_DEBUG | CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV |
          CVM_OPTION_PRECISION | CVM_OPTION_NO_CACHE,
      "the model as a native shared object with a C header, which need nothing of cvm",
      "  cvmc build models/lenet5.cvm -o lenet5      # lenet5.so and lenet5.h\n"

@@ -129,6 +129,8 @@ static const Option table[] = {
      "also functions that train it, as the file's train says (NAME, when it has several)"},
     {CVM_OPTION_EMBED, "embed-weights", 0, FLAG, NULL, MEMBER(embed),
      "put the weights into the object, which then needs no file"},
+    {CVM_OPTION_PACKED, "packed", 0, FLAG, NULL, MEMBER(packed),
+     "keep what is made of the weights beside them, in PATH.packed, for later programs"},
     {CVM_OPTION_EMIT, "emit", 0, TEXT, "FORM", MEMBER(emit),
      "so (default), static, obj, asm or llvm"},
     {CVM_OPTION_DEBUG, "debug", 'g', FLAG, NULL, MEMBER(debug),

@@ -325,6 +325,7 @@ static void add_description(Writer *writer) {
     ADD(&record, CvmNetDescription, code_count, number(writer, about->code_count));
     ADD(&record, CvmNetDescription, weights, weights_value(writer));
     ADD(&record, CvmNetDescription, weights_bytes, whole(writer, about->weights_bytes));
+    ADD(&record, CvmNetDescription, packed, number(writer, about->packed));
     ADD(&record, CvmNetDescription, train_batch, whole(writer, about->train_batch));
     ADD(&record, CvmNetDescription, rate, real(writer, about->rate));
     ADD(&record, CvmNetDescription, seed, whole(writer, (int64_t)about->seed));

@@ -31,6 +31,7 @@ static void add_build(cJSON *object, const CvmNetSettings *settings, CvmArena *a
     cJSON_AddStringToObject(object, "passes",
                             cvm_pass_choice_text(&settings->compile.passes, arena));
     cJSON_AddStringToObject(object, "precision", cvm_precision_name(settings->compile.precision));
+    cJSON_AddBoolToObject(object, "packed", settings->packed);
 }
 
 static void add_plan(cJSON *array, const char *does, int64_t batch, const CvmPlan *plan) {
@@ -41,7 +42,6 @@ static void add_plan(cJSON *array, const char *does, int64_t batch, const CvmPla
     cJSON_AddNumberToObject(object, "batch", (double)batch);
     cJSON_AddNumberToObject(object, "calls", plan->call_count);
     cJSON_AddNumberToObject(object, "arena_bytes", (double)plan->arena_bytes);
-    cJSON_AddNumberToObject(object, "prepared_bytes", (double)plan->prepared_bytes);
     cJSON_AddItemToArray(array, object);
 }
 
@@ -75,6 +75,8 @@ static cJSON *codes_json(const CvmNetDescription *about) {
         cJSON *features = cJSON_AddArrayToObject(object, "features");
         for (int k = 0; code->features[k]; k++)
             cJSON_AddItemToArray(features, cJSON_CreateString(code->features[k]));
+        cJSON_AddNumberToObject(object, "packed_bytes",
+                                (double)code->inferences[0]->prepared_bytes);
         cJSON_AddItemToObject(object, "plans", plans_json(about, code));
         cJSON_AddItemToArray(array, object);
     }

@@ -41,6 +41,13 @@ static char *batches(const CvmObject *object, CvmArena *arena) {
                             text);
 }
 
+static const char *packed(const CvmObject *object) {
+    return object->about->packed ? "\n * What the code makes of the weights is kept beside them, "
+                                   "in path.packed, as by\n"
+                                   " * cvm_net_open_packed(path, NULL, ...)."
+                                 : "";
+}
+
 static char *preparation(const CvmObject *object, CvmArena *arena) {
     const CvmPreparation *how = &object->about->preparation;
     char *text = cvm_arena_copy(arena, "", 0);
@@ -112,6 +119,7 @@ char *cvm_object_header(const CvmObject *object, CvmArena *arena) {
     const Change places[] = {
         {"@ABOUT@", about_text(object, arena)},
         {"/* @CONSTANTS@ */", constants(object, arena)},
+        {"@PACKED@", packed(object)},
         {"@PREPARATION@", preparation(object, arena)},
         {"@BATCHES@ */", batches(object, arena)},
         {"/* @TRAINING@ */", about->train_batch ? training(object, arena) : ""},

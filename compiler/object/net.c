@@ -2,6 +2,7 @@
 #include "compiler/object/net.h"
 
 #include "compiler/codegen/target.h"
+#include "compiler/object/share.h"
 #include "compiler/plan_builder.h"
 #include "compiler/training_graph.h"
 #include "runtime/net/internal.h"
@@ -48,6 +49,7 @@ static bool describe(Making *making) {
         .preparation = settings->preparation,
         .normalization = settings->normalization,
         .codes = making->net->codes,
+        .packed = settings->packed,
     };
     if (settings->train) {
         making->net->about.train_batch = settings->train->batch;
@@ -80,6 +82,20 @@ static bool add_inference(Making *making, int64_t batch, const CvmCompileOptions
     if (plan)
         code->inferences[code->inference_count++] = plan;
     return plan != NULL;
+}
+
+static bool add_inferences(Making *making, const CvmCompileOptions *options, CvmNetCode *code) {
+    CvmNet *net = making->net;
+    int first = net->plan_count;
+    if ((making->settings->batch > 1 &&
+         !add_inference(making, making->settings->batch, options, code)) ||
+        !add_inference(making, 1, options, code))
+        return false;
+    cvm_share_prepared(net->executables + first, code->inference_count, code->inferences,
+                       making->arena);
+    for (int i = 0; i < code->inference_count; i++)
+        net->plans[first + i].plan = code->inferences[i];
+    return true;
 }
 
 /* Where batches are split, a step is several runs of the gradients' plan and one of apply's. */
@@ -117,9 +133,7 @@ static bool add_code(Making *making, int index) {
     *code =
         (CvmNetCode){.cpu = target.cpu, .features = cvm_target_features(&target, making->arena)};
     net->about.code_count++;
-    return (making->settings->batch <= 1 ||
-            add_inference(making, making->settings->batch, &options, code)) &&
-           add_inference(making, 1, &options, code) &&
+    return add_inferences(making, &options, code) &&
            (!making->settings->train || add_training(making, &options, code));
 }
 

@@ -74,7 +74,7 @@ static cvm_net_status take_arena(cvm_net_context *context, const cvm_net_options
 static cvm_net_status make_inference(cvm_net_context *context, int index) {
     const cvm_net_model *model = context->model;
     const CvmPlan *plan = model->code->inferences[index];
-    const CvmPlace place = {context->arena, model->prepared[index]};
+    const CvmPlace place = {context->arena, model->prepared};
     CvmError error;
     Inference *inference = &context->inferences[index];
     *inference =

@@ -14,7 +14,8 @@ enum { CVM_NET_MAX_INFERENCES = 2 };
 typedef struct CvmNetCode {
     const char *cpu;             /* "x86-64-v3" */
     const char *const *features; /* that the processor must have: "avx2"; they end with NULL */
-    /* of batches that become smaller, the last of one image; outputs "logits", "probabilities" */
+    /* of batches that become smaller, the last of one image; outputs "logits", "probabilities".
+     * They have one block of prepared memory, and each prepares what those before it have not */
     const CvmPlan *inferences[CVM_NET_MAX_INFERENCES];
     int inference_count;
     /* of one batch size, NULL without training: forward, backward and update in one; gradients that
@@ -39,6 +40,7 @@ typedef struct CvmNetDescription {
     int code_count;
     const void *weights; /* a safetensors file; NULL: none is embedded */
     int64_t weights_bytes;
+    int packed;          /* 1: packed weights are kept beside the file that is opened */
     int64_t train_batch; /* 0: nothing to train with */
     double rate;         /* to begin with */
     uint64_t seed;

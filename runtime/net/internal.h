@@ -15,8 +15,8 @@ struct cvm_net_model {
     CvmTensorFile file; /* parameters in the store may lie in it */
     CvmStore store;
     CvmNormalization normalization; /* of no channels: unknown */
-    void *prepared[CVM_NET_MAX_INFERENCES];
-    CvmMappedFile packed; /* where they lie; nothing mapped: in memory of the model's own */
+    void *prepared;                 /* of all inferences */
+    CvmMappedFile packed; /* where it lies; nothing mapped: in memory of the model's own */
     atomic_int users;     /* contexts and trainers */
 };
 
@@ -50,14 +50,20 @@ uint64_t cvm_net_parameters_hash(const CvmSlot *parameters, int count);
 
 /* --- model.c --- */
 
-/* A file of packed weights and the weights that it is made of; NULL, NULL: none. */
+/* A file for packed weights, and which weights they are made of. No path: none is wanted. */
 typedef struct CvmNetPacked {
-    const char *weights, *path;
+    const char *path;
+    uint64_t weights; /* tells their file from others and from what it was before */
 } CvmNetPacked;
 
 /* Opens the weights of `file`, which the model takes over (closed on error, too). */
 cvm_net_status cvm_net_open_file(const CvmNetDescription *about, CvmTensorFile *file,
                                  CvmNetPacked packed, cvm_net_model **model);
+
+/* Of the block that inferences share. */
+int64_t cvm_net_prepared_bytes(const CvmNetCode *code);
+/* Fills that block. */
+cvm_net_status cvm_net_fill_prepared(const cvm_net_model *model, void *block);
 
 /* Fills *parameter; cvm_net_parameter_at. */
 cvm_net_status cvm_net_describe_parameter(const CvmNetDescription *about, int index,
@@ -65,14 +71,12 @@ cvm_net_status cvm_net_describe_parameter(const CvmNetDescription *about, int in
 
 /* --- packed.c --- */
 
-/* Of all plans together. */
-int64_t cvm_net_prepared_bytes(const CvmNetCode *code);
+/* For weights that are opened afterwards. */
+CvmNetPacked cvm_net_packed_of(const char *weights, const char *path);
 
-/* Finds the model's prepared memory in the file at `path`. False: it is missing, or was made of
- * other weights or for other code. */
-bool cvm_net_map_packed(cvm_net_model *model, const char *weights, const char *path);
-bool cvm_net_write_packed(const cvm_net_model *model, const char *weights, const char *path,
-                          CvmError *error);
+/* Finds the model's prepared memory in the file; packs the weights into a new one where it is
+ * missing, damaged, or was made of other weights or for other code. */
+cvm_net_status cvm_net_take_packed(cvm_net_model *model, CvmNetPacked packed);
 
 /* --- context.c --- */
 

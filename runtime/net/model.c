@@ -30,14 +30,14 @@ static cvm_net_status read_checkpoint(cvm_net_model *model) {
     return CVM_NET_OK;
 }
 
-static cvm_net_status prepare_inference(cvm_net_model *model, int index, CvmPool *pool) {
-    const CvmPlan *plan = model->code->inferences[index];
+int64_t cvm_net_prepared_bytes(const CvmNetCode *code) {
+    return code->inferences[0]->prepared_bytes;
+}
+
+static cvm_net_status fill_for(const cvm_net_model *model, const CvmPlan *plan, void *block,
+                               CvmPool *pool) {
+    const CvmPlace place = {.prepared = block};
     CvmError error;
-    model->prepared[index] = cvm_memory_allocate(plan->prepared_bytes);
-    if (!model->prepared[index])
-        return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for %lld bytes of packed weights",
-                            (long long)plan->prepared_bytes);
-    const CvmPlace place = {.prepared = model->prepared[index]};
     CvmInstance *instance = cvm_instance_create_in(plan, &model->store, &place, &error);
     if (!instance)
         return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
@@ -47,7 +47,7 @@ static cvm_net_status prepare_inference(cvm_net_model *model, int index, CvmPool
     return CVM_NET_OK;
 }
 
-static cvm_net_status prepare(cvm_net_model *model) {
+cvm_net_status cvm_net_fill_prepared(const cvm_net_model *model, void *block) {
     CvmError error;
     CvmPool *pool =
         cvm_pool_create(cvm_net_prepared_bytes(model->code) < SPLIT_BYTES ? 1 : 0, &error);
@@ -55,24 +55,23 @@ static cvm_net_status prepare(cvm_net_model *model) {
         return cvm_net_fail_with(&error, CVM_NET_BAD_ARGUMENT, CVM_NET_NO_THREADS);
     cvm_net_status status = CVM_NET_OK;
     for (int i = 0; !status && i < model->code->inference_count; i++)
-        status = prepare_inference(model, i, pool);
+        status = fill_for(model, model->code->inferences[i], block, pool);
     cvm_pool_free(pool);
     return status;
 }
 
-static cvm_net_status prepare_or_map(cvm_net_model *model, CvmNetPacked packed) {
-    CvmError error;
-    if (packed.path && cvm_net_map_packed(model, packed.weights, packed.path))
-        return CVM_NET_OK;
-    cvm_net_status status = prepare(model);
-    if (status || !packed.path || cvm_net_write_packed(model, packed.weights, packed.path, &error))
-        return status;
-    return cvm_net_fail_with(&error, CVM_NET_BAD_ARGUMENT, CVM_NET_NO_FILE);
+static cvm_net_status prepare(cvm_net_model *model) {
+    int64_t bytes = cvm_net_prepared_bytes(model->code);
+    model->prepared = cvm_memory_allocate(bytes);
+    if (!model->prepared)
+        return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for %lld bytes of packed weights",
+                            (long long)bytes);
+    return cvm_net_fill_prepared(model, model->prepared);
 }
 
 static void free_model(cvm_net_model *model) {
-    for (int i = 0; !model->packed.bytes && i < model->code->inference_count; i++)
-        cvm_memory_free(model->prepared[i], model->code->inferences[i]->prepared_bytes);
+    if (!model->packed.bytes)
+        cvm_memory_free(model->prepared, cvm_net_prepared_bytes(model->code));
     cvm_mapped_file_close(&model->packed);
     cvm_store_free(&model->store);
     cvm_tensor_file_close(&model->file);
@@ -96,7 +95,7 @@ cvm_net_status cvm_net_open_file(const CvmNetDescription *about, CvmTensorFile *
     if (!status)
         status = cvm_net_take_weights(about, &model->file, &model->store);
     if (!status)
-        status = prepare_or_map(model, packed);
+        status = packed.path ? cvm_net_take_packed(model, packed) : prepare(model);
     if (status)
         free_model(model);
     else

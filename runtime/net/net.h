@@ -89,13 +89,15 @@ cvm_net_status cvm_net_parameter_at(int index, cvm_net_parameter *parameter);
 /* Opens the weights: a safetensors file with every parameter by its name, as F32, F16, BF16 or F64
  * (what `cvmc train` writes). NULL: the weights embedded in the object, if there are any. The file
  * is mapped, so that F32 weights are in memory once, and must not be overwritten while the model is
- * open. NO_FILE, BAD_WEIGHTS, BAD_CPU, NO_MEMORY. */
+ * open. NO_FILE, BAD_WEIGHTS, BAD_CPU, NO_MEMORY.@PACKED@ */
 cvm_net_status cvm_net_open(const char *path, cvm_net_model **model);
 
 /* The same, with what the code makes of the weights (packed for vectors) kept in a file of its own,
- * `packed`: written the first time, and again when weights or code are others, and mapped from then
- * on, so that opening takes no time and large weights are never twice in memory.
- * NO_FILE, too, when `packed` cannot be written. */
+ * `packed` (NULL: beside the weights, path.packed): written the first time, and again when weights
+ * or code are others, and mapped from then on, so that opening takes no time and large weights are
+ * never twice in memory, while they are packed neither. A model that is open keeps its own when the
+ * file is replaced. NO_FILE, too, when `packed` cannot be written: the folder refuses, the disk is
+ * full. */
 cvm_net_status cvm_net_open_packed(const char *path, const char *packed, cvm_net_model **model);
 
 /* The same of a safetensors file in memory, which must outlive the model. */

@@ -35,62 +35,70 @@ static uint64_t hash_plan(uint64_t hash, const CvmPlan *plan) {
     return hash;
 }
 
-static bool find_key(const cvm_net_model *model, const char *weights, uint64_t *key) {
+static uint64_t find_key(const cvm_net_model *model, uint64_t weights) {
+    uint64_t key = cvm_hash_text(weights, model->code->cpu);
+    key = cvm_hash_whole(key, (int64_t)model->about->model_hash);
+    for (int i = 0; i < model->code->inference_count; i++)
+        key = hash_plan(key, model->code->inferences[i]);
+    return key;
+}
+
+CvmNetPacked cvm_net_packed_of(const char *weights, const char *path) {
+    CvmNetPacked packed = {.path = path};
     struct stat status;
-    if (stat(weights, &status) != 0)
-        return false;
-    *key = cvm_hash_text(0, model->code->cpu);
-    *key = cvm_hash_whole(*key, (int64_t)model->about->model_hash);
-    *key = cvm_hash_whole(cvm_hash_whole(*key, status.st_size), status.st_mtim.tv_sec);
-    *key = cvm_hash_whole(cvm_hash_whole(*key, status.st_mtim.tv_nsec), (int64_t)status.st_ino);
-    for (int i = 0; i < model->code->inference_count; i++)
-        *key = hash_plan(*key, model->code->inferences[i]);
-    return true;
+    if (stat(weights, &status) != 0) /* opening it will say so */
+        return packed;
+    packed.weights = cvm_hash_whole(cvm_hash_whole(0, status.st_size), (int64_t)status.st_ino);
+    packed.weights = cvm_hash_whole(packed.weights, status.st_mtim.tv_sec);
+    packed.weights = cvm_hash_whole(packed.weights, status.st_mtim.tv_nsec);
+    return packed;
 }
 
-int64_t cvm_net_prepared_bytes(const CvmNetCode *code) {
-    int64_t bytes = 0;
-    for (int i = 0; i < code->inference_count; i++)
-        bytes += code->inferences[i]->prepared_bytes;
-    return bytes;
-}
-
-bool cvm_net_map_packed(cvm_net_model *model, const char *weights, const char *path) {
-    const CvmNetCode *code = model->code;
-    int64_t bytes = cvm_net_prepared_bytes(code);
-    CvmError error;
-    Header header = {.key = 0};
-    uint64_t key;
-    if (!find_key(model, weights, &key) || !cvm_mapped_file_open(path, &model->packed, &error))
-        return false;
-    memcpy(&header, model->packed.bytes, model->packed.size < HEADER_BYTES ? 0 : sizeof header);
-    if (model->packed.size != HEADER_BYTES + bytes || header.key != key || header.bytes != bytes ||
-        memcmp(header.magic, MAGIC, sizeof MAGIC) != 0) {
-        cvm_mapped_file_close(&model->packed);
-        return false;
-    }
-    char *next = (char *)model->packed.bytes + HEADER_BYTES;
-    for (int i = 0; i < code->inference_count; i++) {
-        model->prepared[i] = next;
-        next += code->inferences[i]->prepared_bytes;
-    }
-    return true;
-}
-
-bool cvm_net_write_packed(const cvm_net_model *model, const char *weights, const char *path,
-                          CvmError *error) {
-    char page[HEADER_BYTES] = {0};
-    Header header = {.bytes = cvm_net_prepared_bytes(model->code)};
-    CvmAtomicFile file;
-    if (!find_key(model, weights, &header.key))
-        return cvm_error_set(error, CVM_ERROR_MACHINE, "cannot look at %.800s any more", weights);
+static Header make_header(const cvm_net_model *model, CvmNetPacked packed) {
+    Header header = {.key = find_key(model, packed.weights),
+                     .bytes = cvm_net_prepared_bytes(model->code)};
     memcpy(header.magic, MAGIC, sizeof MAGIC);
-    memcpy(page, &header, sizeof header);
-    if (!cvm_atomic_file_open(path, &file, error))
+    return header;
+}
+
+static bool find(cvm_net_model *model, const char *path, const Header *header) {
+    CvmError error;
+    if (!cvm_mapped_file_open(path, &model->packed, &error))
         return false;
-    cvm_atomic_file_write(&file, page, sizeof page);
-    for (int i = 0; i < model->code->inference_count; i++)
-        cvm_atomic_file_write(&file, model->prepared[i],
-                              (size_t)model->code->inferences[i]->prepared_bytes);
-    return cvm_atomic_file_commit(&file, error);
+    if (model->packed.size == HEADER_BYTES + header->bytes &&
+        memcmp(model->packed.bytes, header, sizeof *header) == 0)
+        return true;
+    cvm_mapped_file_close(&model->packed);
+    return false;
+}
+
+/* Weights are packed right into the file's memory, which the system may write out and drop at any
+ * time: they are never in memory twice. */
+static cvm_net_status make(cvm_net_model *model, const char *path, const Header *header) {
+    CvmAtomicFile file;
+    CvmError error;
+    if (!cvm_atomic_file_open(path, &file, &error))
+        return cvm_net_fail_with(&error, CVM_NET_BAD_ARGUMENT, CVM_NET_NO_FILE);
+    if (!cvm_atomic_file_map(&file, HEADER_BYTES + header->bytes, &model->packed, &error)) {
+        cvm_atomic_file_abandon(&file);
+        return cvm_net_fail_with(&error, CVM_NET_BAD_ARGUMENT, CVM_NET_NO_FILE);
+    }
+    memcpy(model->packed.bytes, header, sizeof *header);
+    cvm_net_status status =
+        cvm_net_fill_prepared(model, (char *)model->packed.bytes + HEADER_BYTES);
+    if (status)
+        cvm_atomic_file_abandon(&file);
+    else if (!cvm_atomic_file_commit(&file, &error))
+        status = cvm_net_fail_with(&error, CVM_NET_BAD_ARGUMENT, CVM_NET_NO_FILE);
+    return status;
+}
+
+cvm_net_status cvm_net_take_packed(cvm_net_model *model, CvmNetPacked packed) {
+    const Header header = make_header(model, packed);
+    cvm_net_status status = CVM_NET_OK;
+    if (!find(model, packed.path, &header))
+        status = make(model, packed.path, &header);
+    if (!status)
+        model->prepared = (char *)model->packed.bytes + HEADER_BYTES;
+    return status;
 }

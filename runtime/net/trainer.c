@@ -81,13 +81,23 @@ static cvm_net_status fill_view(cvm_net_trainer *trainer) {
                : no_memory(&error);
 }
 
+static bool is_inference(int which) {
+    return which == CVM_TRAINER_INFERENCE || which == CVM_TRAINER_SINGLE;
+}
+
 static cvm_net_status make_instances(cvm_net_trainer *trainer) {
-    const CvmPlace place = {.arena = trainer->arena};
     CvmError error;
+    int64_t bytes = trainer->code->inferences[0]->prepared_bytes;
+    trainer->prepared = cvm_memory_allocate(bytes);
+    if (!trainer->prepared)
+        return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for %lld bytes of packed weights",
+                            (long long)bytes);
     for (int i = 0; i < CVM_TRAINER_PLANS; i++) {
+        const CvmPlace place = {trainer->arena, is_inference(i) ? trainer->prepared : NULL};
         const CvmPlan *plan = plan_of(trainer->code, (CvmTrainerPlan)i);
         if (!plan)
             continue;
+        trainer->stale[i] = is_inference(i);
         trainer->instances[i] = cvm_instance_create_in(plan, &trainer->view, &place, &error);
         if (!trainer->instances[i])
             return no_memory(&error);
@@ -152,6 +162,7 @@ void cvm_net_trainer_destroy(cvm_net_trainer *trainer) {
     cvm_store_free(&trainer->state);
     if (trainer->owned_bytes)
         cvm_memory_free(trainer->arena, trainer->owned_bytes);
+    cvm_memory_free(trainer->prepared, trainer->code->inferences[0]->prepared_bytes);
     if (trainer->model)
         atomic_fetch_sub(&trainer->model->users, 1);
     free(trainer);
@@ -216,10 +227,19 @@ static void count_step(cvm_net_trainer *trainer) {
 }
 
 /* What a plan prepared of weights (packed them) follows what they have become. */
-static void run(cvm_net_trainer *trainer, CvmTrainerPlan which) {
+static void refresh(cvm_net_trainer *trainer, CvmTrainerPlan which) {
     if (trainer->stale[which])
         cvm_instance_forget(trainer->instances[which]);
     trainer->stale[which] = false;
+}
+
+/* Single images find prepared what larger batches prepare. */
+static void run(cvm_net_trainer *trainer, CvmTrainerPlan which) {
+    if (which == CVM_TRAINER_SINGLE && trainer->stale[CVM_TRAINER_INFERENCE]) {
+        refresh(trainer, CVM_TRAINER_INFERENCE);
+        cvm_instance_prepare(trainer->instances[CVM_TRAINER_INFERENCE], trainer->pool);
+    }
+    refresh(trainer, which);
     cvm_instance_run(trainer->instances[which], trainer->pool);
 }
 

@@ -29,6 +29,7 @@ struct cvm_net_trainer {
     CvmInstance *instances[CVM_TRAINER_PLANS];
     CvmPool *pool;
     void *arena;
+    void *prepared;                /* of the inferences, which share it */
     int64_t owned_bytes;           /* of the arena; 0: it is the caller's */
     int32_t *steps;                /* into the state: batches so far, low half first */
     float *rate;                   /* the same */

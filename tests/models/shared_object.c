@@ -174,61 +174,6 @@ static void any_count_and_any_memory_give_the_same(void **state) {
     assert_int_equal(small.close(model), CVM_NET_OK);
 }
 
-/* Opens with a file of packed weights and classifies. */
-static void answer_packed(const char *packed, const CvmTestNet *net, const float *image,
-                          float *logits) {
-    cvm_net_model *model = NULL;
-    cvm_net_context *context = NULL;
-    if (net->open_packed(weights, packed, &model))
-        fail_msg("%s", net->message());
-    assert_int_equal(net->context_create(model, NULL, &context), CVM_NET_OK);
-    assert_int_equal(net->run(context, image, 1, logits, NULL), CVM_NET_OK);
-    net->context_destroy(context);
-    assert_int_equal(net->close(model), CVM_NET_OK);
-}
-
-static void packed_weights_are_kept_in_a_file(void **state) {
-    (void)state;
-    CvmTestNet wide;
-    size_t size, again;
-    char packed[512];
-    float image[ELEMENTS], first[CLASSES], second[CLASSES], third[CLASSES];
-    char kept[512];
-    /* weights of many channels are packed */
-    cvm_test_write_text(&place, "wide.cvm",
-                        CVM_TEST_DATA
-                        "model Wide { input image: [1, 28, 28] conv(32, kernel=3) relu "
-                        "conv(32, kernel=3) relu maxpool(8) flatten linear(4) }\n"
-                        "train Wide on patterns { loss cross_entropy optimizer sgd(rate=0.01) "
-                        "epochs 1 batch 16 seed 1 }\n");
-    cvm_test_expect(&place, 0, NULL, NULL, "train", "wide.cvm", NULL);
-    cvm_test_expect(&place, 0, NULL, NULL, "build", "wide.cvm", NULL);
-    cvm_test_net_load(&place, "wide", false, &wide);
-    for (int i = 0; i < ELEMENTS; i++)
-        image[i] = (float)(i % 13) / 6 - 1;
-    strcpy(kept, weights);
-    path_of("wide.safetensors", weights);
-    path_of("wide.packed", packed);
-    answer_packed(packed, &wide, image, first);
-    char *bytes = cvm_test_read(&place, "wide.packed", &size);
-    assert_true(size > 4096 + 32 * 32 * 9 * 4);
-    answer_packed(packed, &wide, image, second);
-    assert_memory_equal(first, second, sizeof first);
-    cvm_test_write(&place, "wide.packed", bytes, size / 2); /* damaged: made again */
-    answer_packed(packed, &wide, image, third);
-    assert_memory_equal(first, third, sizeof first);
-    char *made = cvm_test_read(&place, "wide.packed", &again);
-    assert_true(again == size && memcmp(bytes, made, size) == 0);
-    free(bytes);
-    free(made);
-    cvm_net_model *model = NULL;
-    assert_int_equal(wide.open_packed(weights, "/nowhere/at.all", &model), CVM_NET_NO_FILE);
-    assert_int_equal(wide.open_packed(weights, NULL, &model), CVM_NET_BAD_ARGUMENT);
-    assert_null(model);
-    strcpy(weights, kept);
-    cvm_test_net_unload(&wide);
-}
-
 static void a_run_allocates_nothing(void **state) {
     (void)state;
     float image[ELEMENTS] = {0}, logits[CLASSES];
@@ -609,7 +554,6 @@ int main(void) {
         cmocka_unit_test(it_gives_the_bits_of_predict),
         cmocka_unit_test(weights_may_be_half_as_long),
         cmocka_unit_test(any_count_and_any_memory_give_the_same),
-        cmocka_unit_test(packed_weights_are_kept_in_a_file),
         cmocka_unit_test(a_run_allocates_nothing),
         cmocka_unit_test(it_says_what_it_is),
         cmocka_unit_test(bad_calls_give_a_status),

@@ -2,6 +2,10 @@
 #include "runtime/net/internal.h"
 #include "runtime/net/train.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 /* Written by the compiler. */
 extern const CvmNetDescription cvm_net_description;
 
@@ -37,13 +41,21 @@ static cvm_net_status open_parsed(const void *bytes, int64_t size, cvm_net_model
     CvmError error;
     if (!cvm_tensor_file_parse(bytes, size, &file, &error))
         return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
-    return cvm_net_open_file(&cvm_net_description, &file, (CvmNetPacked){NULL, NULL}, model);
+    return cvm_net_open_file(&cvm_net_description, &file, (CvmNetPacked){NULL, 0}, model);
+}
+
+/* packed_path: NULL for none. */
+static cvm_net_status open_with(const char *path, const char *packed_path, cvm_net_model **model) {
+    CvmNetPacked packed = cvm_net_packed_of(path, packed_path);
+    CvmTensorFile file;
+    CvmError error;
+    if (!cvm_tensor_file_open(path, &file, &error))
+        return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_FILE);
+    return cvm_net_open_file(&cvm_net_description, &file, packed, model);
 }
 
 cvm_net_status cvm_net_open(const char *path, cvm_net_model **model) {
     const CvmNetDescription *about = &cvm_net_description;
-    CvmTensorFile file;
-    CvmError error;
     if (!model)
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "model must not be null");
     if (!path && !about->weights)
@@ -52,19 +64,23 @@ cvm_net_status cvm_net_open(const char *path, cvm_net_model **model) {
                             about->name);
     if (!path)
         return open_parsed(about->weights, about->weights_bytes, model);
-    if (!cvm_tensor_file_open(path, &file, &error))
-        return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_FILE);
-    return cvm_net_open_file(about, &file, (CvmNetPacked){NULL, NULL}, model);
+    return about->packed ? cvm_net_open_packed(path, NULL, model) : open_with(path, NULL, model);
 }
 
 cvm_net_status cvm_net_open_packed(const char *path, const char *packed, cvm_net_model **model) {
-    CvmTensorFile file;
-    CvmError error;
-    if (!path || !packed || !model)
-        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "path, packed and model must not be null");
-    if (!cvm_tensor_file_open(path, &file, &error))
-        return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_FILE);
-    return cvm_net_open_file(&cvm_net_description, &file, (CvmNetPacked){path, packed}, model);
+    static const char ending[] = ".packed";
+    if (!path || !model)
+        return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "path and model must not be null");
+    if (packed)
+        return open_with(path, packed, model);
+    size_t size = strlen(path) + sizeof ending;
+    char *beside = malloc(size);
+    if (!beside)
+        return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for a model");
+    snprintf(beside, size, "%s%s", path, ending);
+    cvm_net_status status = open_with(path, beside, model);
+    free(beside);
+    return status;
 }
 
 cvm_net_status cvm_net_open_memory(const void *bytes, size_t size, cvm_net_model **model) {
