@@ -87,7 +87,42 @@ static cJSON *row_json(const CvmSession *session, const CvmLayerRow *row) {
     return object;
 }
 
-static void print_json(CvmSession *session, const CvmLayerTable *table,
+/* What a step of the train takes, or the inference of one picture where the file has none. */
+typedef struct Step {
+    int64_t pictures;
+    CvmMemoryPlan memory;
+} Step;
+
+static bool measure_step(CvmSession *session, Step *step) {
+    CvmGraph *graph = cvm_session_graph(session);
+    if (!graph)
+        return false;
+    step->pictures = cvm_graph_find_source(graph, "image")->type.shape.sizes[0];
+    return cvm_session_run_passes(session, graph, NULL) &&
+           cvm_session_plan_memory(session, graph, &step->memory);
+}
+
+static void print_step(const CvmSession *session, const Step *step) {
+    char arena[16], live[16];
+    printf(
+        "\n%s of %lld picture%s takes %sB beside parameters%s, of which at most %sB are in use at "
+        "once\n",
+        session->train ? "a training step" : "inference", (long long)step->pictures,
+        step->pictures == 1 ? "" : "s", cvm_amount_text((double)step->memory.arena_bytes, arena),
+        session->train ? " and optimizer state" : "",
+        cvm_amount_text((double)step->memory.lower_bound, live));
+}
+
+static cJSON *step_json(const CvmSession *session, const Step *step) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddBoolToObject(object, "training", session->train != NULL);
+    cJSON_AddNumberToObject(object, "pictures", (double)step->pictures);
+    cJSON_AddNumberToObject(object, "arena_bytes", (double)step->memory.arena_bytes);
+    cJSON_AddNumberToObject(object, "live_bytes", (double)step->memory.lower_bound);
+    return object;
+}
+
+static void print_json(CvmSession *session, const CvmLayerTable *table, const Step *step,
                        const CvmPhaseLearning *phases, int phase_count) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "model", cvm_model_name(session->model));
@@ -98,6 +133,7 @@ static void print_json(CvmSession *session, const CvmLayerTable *table,
     cJSON_AddNumberToObject(object, "frozen_parameters", (double)table->frozen_parameters);
     cJSON_AddNumberToObject(object, "flops", table->flops);
     cJSON_AddNumberToObject(object, "bytes", table->bytes);
+    cJSON_AddItemToObject(object, "step", step_json(session, step));
     if (phases)
         cJSON_AddItemToObject(object, "phases", cvm_learning_json(phases, phase_count));
     cvm_report_json(object);
@@ -121,11 +157,15 @@ static bool explain(CvmSession *session) {
         if (!phases)
             return false;
     }
+    Step step;
+    if (!measure_step(session, &step))
+        return false;
     if (session->options->json) {
-        print_json(session, &table, phases, phase_count);
+        print_json(session, &table, &step, phases, phase_count);
         return true;
     }
     print_text(session, &table);
+    print_step(session, &step);
     cvm_learning_print(phases, phase_count);
     return true;
 }

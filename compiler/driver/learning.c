@@ -58,17 +58,22 @@ static double optimizer_bytes(const CvmGraph *graph) {
 
 /* The forward part is what stands up to the loss; a result counts once, however often it is read.
  */
+/* What a gradient needs kept of the forward part is made there, though it is younger. */
+static bool is_backward(const CvmNode *node, int loss) {
+    return node->id > loss && node->op != CVM_OP_MAXPOOL_INDEX;
+}
+
 static void measure_backward(const CvmGraph *graph, CvmArena *arena, CvmStepSize *size) {
     int loss = cvm_graph_find_output(graph, "loss")->id;
     bool *counted = cvm_arena_array(arena, (size_t)graph->next_id, sizeof *counted);
     for (int i = 0; i < graph->node_count; i++) {
         const CvmNode *node = graph->nodes[i];
-        if (node->id <= loss || cvm_op_info(node->op)->class == CVM_CLASS_SOURCE)
+        if (!is_backward(node, loss) || cvm_op_info(node->op)->class == CVM_CLASS_SOURCE)
             continue;
         size->nodes++;
         for (int k = 0; k < node->input_count; k++) {
             const CvmNode *input = node->inputs[k];
-            if (input->id > loss || counted[input->id] ||
+            if (is_backward(input, loss) || counted[input->id] ||
                 cvm_op_info(input->op)->class == CVM_CLASS_SOURCE)
                 continue;
             counted[input->id] = true;

@@ -67,9 +67,10 @@ static cJSON *size_json(const CvmGraphSize *size) {
     return object;
 }
 
-static void print_json(const CvmPassLog *log) {
+static void print_json(const CvmPassLog *log, const CvmMemoryPlan *memory) {
     const CvmPass *passes = cvm_passes(&(int){0});
-    cJSON *array = cJSON_CreateArray();
+    cJSON *whole = cJSON_CreateObject();
+    cJSON *array = cJSON_AddArrayToObject(whole, "passes");
     for (int i = 0; i < log->report_count; i++) {
         const CvmPassReport *report = &log->reports[i];
         cJSON *object = pass_json(&passes[cvm_pass_find(report->pass)]);
@@ -78,11 +79,31 @@ static void print_json(const CvmPassLog *log) {
         cJSON_AddItemToObject(object, "after", size_json(&report->after));
         cJSON_AddItemToArray(array, object);
     }
-    cvm_report_json(array);
+    cJSON_AddNumberToObject(whole, "arena_bytes", (double)memory->arena_bytes);
+    cJSON_AddNumberToObject(whole, "live_bytes", (double)memory->lower_bound);
+    cJSON *alive = cJSON_AddArrayToObject(whole, "alive");
+    for (int i = 0; i < memory->alive_count; i++) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "value", cvm_node_label(memory->alive[i].node).text);
+        cJSON_AddNumberToObject(object, "bytes", (double)memory->alive[i].bytes);
+        cJSON_AddItemToArray(alive, object);
+    }
+    cvm_report_json(whole);
+}
+
+/* What is alive when most is, and what a limit would have to get rid of. */
+static void print_alive(const CvmMemoryPlan *memory) {
+    enum { SHOWN = 20 };
+    char bytes[16];
+    for (int i = 0; i < memory->alive_count && i < SHOWN; i++)
+        printf("%11sB  %s\n", cvm_amount_text((double)memory->alive[i].bytes, bytes),
+               cvm_node_label(memory->alive[i].node).text);
+    if (memory->alive_count > SHOWN)
+        printf("%12s  and %d smaller ones\n", "", memory->alive_count - SHOWN);
 }
 
 static void print_text(const CvmPassLog *log, const CvmGraphSize *before, const CvmGraphSize *after,
-                       const CvmMemoryPlan *memory) {
+                       const CvmMemoryPlan *memory, bool verbose) {
     char stored[2][16], bytes[2][16];
     printf("%-15s %-7s %7s  %-12s %-10s %-12s %10s\n", "pass", "default", "applied", "nodes",
            "groups", "kernels", "saved");
@@ -91,9 +112,11 @@ static void print_text(const CvmPassLog *log, const CvmGraphSize *before, const 
     printf("\n%d kernels that write %sB of intermediate values became %d that write %sB\n",
            before->kernels, cvm_amount_text((double)before->stored_bytes, stored[0]),
            after->kernels, cvm_amount_text((double)after->stored_bytes, stored[1]));
-    printf("in an arena of %sB, of which at most %sB are alive at once\n",
+    printf("in an arena of %sB, of which at most %sB are alive at once%s\n",
            cvm_amount_text((double)memory->arena_bytes, bytes[0]),
-           cvm_amount_text((double)memory->lower_bound, bytes[1]));
+           cvm_amount_text((double)memory->lower_bound, bytes[1]), verbose ? ":" : "");
+    if (verbose)
+        print_alive(memory);
 }
 
 static bool show_passes(CvmSession *session) {
@@ -110,9 +133,9 @@ static bool show_passes(CvmSession *session) {
     if (session->options->verbose)
         cvm_pass_log_print(&log, stderr);
     if (session->options->json)
-        print_json(&log);
+        print_json(&log, &memory);
     else
-        print_text(&log, &before, &after, &memory);
+        print_text(&log, &before, &after, &memory, session->options->verbose);
     return true;
 }
 

@@ -13,9 +13,10 @@ enum { NO_MEMORY = -1, BEFORE_THE_FIRST = -1 };
 
 /* Bytes for one tensor, or for several in turn that are computed in place. */
 typedef struct Storage {
-    int64_t bytes;   /* a multiple of CVM_ALIGNMENT */
-    int first, last; /* steps, inclusive */
-    bool prepared;   /* lies in memory of its own, where nothing shares bytes */
+    const CvmNode *node; /* the first that lies there */
+    int64_t bytes;       /* a multiple of CVM_ALIGNMENT */
+    int first, last;     /* steps, inclusive */
+    bool prepared;       /* lies in memory of its own, where nothing shares bytes */
     int64_t offset;
 } Storage;
 
@@ -195,7 +196,8 @@ static int find_dying_operand(const Planning *planning, const CvmNode *result, i
 }
 
 static bool add_storage(Planning *planning, const CvmNode *node, int first) {
-    Storage storage = {.first = planning->steps[node->id],
+    Storage storage = {.node = node,
+                       .first = planning->steps[node->id],
                        .last = planning->last[node->id],
                        .prepared = planning->kept[node->id]};
     if (node->op != CVM_OP_INPUT && !storage.prepared && is_pointwise_step(planning, first)) {
@@ -300,18 +302,43 @@ static bool place(Planning *planning, CvmArena *scratch, int64_t *arena_bytes) {
     return true;
 }
 
-/* Everything placed, no sum overflows: the arena is at least as large. */
-static int64_t find_lower_bound(const Planning *planning) {
-    int64_t most = 0;
+static bool is_alive(const Storage *storage, int step) {
+    return !storage->prepared && storage->first <= step && step <= storage->last;
+}
+
+/* The step during which most is alive. Everything is placed, so no sum overflows: the arena is at
+ * least as large. */
+static int find_peak(const Planning *planning, int64_t *most) {
+    int peak = BEFORE_THE_FIRST;
+    *most = 0;
     for (int step = BEFORE_THE_FIRST; step <= planning->step_count; step++) {
-        int64_t alive = 0;
+        int64_t bytes = 0;
         for (int i = 0; i < planning->storage_count; i++)
-            if (!planning->storages[i].prepared && planning->storages[i].first <= step &&
-                step <= planning->storages[i].last)
-                alive += planning->storages[i].bytes;
-        most = alive > most ? alive : most;
+            if (is_alive(&planning->storages[i], step))
+                bytes += planning->storages[i].bytes;
+        if (bytes > *most) {
+            *most = bytes;
+            peak = step;
+        }
     }
-    return most;
+    return peak;
+}
+
+static int by_bytes(const void *left, const void *right) {
+    const CvmAlive *a = left, *b = right;
+    if (a->bytes != b->bytes)
+        return a->bytes < b->bytes ? 1 : -1;
+    return a->node->id - b->node->id;
+}
+
+static void find_alive(const Planning *planning, CvmArena *arena, CvmMemoryPlan *plan) {
+    int peak = find_peak(planning, &plan->lower_bound);
+    plan->alive = cvm_arena_array(arena, (size_t)planning->storage_count + 1, sizeof *plan->alive);
+    for (int i = 0; i < planning->storage_count; i++)
+        if (is_alive(&planning->storages[i], peak))
+            plan->alive[plan->alive_count++] =
+                (CvmAlive){planning->storages[i].node, planning->storages[i].bytes};
+    qsort(plan->alive, (size_t)plan->alive_count, sizeof *plan->alive, by_bytes);
 }
 
 /* --- the plan --- */
@@ -361,7 +388,7 @@ bool cvm_plan_memory(const CvmGraph *graph, CvmArena *arena, CvmMemoryPlan *plan
     bool fits = add_storages(&planning) && place_prepared(&planning, &plan->prepared_bytes) &&
                 place(&planning, scratch, &plan->arena_bytes);
     if (fits) {
-        plan->lower_bound = find_lower_bound(&planning);
+        find_alive(&planning, arena, plan);
         fill_offsets(&planning, plan);
     } else {
         cvm_diag_error(diag, 1601, (CvmSpan){0}, NULL, "use a smaller batch",

@@ -87,6 +87,13 @@ const char *cvm_pass_limits_text(const CvmPassChoice *choice, CvmArena *arena);
  * arena exceeds the limit, 1608: a training in another precision than float32). */
 bool cvm_run_passes(const CvmPassChoice *choice, CvmPassContext *context, CvmGraph *graph);
 
+/* A tensor in the arena, or several that are computed in place one after the other: known by the
+ * first. */
+typedef struct CvmAlive {
+    const CvmNode *node;
+    int64_t bytes;
+} CvmAlive;
+
 /* Where each tensor lies in the arena, by liveness. Groups (and single nodes) run in graph order.
  */
 typedef struct CvmMemoryPlan {
@@ -102,6 +109,8 @@ typedef struct CvmMemoryPlan {
     int64_t arena_bytes;    /* a multiple of CVM_ALIGNMENT */
     int64_t prepared_bytes; /* another one, of what is prepared */
     int64_t lower_bound;    /* largest sum of bytes alive at once: no plan could take less */
+    CvmAlive *alive;        /* what that sum is made of, the largest first */
+    int alive_count;
 } CvmMemoryPlan;
 
 /* Plans a graph that cvm_run_passes has finished with.
