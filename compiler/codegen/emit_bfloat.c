@@ -1,7 +1,7 @@
 /* Memory of a kernel's buffers by their element type. bf16 is the upper half of f32: it is widened
  * by a shift behind the load and rounded to nearest even before the store, so that kernels compute
- * in f32 throughout. Products of pairs of bf16 have an instruction of their own where the processor
- * has it (AVX512_BF16); elsewhere both halves of a pair are widened, which rounds alike. */
+ * in f32 throughout; but sums of products of pairs of bf16 have an instruction of their own where
+ * the processor has AVX512_BF16. */
 #include "compiler/codegen/emitter.h"
 
 static bool is_bf16(const CvmEmitter *emitter, int buffer) {
@@ -147,8 +147,7 @@ LLVMValueRef cvm_load_pairs(CvmEmitter *emitter, LLVMValueRef pointer, int lanes
     return LLVMBuildBitCast(emitter->builder, halves, pairs, "");
 }
 
-static LLVMValueRef dot_instruction(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b,
-                                    LLVMValueRef sum) {
+LLVMValueRef cvm_emit_dot(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum) {
     static const char name[] = "llvm.x86.avx512bf16.dpbf16ps.512";
     LLVMTypeRef halves = LLVMVectorType(LLVMBFloatTypeInContext(emitter->context), 32);
     unsigned id = LLVMLookupIntrinsicID(name, sizeof name - 1);
@@ -157,22 +156,4 @@ static LLVMValueRef dot_instruction(CvmEmitter *emitter, LLVMValueRef a, LLVMVal
     LLVMValueRef arguments[] = {sum, LLVMBuildBitCast(emitter->builder, a, halves, ""),
                                 LLVMBuildBitCast(emitter->builder, b, halves, "")};
     return LLVMBuildCall2(emitter->builder, type, function, arguments, 3, "");
-}
-
-static LLVMValueRef half_of_pairs(CvmEmitter *emitter, LLVMValueRef pairs, int lanes, bool upper) {
-    LLVMBuilderRef builder = emitter->builder;
-    LLVMValueRef bits = upper
-                            ? LLVMBuildAnd(builder, pairs, all_bits(emitter, lanes, 0xFFFF0000), "")
-                            : LLVMBuildShl(builder, pairs, all_bits(emitter, lanes, 16), "");
-    return LLVMBuildBitCast(builder, bits, cvm_float_type(emitter, lanes), "");
-}
-
-LLVMValueRef cvm_emit_dot(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum,
-                          int lanes, bool instruction) {
-    if (instruction)
-        return dot_instruction(emitter, a, b, sum);
-    for (int upper = 1; upper >= 0; upper--) /* as the instruction has it */
-        sum = cvm_emit_multiply_add(emitter, half_of_pairs(emitter, a, lanes, upper),
-                                    half_of_pairs(emitter, b, lanes, upper), sum);
-    return sum;
 }

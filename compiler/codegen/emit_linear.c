@@ -6,8 +6,8 @@
  * the inputs. Between chunks the sums wait in scratch memory; at the end the lanes of each are
  * added, and the epilogue applied. Every sum has one order, whatever the split over threads.
  *
- * Weights may be bf16, which halves what has to be read; where x is too, a vector holds two inputs
- * in each lane. */
+ * Weights may be bf16, which halves what has to be read. Where x is too and the processor sums
+ * products of pairs, vectors hold two inputs in each lane. */
 #include "compiler/codegen/emitter.h"
 
 enum { MOST_SUMS = 32, LINE = 64 /* bytes of a cache line */ };
@@ -17,7 +17,6 @@ typedef struct Linear {
     const CvmLinear *shape;
     int lanes;
     CvmLanes all;
-    bool pairs;            /* both operands are bf16: two of them in each lane */
     int64_t vector_inputs; /* inputs that a vector holds */
     LLVMTypeRef vector;
     LLVMValueRef first;   /* feature of the work item */
@@ -60,7 +59,7 @@ static LLVMValueRef element_of(const Linear *linear, int buffer, LLVMValueRef ba
 
 /* The first `count` inputs of a vector, with zeros behind. */
 static LLVMValueRef load_inputs(const Linear *linear, int buffer, LLVMValueRef at, int64_t count) {
-    if (linear->pairs)
+    if (linear->shape->dots)
         return cvm_load_pairs(linear->emitter, at, linear->lanes, count);
     CvmLanes some = cvm_lanes_first(linear->lanes, count);
     return cvm_load_from(linear->emitter, buffer, at, 1, &some, 0);
@@ -77,7 +76,7 @@ static LLVMValueRef weight_at(const Linear *linear, const Tile *tile, int64_t fe
  */
 static LLVMValueRef x_at(const Linear *linear, LLVMValueRef picture, LLVMValueRef input) {
     CvmEmitter *emitter = linear->emitter;
-    LLVMValueRef lanes = linear->pairs
+    LLVMValueRef lanes = linear->shape->dots
                              ? LLVMBuildExactUDiv(emitter->builder, input, constant(linear, 2), "")
                              : input;
     return cvm_advance(emitter, linear->x,
@@ -86,15 +85,15 @@ static LLVMValueRef x_at(const Linear *linear, LLVMValueRef picture, LLVMValueRe
 }
 
 static LLVMValueRef load_x(const Linear *linear, LLVMValueRef at) {
-    return linear->pairs ? cvm_load_pairs(linear->emitter, at, linear->lanes, linear->vector_inputs)
-                         : cvm_load(linear->emitter, at, 1, &linear->all, 0);
+    return linear->shape->dots
+               ? cvm_load_pairs(linear->emitter, at, linear->lanes, linear->vector_inputs)
+               : cvm_load(linear->emitter, at, 1, &linear->all, 0);
 }
 
 static LLVMValueRef add_product(const Linear *linear, LLVMValueRef x, LLVMValueRef weight,
                                 LLVMValueRef sum) {
-    return linear->pairs
-               ? cvm_emit_dot(linear->emitter, x, weight, sum, linear->lanes, linear->shape->dots)
-               : cvm_emit_multiply_add(linear->emitter, x, weight, sum);
+    return linear->shape->dots ? cvm_emit_dot(linear->emitter, x, weight, sum)
+                               : cvm_emit_multiply_add(linear->emitter, x, weight, sum);
 }
 
 /* A vector of inputs, of which `count` exist, for every picture and feature of the tile. */
@@ -342,9 +341,8 @@ void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item) {
                      .lanes = lanes,
                      .all = cvm_lanes_first(lanes, lanes),
                      .vector = cvm_float_type(emitter, lanes),
+                     .vector_inputs = shape->dots ? 2 * lanes : lanes,
                      .first = cvm_scale(emitter, item, shape->block)};
-    linear.pairs = emitter->kernel->buffers[emitter->kernel->a].dtype == CVM_BF16;
-    linear.vector_inputs = linear.pairs ? 2 * lanes : lanes;
     linear.x = emitter->buffers[shape->scratch];
     linear.sums = cvm_advance(emitter, linear.x, cvm_i64(emitter, shape->together * shape->chunk));
     if (!rest) {

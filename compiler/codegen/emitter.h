@@ -87,11 +87,10 @@ void cvm_store_to(CvmEmitter *emitter, int buffer, LLVMValueRef value, LLVMValue
                   int64_t stride, const CvmLanes *lanes);
 
 /* The first `count` of 2 lanes elements of bf16, a pair in each lane, with zeros behind; and sum +
- * the products of both halves of each pair. `instruction`: by vdpbf16ps of 16 lanes, which takes
- * denormal numbers for zeros. */
+ * the products of both halves of each pair, by vdpbf16ps: of 16 lanes, in f32, denormal numbers
+ * taken for zeros. */
 LLVMValueRef cvm_load_pairs(CvmEmitter *emitter, LLVMValueRef pointer, int lanes, int64_t count);
-LLVMValueRef cvm_emit_dot(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum,
-                          int lanes, bool instruction);
+LLVMValueRef cvm_emit_dot(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum);
 
 /* Keeps LLVM from sharing or moving loads across this point: they would need registers that sums
  * have. The processor looks ahead by itself. */

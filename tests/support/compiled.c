@@ -71,7 +71,10 @@ const float *compiled_parameter(const Compiled *compiled, const char *name) {
 }
 
 const char *const *compiled_cpus(void) {
+    static const char *const with_bf16[] = {"host", "x86-64-v3", "x86-64-v2", "x86-64", NULL};
     static const char *const names[] = {"x86-64-v4", "x86-64-v3", "x86-64-v2", "x86-64", NULL};
     int lanes = cvm_target_lanes("host");
+    if (__builtin_cpu_supports("avx512bf16"))
+        return with_bf16;
     return lanes == 16 ? names : lanes == 8 ? names + 1 : names + 2;
 }

@@ -26,7 +26,8 @@ void compiled_run(Compiled *compiled);
 const float *compiled_output(const Compiled *compiled, const char *name);
 const float *compiled_parameter(const Compiled *compiled, const char *name);
 
-/* CPU names that this machine can run, the widest first; NULL at the end. */
+/* CPU names that this machine can run, the widest first; NULL at the end. It is "host" that has
+ * AVX512_BF16. */
 const char *const *compiled_cpus(void);
 
 #endif
