@@ -17,236 +17,65 @@
  * channels at a time: filters are less to fetch from memory than their transforms.
  *
  * Every sum has one order, whatever the split over threads. */
-#include "compiler/codegen/emitter.h"
+#include "compiler/codegen/emit_tiles.h"
 #include "compiler/kernels/schedule.h"
-#include "compiler/ops/winograd.h"
 
-#include <string.h>
-
-enum { SIDE = CVM_WINOGRAD_SIDE, MOST_SUMS = 64 };
-
-typedef LLVMValueRef Tile[SIDE][SIDE];
+enum { MOST_SUMS = 64 };
 
 typedef struct Winograd {
     CvmEmitter *emitter;
     const CvmWinograd *shape;
-    CvmWinogradMatrices matrices;
-    int lanes, side, frequencies;
-    CvmLanes all;
-    LLVMTypeRef vector;
+    CvmTiles tiles;
+    int lanes;
     LLVMValueRef first, count;               /* the work item's tiles */
     LLVMValueRef output;                     /* its first output channel, in steps of the weights */
     LLVMValueRef transformed, sums, weights; /* scratch memory */
-    LLVMValueRef patch;                      /* a tile's pixels, where it reaches over an edge */
 } Winograd;
-
-/* --- transforms --- */
-
-/* sum + factor * x; sum may be NULL for nothing so far. */
-static LLVMValueRef add_scaled(const Winograd *winograd, LLVMValueRef sum, double factor,
-                               LLVMValueRef x) {
-    CvmEmitter *emitter = winograd->emitter;
-    if (factor == 0 || !x)
-        return sum;
-    if (!sum && factor == 1)
-        return x;
-    if (sum && (factor == 1 || factor == -1))
-        return factor > 0 ? LLVMBuildFAdd(emitter->builder, sum, x, "")
-                          : LLVMBuildFSub(emitter->builder, sum, x, "");
-    LLVMValueRef scale = cvm_float(emitter, winograd->lanes, factor);
-    return sum ? cvm_emit_multiply_add(emitter, x, scale, sum)
-               : LLVMBuildFMul(emitter->builder, x, scale, "");
-}
-
-/* out[i] = sum of row i of the matrix times in. Rows of opposite points differ in the sign of the
- * odd columns alone, so that two rows share their even and odd sums. */
-static void transform_rows(const Winograd *winograd, const double (*matrix)[SIDE], int columns,
-                           LLVMValueRef *in, LLVMValueRef *out) {
-    LLVMBuilderRef builder = winograd->emitter->builder;
-    int last = winograd->side - 1;
-    for (int i = 0; i < winograd->side; i++) {
-        LLVMValueRef sums[2] = {NULL, NULL};
-        bool paired = i > 0 && i < last;
-        for (int k = columns - 1; k >= 0; k--) /* the highest has the factor 1 */
-            sums[paired ? k % 2 : 0] =
-                add_scaled(winograd, sums[paired ? k % 2 : 0], matrix[i][k], in[k]);
-        out[i] = sums[0];
-        if (!paired)
-            continue;
-        out[i] = LLVMBuildFAdd(builder, sums[0], sums[1], "");
-        out[++i] = LLVMBuildFSub(builder, sums[0], sums[1], "");
-    }
-}
-
-/* The same with the rows of A: there it is the columns of opposite points that differ so. */
-static void transform_columns(const Winograd *winograd, LLVMValueRef *in, LLVMValueRef *out) {
-    LLVMBuilderRef builder = winograd->emitter->builder;
-    int last = winograd->side - 1;
-    LLVMValueRef both[2][SIDE];
-    for (int k = 1; k < last; k += 2) {
-        both[0][k] = LLVMBuildFAdd(builder, in[k], in[k + 1], "");
-        both[1][k] = LLVMBuildFSub(builder, in[k], in[k + 1], "");
-    }
-    for (int i = 0; i < winograd->matrices.tile; i++) {
-        const double *row = winograd->matrices.result[i];
-        LLVMValueRef sum = NULL;
-        sum = add_scaled(winograd, sum, row[0], in[0]);
-        sum = add_scaled(winograd, sum, row[last], in[last]);
-        for (int k = 1; k < last; k += 2)
-            sum = add_scaled(winograd, sum, row[k], both[i % 2][k]);
-        out[i] = sum;
-    }
-}
-
-/* --- places --- */
-
-static LLVMValueRef load_vector(const Winograd *winograd, LLVMValueRef pointer,
-                                LLVMValueRef elements) {
-    return cvm_load(winograd->emitter, cvm_advance(winograd->emitter, pointer, elements), 1,
-                    &winograd->all, 0);
-}
-
-static void store_vector(const Winograd *winograd, LLVMValueRef value, LLVMValueRef pointer,
-                         LLVMValueRef elements) {
-    cvm_store(winograd->emitter, value, cvm_advance(winograd->emitter, pointer, elements), 1,
-              &winograd->all);
-}
 
 static LLVMValueRef constant(const Winograd *winograd, int64_t value) {
     return cvm_i64(winograd->emitter, value);
 }
 
-/* Where a tile lies: picture, and its first row and column among the results. */
-typedef struct Place {
-    LLVMValueRef picture, row, column;
-} Place;
-
-static Place place_of(const Winograd *winograd, LLVMValueRef tile) {
-    CvmEmitter *emitter = winograd->emitter;
-    LLVMBuilderRef builder = emitter->builder;
-    const CvmWinograd *shape = winograd->shape;
-    int64_t down = (shape->output[0] + shape->tile - 1) / shape->tile;
-    int64_t across = (shape->output[1] + shape->tile - 1) / shape->tile;
-    LLVMValueRef index = LLVMBuildNSWAdd(builder, winograd->first, tile, "");
-    LLVMValueRef per_picture = constant(winograd, down * across);
-    LLVMValueRef inside = LLVMBuildURem(builder, index, per_picture, "");
-    LLVMValueRef width = constant(winograd, across);
-    return (Place){LLVMBuildUDiv(builder, index, per_picture, ""),
-                   cvm_scale(emitter, LLVMBuildUDiv(builder, inside, width, ""), shape->tile),
-                   cvm_scale(emitter, LLVMBuildURem(builder, inside, width, ""), shape->tile)};
+static LLVMValueRef load_vector(const Winograd *winograd, LLVMValueRef pointer,
+                                LLVMValueRef elements) {
+    return cvm_tile_load(&winograd->tiles, pointer, elements);
 }
 
-static LLVMValueRef both(const Winograd *winograd, LLVMValueRef a, LLVMValueRef b) {
-    return LLVMBuildAnd(winograd->emitter->builder, a, b, "");
+static void store_vector(const Winograd *winograd, LLVMValueRef value, LLVMValueRef pointer,
+                         LLVMValueRef elements) {
+    cvm_tile_store(&winograd->tiles, value, pointer, elements);
 }
 
-/* 0 <= index < limit */
-static LLVMValueRef is_below(const Winograd *winograd, LLVMValueRef index, int64_t limit) {
-    return LLVMBuildICmp(winograd->emitter->builder, LLVMIntULT, index,
-                         constant(winograd, limit > 0 ? limit : 0), "");
-}
-
-static LLVMValueRef smaller(const Winograd *winograd, LLVMValueRef a, LLVMValueRef b) {
-    LLVMBuilderRef builder = winograd->emitter->builder;
-    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSLT, a, b, ""), a, b, "");
+static CvmTilePlace place_of(const Winograd *winograd, LLVMValueRef tile) {
+    return cvm_tile_place(&winograd->tiles, cvm_sum(winograd->emitter, winograd->first, tile),
+                          winograd->shape->output, winograd->shape->tile);
 }
 
 /* --- 1. inputs --- */
 
-/* The pixel (row, column), perhaps outside, into the patch at (i, j). */
-static void copy_pixel(const Winograd *winograd, LLVMValueRef plane, LLVMValueRef row,
-                       LLVMValueRef column, LLVMValueRef at) {
-    CvmEmitter *emitter = winograd->emitter;
-    const CvmWinograd *shape = winograd->shape;
-    LLVMValueRef inside = both(winograd, is_below(winograd, row, shape->input[0]),
-                               is_below(winograd, column, shape->input[1]));
-    CvmBranch branch = cvm_branch_begin(emitter, inside);
-    LLVMValueRef pixel = cvm_sum(emitter, cvm_scale(emitter, row, shape->input[1]), column);
-    LLVMValueRef value = load_vector(winograd, plane, cvm_scale(emitter, pixel, winograd->lanes));
-    store_vector(winograd, value, winograd->patch, at);
-    cvm_branch_else(emitter, &branch);
-    store_vector(winograd, cvm_float(emitter, winograd->lanes, 0), winograd->patch, at);
-    cvm_branch_end(emitter, &branch);
-}
-
-static void copy_to_patch(const Winograd *winograd, LLVMValueRef plane, LLVMValueRef top,
-                          LLVMValueRef left) {
-    CvmEmitter *emitter = winograd->emitter;
-    LLVMValueRef zero = constant(winograd, 0), side = constant(winograd, winograd->side);
-    CvmLoop rows = cvm_loop_begin(emitter, zero, side, 1);
-    CvmLoop columns = cvm_loop_begin(emitter, zero, side, 1);
-    LLVMValueRef at =
-        cvm_sum(emitter, cvm_scale(emitter, rows.index, winograd->side), columns.index);
-    copy_pixel(winograd, plane, cvm_sum(emitter, top, rows.index),
-               cvm_sum(emitter, left, columns.index), cvm_scale(emitter, at, winograd->lanes));
-    cvm_loop_end(emitter, &columns);
-    cvm_loop_end(emitter, &rows);
-}
-
-/* Transforms the n x n pixels from `pixels` on, rows `step` elements apart, column by column and
- * then row by row, to `to`. */
-static void transform_input(const Winograd *winograd, LLVMValueRef pixels, LLVMValueRef step,
-                            LLVMValueRef to) {
-    CvmEmitter *emitter = winograd->emitter;
-    int side = winograd->side;
-    int64_t apart = cvm_winograd_input_step(winograd->shape);
-    Tile half;
-    LLVMValueRef row = constant(winograd, 0), rows[SIDE];
-    for (int i = 0; i < side; i++, row = cvm_sum(emitter, row, step))
-        rows[i] = cvm_advance(emitter, pixels, row);
-    for (int j = 0; j < side; j++) {
-        LLVMValueRef in[SIDE], out[SIDE];
-        for (int i = 0; i < side; i++)
-            in[i] = load_vector(winograd, rows[i], constant(winograd, j * winograd->lanes));
-        transform_rows(winograd, winograd->matrices.input, side, in, out);
-        for (int i = 0; i < side; i++)
-            half[i][j] = out[i];
-    }
-    for (int i = 0; i < side; i++) {
-        LLVMValueRef out[SIDE];
-        transform_rows(winograd, winograd->matrices.input, side, half[i], out);
-        for (int j = 0; j < side; j++)
-            store_vector(winograd, out[j], to, constant(winograd, (i * side + j) * apart));
-    }
-}
-
-/* One tile of one block of channels: straight from the picture where it lies inside. */
+/* One tile of one block of channels. */
 static void emit_input_tile(const Winograd *winograd, LLVMValueRef block, LLVMValueRef tile) {
     CvmEmitter *emitter = winograd->emitter;
     LLVMBuilderRef builder = emitter->builder;
     const CvmWinograd *shape = winograd->shape;
-    int lanes = winograd->lanes;
-    int64_t plane_size = shape->input[0] * shape->input[1] * lanes;
-    Place place = place_of(winograd, tile);
-    LLVMValueRef top = cvm_sum(emitter, place.row, constant(winograd, -shape->pad[0]));
-    LLVMValueRef left = cvm_sum(emitter, place.column, constant(winograd, -shape->pad[1]));
-    LLVMValueRef plane_index =
-        cvm_sum(emitter, cvm_scale(emitter, place.picture, shape->inputs / lanes), block);
-    LLVMValueRef plane = cvm_advance(emitter, emitter->buffers[emitter->kernel->a],
-                                     cvm_scale(emitter, plane_index, plane_size));
+    int lanes = winograd->lanes, side = winograd->tiles.matrices.side;
+    CvmTilePictures pictures = {emitter->buffers[emitter->kernel->a],
+                                shape->inputs / lanes,
+                                {shape->input[0], shape->input[1]},
+                                {shape->pad[0], shape->pad[1]},
+                                side};
+    CvmTilePlace place = place_of(winograd, tile);
+    CvmTileSource source = {.column_step = lanes, .size = side};
+    source.pointer = cvm_tile_pixels(&winograd->tiles, &pictures, &place, block, &source.row_step);
     LLVMValueRef group = constant(winograd, shape->group);
     LLVMValueRef to = cvm_sum(
         emitter,
         cvm_scale(emitter, LLVMBuildUDiv(builder, tile, group, ""), shape->inputs * shape->group),
         cvm_sum(emitter, cvm_scale(emitter, block, shape->group * lanes),
                 cvm_scale(emitter, LLVMBuildURem(builder, tile, group, ""), lanes)));
-    LLVMValueRef at = cvm_stack_slot(emitter, emitter->pointer, "pixels");
-    LLVMValueRef step = cvm_stack_slot(emitter, emitter->i64, "step");
-    LLVMValueRef inside =
-        both(winograd, is_below(winograd, top, shape->input[0] - winograd->side + 1),
-             is_below(winograd, left, shape->input[1] - winograd->side + 1));
-    CvmBranch branch = cvm_branch_begin(emitter, inside);
-    LLVMValueRef pixel = cvm_sum(emitter, cvm_scale(emitter, top, shape->input[1]), left);
-    LLVMBuildStore(builder, cvm_advance(emitter, plane, cvm_scale(emitter, pixel, lanes)), at);
-    LLVMBuildStore(builder, constant(winograd, shape->input[1] * lanes), step);
-    cvm_branch_else(emitter, &branch);
-    copy_to_patch(winograd, plane, top, left);
-    LLVMBuildStore(builder, winograd->patch, at);
-    LLVMBuildStore(builder, constant(winograd, winograd->side * lanes), step);
-    cvm_branch_end(emitter, &branch);
-    transform_input(winograd, LLVMBuildLoad2(builder, emitter->pointer, at, ""),
-                    LLVMBuildLoad2(builder, emitter->i64, step, ""),
-                    cvm_advance(emitter, winograd->transformed, to));
+    cvm_tile_transform(&winograd->tiles, winograd->tiles.matrices.input, &source,
+                       cvm_advance(emitter, winograd->transformed, to),
+                       cvm_winograd_input_step(shape));
 }
 
 static void emit_inputs(const Winograd *winograd) {
@@ -261,28 +90,6 @@ static void emit_inputs(const Winograd *winograd) {
 }
 
 /* --- weights --- */
-
-/* The taps of one input channel for one vector of output channels, to all frequencies. */
-static void transform_weight(const Winograd *winograd, LLVMValueRef from, LLVMValueRef to) {
-    int side = winograd->side, taps = winograd->matrices.taps, lanes = winograd->lanes;
-    int64_t apart = cvm_winograd_weight_step(winograd->shape);
-    Tile half;
-    for (int j = 0; j < taps; j++) {
-        LLVMValueRef in[CVM_WINOGRAD_TAPS], out[SIDE];
-        for (int i = 0; i < taps; i++)
-            in[i] = load_vector(winograd, from,
-                                constant(winograd, (int64_t)(i * taps + j) * lanes * lanes));
-        transform_rows(winograd, winograd->matrices.weight, taps, in, out);
-        for (int i = 0; i < side; i++)
-            half[i][j] = out[i];
-    }
-    for (int i = 0; i < side; i++) {
-        LLVMValueRef out[SIDE];
-        transform_rows(winograd, winograd->matrices.weight, taps, half[i], out);
-        for (int j = 0; j < side; j++)
-            store_vector(winograd, out[j], to, constant(winograd, (i * side + j) * apart));
-    }
-}
 
 /* One block of input channels for one step of output channels, to `to`: [c][step] of each
  * frequency. */
@@ -305,8 +112,11 @@ static void transform_block(const Winograd *winograd, LLVMValueRef filters, LLVM
         cvm_emit_prefetch(emitter, cvm_advance(emitter, next, constant(winograd, size + i * line)));
     LLVMValueRef at = cvm_sum(emitter, cvm_scale(emitter, inputs.index, shape->step),
                               cvm_scale(emitter, outputs.index, lanes));
-    transform_weight(winograd, cvm_advance(emitter, base, cvm_scale(emitter, inputs.index, lanes)),
-                     cvm_advance(emitter, to, at));
+    CvmTileSource taps = {cvm_advance(emitter, base, cvm_scale(emitter, inputs.index, lanes)),
+                          constant(winograd, shape->taps * lanes * lanes), lanes * lanes,
+                          (int)shape->taps};
+    cvm_tile_transform(&winograd->tiles, winograd->tiles.matrices.weight, &taps,
+                       cvm_advance(emitter, to, at), cvm_winograd_weight_step(shape));
     cvm_loop_end(emitter, &outputs);
     cvm_loop_end(emitter, &inputs);
 }
@@ -339,10 +149,10 @@ static void multiply_channel(const Winograd *winograd, LLVMValueRef weights, LLV
             load_vector(winograd, weights, constant(winograd, channel * shape->step + v * lanes));
     for (int i = 0; i < shape->group; i++) {
         LLVMValueRef at = cvm_advance(emitter, tiles, constant(winograd, i * lanes + channel));
-        LLVMValueRef element = cvm_load(emitter, at, 0, &winograd->all, 0);
+        LLVMValueRef element = cvm_load(emitter, at, 0, &winograd->tiles.all, 0);
         for (int v = 0; v < vectors; v++) {
             LLVMValueRef slot = sums[i * vectors + v];
-            LLVMValueRef sum = LLVMBuildLoad2(builder, winograd->vector, slot, "");
+            LLVMValueRef sum = LLVMBuildLoad2(builder, winograd->tiles.vector, slot, "");
             LLVMBuildStore(builder, cvm_emit_multiply_add(emitter, element, loaded[v], sum), slot);
         }
     }
@@ -367,10 +177,10 @@ static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValue
     const CvmWinograd *shape = winograd->shape;
     int lanes = winograd->lanes, vectors = (int)(shape->step / lanes);
     int64_t line = 16, fetched = (lanes * shape->step / line + shape->groups - 1) / shape->groups;
-    int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
+    int64_t plane = winograd->tiles.frequencies * cvm_winograd_result_step(shape);
     LLVMValueRef sums[MOST_SUMS];
     for (int i = 0; i < shape->group * vectors; i++) {
-        sums[i] = cvm_stack_slot(emitter, winograd->vector, "sum");
+        sums[i] = cvm_stack_slot(emitter, winograd->tiles.vector, "sum");
         LLVMValueRef at = constant(winograd, i % vectors * plane + i / vectors * lanes);
         LLVMBuildStore(emitter->builder,
                        shape->transforms ? load_vector(winograd, to, at)
@@ -396,7 +206,8 @@ static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValue
     }
     cvm_loop_end(emitter, &loop);
     for (int i = 0; i < shape->group * vectors; i++)
-        store_vector(winograd, LLVMBuildLoad2(emitter->builder, winograd->vector, sums[i], ""), to,
+        store_vector(winograd,
+                     LLVMBuildLoad2(emitter->builder, winograd->tiles.vector, sums[i], ""), to,
                      constant(winograd, i % vectors * plane + i / vectors * lanes));
 }
 
@@ -406,7 +217,7 @@ static void emit_groups(const Winograd *winograd, LLVMValueRef weights, LLVMValu
                         LLVMValueRef frequency, LLVMValueRef output) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
-    int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
+    int64_t plane = winograd->tiles.frequencies * cvm_winograd_result_step(shape);
     LLVMValueRef groups = LLVMBuildUDiv(
         emitter->builder, cvm_sum(emitter, winograd->count, constant(winograd, shape->group - 1)),
         constant(winograd, shape->group), "");
@@ -429,7 +240,7 @@ static void emit_groups(const Winograd *winograd, LLVMValueRef weights, LLVMValu
 
 static CvmLoop begin_frequencies(const Winograd *winograd) {
     return cvm_loop_begin(winograd->emitter, constant(winograd, 0),
-                          constant(winograd, winograd->frequencies), 1);
+                          constant(winograd, winograd->tiles.frequencies), 1);
 }
 
 static CvmLoop begin_outputs(const Winograd *winograd) {
@@ -509,8 +320,8 @@ enum { LANE_AXIS = 4 };
 static LLVMValueRef result_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
     const Pixel *pixel = state;
     return cvm_load(emitter, address_of(emitter, pixel, expr->index),
-                    emitter->kernel->buffers[expr->index].strides[LANE_AXIS], &pixel->winograd->all,
-                    0);
+                    emitter->kernel->buffers[expr->index].strides[LANE_AXIS],
+                    &pixel->winograd->tiles.all, 0);
 }
 
 static void finish_pixel(const Winograd *winograd, Pixel *pixel, LLVMValueRef value) {
@@ -526,20 +337,20 @@ static void finish_pixel(const Winograd *winograd, Pixel *pixel, LLVMValueRef va
 }
 
 /* The results of a tile that reaches over the picture's end, by way of the patch. */
-static void finish_cut_tile(const Winograd *winograd, const Place *place, LLVMValueRef channels,
-                            Tile results) {
+static void finish_cut_tile(const Winograd *winograd, const CvmTilePlace *place,
+                            LLVMValueRef channels, CvmTile results) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
-    int m = winograd->matrices.tile, lanes = winograd->lanes;
+    int m = winograd->tiles.matrices.tile, lanes = winograd->lanes;
     for (int i = 0; i < m; i++)
         for (int j = 0; j < m; j++)
-            store_vector(winograd, results[i][j], winograd->patch,
+            store_vector(winograd, results[i][j], winograd->tiles.patch,
                          constant(winograd, (i * m + j) * lanes));
     LLVMValueRef zero = constant(winograd, 0), size = constant(winograd, m), rest[2];
     const LLVMValueRef from[2] = {place->row, place->column};
     for (int i = 0; i < 2; i++)
-        rest[i] = smaller(
-            winograd, size,
+        rest[i] = cvm_tile_smaller(
+            &winograd->tiles, size,
             LLVMBuildNSWSub(emitter->builder, constant(winograd, shape->output[i]), from[i], ""));
     CvmLoop rows = cvm_loop_begin(emitter, zero, rest[0], 1);
     CvmLoop columns = cvm_loop_begin(emitter, zero, rest[1], 1);
@@ -550,43 +361,28 @@ static void finish_cut_tile(const Winograd *winograd, const Place *place, LLVMVa
                    0,
                    0};
     finish_pixel(winograd, &pixel,
-                 load_vector(winograd, winograd->patch, cvm_scale(emitter, at, lanes)));
+                 load_vector(winograd, winograd->tiles.patch, cvm_scale(emitter, at, lanes)));
     cvm_loop_end(emitter, &columns);
     cvm_loop_end(emitter, &rows);
-}
-
-/* m x m results from the sums of all frequencies. */
-static void transform_result(const Winograd *winograd, LLVMValueRef sums, Tile results) {
-    int side = winograd->side, m = winograd->matrices.tile;
-    int64_t step = cvm_winograd_result_step(winograd->shape);
-    Tile half;
-    for (int j = 0; j < side; j++) {
-        LLVMValueRef in[SIDE], out[SIDE];
-        for (int i = 0; i < side; i++)
-            in[i] = load_vector(winograd, sums, constant(winograd, (i * side + j) * step));
-        transform_columns(winograd, in, out);
-        for (int i = 0; i < m; i++)
-            half[i][j] = out[i];
-    }
-    for (int i = 0; i < m; i++)
-        transform_columns(winograd, half[i], results[i]);
 }
 
 /* One tile of one vector of output channels. */
 static void emit_result_tile(const Winograd *winograd, LLVMValueRef vector, LLVMValueRef tile) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
-    int m = winograd->matrices.tile;
-    int64_t plane = winograd->frequencies * cvm_winograd_result_step(shape);
+    int m = winograd->tiles.matrices.tile;
+    int64_t plane = winograd->tiles.frequencies * cvm_winograd_result_step(shape);
     LLVMValueRef from = cvm_sum(emitter, cvm_scale(emitter, vector, plane),
                                 cvm_scale(emitter, tile, winograd->lanes));
-    Tile results;
-    transform_result(winograd, cvm_advance(emitter, winograd->sums, from), results);
-    Place place = place_of(winograd, tile);
+    CvmTile results;
+    cvm_tile_results(&winograd->tiles, cvm_advance(emitter, winograd->sums, from),
+                     cvm_winograd_result_step(shape), results);
+    CvmTilePlace place = place_of(winograd, tile);
     LLVMValueRef channels = cvm_sum(
         emitter, cvm_scale(emitter, winograd->output, shape->step / winograd->lanes), vector);
-    LLVMValueRef whole = both(winograd, is_below(winograd, place.row, shape->output[0] - m + 1),
-                              is_below(winograd, place.column, shape->output[1] - m + 1));
+    LLVMValueRef whole = LLVMBuildAnd(
+        emitter->builder, cvm_tile_is_below(&winograd->tiles, place.row, shape->output[0] - m + 1),
+        cvm_tile_is_below(&winograd->tiles, place.column, shape->output[1] - m + 1), "");
     CvmBranch branch = cvm_branch_begin(emitter, whole);
     Pixel pixel = {winograd, {place.picture, channels, place.row, place.column}, 0, 0};
     for (int i = 0; i < m; i++)
@@ -616,15 +412,10 @@ static void emit_results(const Winograd *winograd) {
 
 static Winograd begin(CvmEmitter *emitter) {
     const CvmWinograd *shape = &emitter->kernel->winograd;
-    int lanes = (int)shape->lanes, side = (int)cvm_winograd_side(shape);
     return (Winograd){.emitter = emitter,
                       .shape = shape,
-                      .matrices = cvm_winograd_matrices(shape->tile, shape->taps),
-                      .lanes = lanes,
-                      .side = side,
-                      .frequencies = side * side,
-                      .all = cvm_lanes_first(lanes, lanes),
-                      .vector = cvm_float_type(emitter, lanes)};
+                      .tiles = cvm_tiles_begin(emitter, shape->tile, shape->taps, shape->lanes),
+                      .lanes = (int)shape->lanes};
 }
 
 /* Items of one part stand together, so that a thread keeps to its part of the weights. */
@@ -636,18 +427,16 @@ void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
     LLVMValueRef blocks = constant(&winograd, cvm_winograd_blocks(shape));
     winograd.first = cvm_scale(emitter, LLVMBuildURem(builder, item, blocks, ""), block);
     winograd.count =
-        smaller(&winograd, constant(&winograd, block),
-                LLVMBuildNSWSub(builder, constant(&winograd, tiles), winograd.first, ""));
+        cvm_tile_smaller(&winograd.tiles, constant(&winograd, block),
+                         LLVMBuildNSWSub(builder, constant(&winograd, tiles), winograd.first, ""));
     winograd.output = cvm_scale(emitter, LLVMBuildUDiv(builder, item, blocks, ""),
                                 shape->outputs / shape->step / shape->parts);
     winograd.transformed = emitter->buffers[shape->scratch];
-    winograd.sums =
-        cvm_advance(emitter, winograd.transformed,
-                    constant(&winograd, winograd.frequencies * cvm_winograd_input_step(shape)));
+    winograd.sums = cvm_advance(
+        emitter, winograd.transformed,
+        constant(&winograd, winograd.tiles.frequencies * cvm_winograd_input_step(shape)));
     winograd.weights =
         cvm_advance(emitter, winograd.sums, constant(&winograd, cvm_winograd_results(shape)));
-    winograd.patch = cvm_stack_slot(
-        emitter, LLVMArrayType2(winograd.vector, (uint64_t)winograd.frequencies), "patch");
     emit_inputs(&winograd);
     if (shape->transforms)
         emit_contraction_with_filters(&winograd);

@@ -1,0 +1,215 @@
+/* See emit_tiles.h. */
+#include "compiler/codegen/emit_tiles.h"
+
+enum { SIDE = CVM_WINOGRAD_SIDE };
+
+CvmTiles cvm_tiles_begin(CvmEmitter *emitter, int64_t tile, int64_t taps, int64_t lanes) {
+    CvmTiles tiles = {.emitter = emitter,
+                      .matrices = cvm_winograd_matrices(tile, taps),
+                      .lanes = (int)lanes,
+                      .all = cvm_lanes_first((int)lanes, lanes),
+                      .vector = cvm_float_type(emitter, (int)lanes)};
+    tiles.frequencies = tiles.matrices.side * tiles.matrices.side;
+    LLVMTypeRef pixels = LLVMArrayType2(tiles.vector, (uint64_t)tiles.frequencies);
+    tiles.patch = cvm_stack_slot(emitter, pixels, "patch");
+    return tiles;
+}
+
+static LLVMValueRef constant(const CvmTiles *tiles, int64_t value) {
+    return cvm_i64(tiles->emitter, value);
+}
+
+LLVMValueRef cvm_tile_load(const CvmTiles *tiles, LLVMValueRef pointer, LLVMValueRef elements) {
+    return cvm_load(tiles->emitter, cvm_advance(tiles->emitter, pointer, elements), 1, &tiles->all,
+                    0);
+}
+
+void cvm_tile_store(const CvmTiles *tiles, LLVMValueRef value, LLVMValueRef pointer,
+                    LLVMValueRef elements) {
+    cvm_store(tiles->emitter, value, cvm_advance(tiles->emitter, pointer, elements), 1,
+              &tiles->all);
+}
+
+LLVMValueRef cvm_tile_is_below(const CvmTiles *tiles, LLVMValueRef index, int64_t limit) {
+    return LLVMBuildICmp(tiles->emitter->builder, LLVMIntULT, index,
+                         constant(tiles, limit > 0 ? limit : 0), "");
+}
+
+LLVMValueRef cvm_tile_smaller(const CvmTiles *tiles, LLVMValueRef a, LLVMValueRef b) {
+    LLVMBuilderRef builder = tiles->emitter->builder;
+    return LLVMBuildSelect(builder, LLVMBuildICmp(builder, LLVMIntSLT, a, b, ""), a, b, "");
+}
+
+/* --- pixels --- */
+
+CvmTilePlace cvm_tile_place(const CvmTiles *tiles, LLVMValueRef index, const int64_t *size,
+                            int64_t apart) {
+    CvmEmitter *emitter = tiles->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    int64_t down = (size[0] + apart - 1) / apart, across = (size[1] + apart - 1) / apart;
+    LLVMValueRef per_picture = constant(tiles, down * across), width = constant(tiles, across);
+    LLVMValueRef inside = LLVMBuildURem(builder, index, per_picture, "");
+    return (CvmTilePlace){LLVMBuildUDiv(builder, index, per_picture, ""),
+                          cvm_scale(emitter, LLVMBuildUDiv(builder, inside, width, ""), apart),
+                          cvm_scale(emitter, LLVMBuildURem(builder, inside, width, ""), apart)};
+}
+
+/* Whether a stretch of `length` rows and columns from (row, column) on lies inside. */
+static LLVMValueRef lies_inside(const CvmTiles *tiles, const CvmTilePictures *pictures,
+                                LLVMValueRef row, LLVMValueRef column, int64_t length) {
+    return LLVMBuildAnd(tiles->emitter->builder,
+                        cvm_tile_is_below(tiles, row, pictures->size[0] - length + 1),
+                        cvm_tile_is_below(tiles, column, pictures->size[1] - length + 1), "");
+}
+
+/* The pixel (row, column), perhaps outside, into the patch. */
+static void copy_pixel(const CvmTiles *tiles, const CvmTilePictures *pictures, LLVMValueRef plane,
+                       LLVMValueRef row, LLVMValueRef column, LLVMValueRef at) {
+    CvmEmitter *emitter = tiles->emitter;
+    CvmBranch branch = cvm_branch_begin(emitter, lies_inside(tiles, pictures, row, column, 1));
+    LLVMValueRef pixel = cvm_sum(emitter, cvm_scale(emitter, row, pictures->size[1]), column);
+    cvm_tile_store(tiles, cvm_tile_load(tiles, plane, cvm_scale(emitter, pixel, tiles->lanes)),
+                   tiles->patch, at);
+    cvm_branch_else(emitter, &branch);
+    cvm_tile_store(tiles, cvm_float(emitter, tiles->lanes, 0), tiles->patch, at);
+    cvm_branch_end(emitter, &branch);
+}
+
+static void copy_to_patch(const CvmTiles *tiles, const CvmTilePictures *pictures,
+                          LLVMValueRef plane, LLVMValueRef top, LLVMValueRef left) {
+    CvmEmitter *emitter = tiles->emitter;
+    LLVMValueRef zero = constant(tiles, 0), side = constant(tiles, pictures->side);
+    CvmLoop rows = cvm_loop_begin(emitter, zero, side, 1);
+    CvmLoop columns = cvm_loop_begin(emitter, zero, side, 1);
+    LLVMValueRef at =
+        cvm_sum(emitter, cvm_scale(emitter, rows.index, pictures->side), columns.index);
+    copy_pixel(tiles, pictures, plane, cvm_sum(emitter, top, rows.index),
+               cvm_sum(emitter, left, columns.index), cvm_scale(emitter, at, tiles->lanes));
+    cvm_loop_end(emitter, &columns);
+    cvm_loop_end(emitter, &rows);
+}
+
+LLVMValueRef cvm_tile_pixels(const CvmTiles *tiles, const CvmTilePictures *pictures,
+                             const CvmTilePlace *place, LLVMValueRef block, LLVMValueRef *step) {
+    CvmEmitter *emitter = tiles->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    int64_t lanes = tiles->lanes, width = pictures->size[1];
+    LLVMValueRef top = cvm_sum(emitter, place->row, constant(tiles, -pictures->pad[0]));
+    LLVMValueRef left = cvm_sum(emitter, place->column, constant(tiles, -pictures->pad[1]));
+    LLVMValueRef plane_index =
+        cvm_sum(emitter, cvm_scale(emitter, place->picture, pictures->blocks), block);
+    LLVMValueRef plane =
+        cvm_advance(emitter, pictures->buffer,
+                    cvm_scale(emitter, plane_index, pictures->size[0] * width * lanes));
+    LLVMValueRef at = cvm_stack_slot(emitter, emitter->pointer, "pixels");
+    LLVMValueRef apart = cvm_stack_slot(emitter, emitter->i64, "step");
+    CvmBranch branch =
+        cvm_branch_begin(emitter, lies_inside(tiles, pictures, top, left, pictures->side));
+    LLVMValueRef pixel = cvm_sum(emitter, cvm_scale(emitter, top, width), left);
+    LLVMBuildStore(builder, cvm_advance(emitter, plane, cvm_scale(emitter, pixel, lanes)), at);
+    LLVMBuildStore(builder, constant(tiles, width * lanes), apart);
+    cvm_branch_else(emitter, &branch);
+    copy_to_patch(tiles, pictures, plane, top, left);
+    LLVMBuildStore(builder, tiles->patch, at);
+    LLVMBuildStore(builder, constant(tiles, pictures->side * lanes), apart);
+    cvm_branch_end(emitter, &branch);
+    *step = LLVMBuildLoad2(builder, emitter->i64, apart, "");
+    return LLVMBuildLoad2(builder, emitter->pointer, at, "");
+}
+
+/* --- transforms --- */
+
+/* sum + factor * x; sum may be NULL for nothing so far. */
+static LLVMValueRef add_scaled(const CvmTiles *tiles, LLVMValueRef sum, double factor,
+                               LLVMValueRef x) {
+    CvmEmitter *emitter = tiles->emitter;
+    if (factor == 0 || !x)
+        return sum;
+    if (!sum && factor == 1)
+        return x;
+    if (sum && (factor == 1 || factor == -1))
+        return factor > 0 ? LLVMBuildFAdd(emitter->builder, sum, x, "")
+                          : LLVMBuildFSub(emitter->builder, sum, x, "");
+    LLVMValueRef scale = cvm_float(emitter, tiles->lanes, factor);
+    return sum ? cvm_emit_multiply_add(emitter, x, scale, sum)
+               : LLVMBuildFMul(emitter->builder, x, scale, "");
+}
+
+/* out[i] = sum of row i of the matrix times in. Rows of opposite points differ in the sign of the
+ * odd columns alone, so that two rows share their even and odd sums. */
+static void transform_rows(const CvmTiles *tiles, const double (*matrix)[SIDE], int columns,
+                           LLVMValueRef *in, LLVMValueRef *out) {
+    LLVMBuilderRef builder = tiles->emitter->builder;
+    int last = tiles->matrices.side - 1;
+    for (int i = 0; i <= last; i++) {
+        LLVMValueRef sums[2] = {NULL, NULL};
+        bool paired = i > 0 && i < last;
+        for (int k = columns - 1; k >= 0; k--) /* the highest has the factor 1 */
+            sums[paired ? k % 2 : 0] =
+                add_scaled(tiles, sums[paired ? k % 2 : 0], matrix[i][k], in[k]);
+        out[i] = sums[0];
+        if (!paired)
+            continue;
+        out[i] = LLVMBuildFAdd(builder, sums[0], sums[1], "");
+        out[++i] = LLVMBuildFSub(builder, sums[0], sums[1], "");
+    }
+}
+
+/* The same with the rows of A: there it is the columns of opposite points that differ so. */
+static void transform_columns(const CvmTiles *tiles, LLVMValueRef *in, LLVMValueRef *out) {
+    LLVMBuilderRef builder = tiles->emitter->builder;
+    int last = tiles->matrices.side - 1;
+    LLVMValueRef both[2][SIDE];
+    for (int k = 1; k < last; k += 2) {
+        both[0][k] = LLVMBuildFAdd(builder, in[k], in[k + 1], "");
+        both[1][k] = LLVMBuildFSub(builder, in[k], in[k + 1], "");
+    }
+    for (int i = 0; i < tiles->matrices.tile; i++) {
+        const double *row = tiles->matrices.result[i];
+        LLVMValueRef sum = NULL;
+        sum = add_scaled(tiles, sum, row[0], in[0]);
+        sum = add_scaled(tiles, sum, row[last], in[last]);
+        for (int k = 1; k < last; k += 2)
+            sum = add_scaled(tiles, sum, row[k], both[i % 2][k]);
+        out[i] = sum;
+    }
+}
+
+void cvm_tile_transform(const CvmTiles *tiles, const double (*matrix)[SIDE],
+                        const CvmTileSource *source, LLVMValueRef to, int64_t apart) {
+    CvmEmitter *emitter = tiles->emitter;
+    int side = tiles->matrices.side;
+    CvmTile half;
+    LLVMValueRef row = constant(tiles, 0), rows[SIDE];
+    for (int i = 0; i < source->size; i++, row = cvm_sum(emitter, row, source->row_step))
+        rows[i] = cvm_advance(emitter, source->pointer, row);
+    for (int j = 0; j < source->size; j++) {
+        LLVMValueRef in[SIDE], out[SIDE];
+        for (int i = 0; i < source->size; i++)
+            in[i] = cvm_tile_load(tiles, rows[i], constant(tiles, j * source->column_step));
+        transform_rows(tiles, matrix, source->size, in, out);
+        for (int i = 0; i < side; i++)
+            half[i][j] = out[i];
+    }
+    for (int i = 0; i < side; i++) {
+        LLVMValueRef out[SIDE];
+        transform_rows(tiles, matrix, source->size, half[i], out);
+        for (int j = 0; j < side; j++)
+            cvm_tile_store(tiles, out[j], to, constant(tiles, (i * side + j) * apart));
+    }
+}
+
+void cvm_tile_results(const CvmTiles *tiles, LLVMValueRef sums, int64_t apart, CvmTile results) {
+    int side = tiles->matrices.side, m = tiles->matrices.tile;
+    CvmTile half;
+    for (int j = 0; j < side; j++) {
+        LLVMValueRef in[SIDE], out[SIDE];
+        for (int i = 0; i < side; i++)
+            in[i] = cvm_tile_load(tiles, sums, constant(tiles, (i * side + j) * apart));
+        transform_columns(tiles, in, out);
+        for (int i = 0; i < m; i++)
+            half[i][j] = out[i];
+    }
+    for (int i = 0; i < m; i++)
+        transform_columns(tiles, half[i], results[i]);
+}
