@@ -150,6 +150,7 @@ void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_winograd_grad(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_copy(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_turn(CvmEmitter *emitter, LLVMValueRef item);

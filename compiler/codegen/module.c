@@ -58,6 +58,7 @@ static void emit_function(CvmEmitter *emitter) {
         [CVM_KERNEL_WINOGRAD] = cvm_emit_winograd,
         [CVM_KERNEL_LINEAR] = cvm_emit_linear,
         [CVM_KERNEL_WINOGRAD_WEIGHT] = cvm_emit_winograd_weight,
+        [CVM_KERNEL_WINOGRAD_GRAD] = cvm_emit_winograd_grad,
     };
     emitter->entry = LLVMAppendBasicBlockInContext(emitter->context, emitter->function, "entry");
     LLVMPositionBuilderAtEnd(emitter->builder, emitter->entry);

@@ -116,7 +116,7 @@ static const Option table[] = {
     {CVM_OPTION_PASS_LIMIT, "pass-limit", 0, TEXT, "NAME=N", MEMBER(pass_limit),
      "only the first N applications of a pass; several with commas between"},
     {CVM_OPTION_CONV, "conv", 0, TEXT, "WAY", MEMBER(conv),
-     "how 3x3 and 5x5 convolutions are computed: auto (default), direct or winograd"},
+     "how 3x3, 5x5 and 7x7 convolutions are computed: auto (default), direct or winograd"},
     {CVM_OPTION_PRECISION, "precision", 0, TEXT, "P", MEMBER(precision),
      "numbers of linear layers: f32 (default), bf16-weights (half the memory) or bf16"},
     {CVM_OPTION_MEMORY, "memory", 0, BYTES, "BYTES", MEMBER(memory),

@@ -23,6 +23,10 @@ static const char *algorithm_of(const CvmKernel *kernel, CvmArena *arena) {
         return cvm_arena_format(arena, "F(%dx%d, %dx%d)", (int)kernel->winograd.tile,
                                 (int)kernel->winograd.tile, (int)kernel->winograd.taps,
                                 (int)kernel->winograd.taps);
+    case CVM_KERNEL_WINOGRAD_GRAD:
+        return cvm_arena_format(arena, "F(%dx%d, %dx%d)", (int)kernel->winograd_grad.taps,
+                                (int)kernel->winograd_grad.taps, (int)kernel->winograd_grad.tile,
+                                (int)kernel->winograd_grad.tile);
     case CVM_KERNEL_WINOGRAD_WEIGHT:
         return "transform";
     case CVM_KERNEL_LINEAR:
@@ -55,6 +59,7 @@ static const char *reduce_cut(const CvmKernel *kernel, CvmArena *arena) {
 
 static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
     const CvmWinograd *winograd = &kernel->winograd;
+    const CvmWinogradGrad *grad = &kernel->winograd_grad;
     const CvmLinear *linear = &kernel->linear;
     switch (kernel->form) {
     case CVM_KERNEL_REDUCE:
@@ -67,6 +72,10 @@ static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
             (long long)winograd->group, (long long)winograd->step,
             (long long)(winograd->group * winograd->groups), (long long)winograd->parts,
             winograd->parts == 1 ? "" : "s", winograd->transforms ? ", filters transformed" : "");
+    case CVM_KERNEL_WINOGRAD_GRAD:
+        return cvm_arena_format(arena, "%lld inputs x %lld outputs an item, %lld tiles at once",
+                                (long long)grad->item_inputs, (long long)grad->item_outputs,
+                                (long long)grad->block);
     case CVM_KERNEL_LINEAR:
         return cvm_arena_format(arena, "%lld pictures x %lld features, %lld inputs at once",
                                 (long long)linear->tile_pictures, (long long)linear->tile_features,
@@ -92,14 +101,27 @@ static double winograd_flops(const CvmWinograd *winograd) {
     return tiles * side * side * (2 * inputs * outputs + 11 * (inputs + outputs));
 }
 
+/* The same, with the sums' transform once for all tiles. */
+static double winograd_grad_flops(const CvmWinogradGrad *grad) {
+    double side = (double)(grad->tile + grad->taps - 1);
+    double inputs = (double)grad->inputs, outputs = (double)grad->outputs;
+    double tiles = (double)cvm_winograd_grad_tiles(grad);
+    return side * side *
+           (tiles * (2 * inputs * outputs + 11 * (inputs + outputs)) + 11 * inputs * outputs);
+}
+
+static double flops_of(const CvmKernel *kernel) {
+    return kernel->form == CVM_KERNEL_WINOGRAD        ? winograd_flops(&kernel->winograd)
+           : kernel->form == CVM_KERNEL_WINOGRAD_GRAD ? winograd_grad_flops(&kernel->winograd_grad)
+                                                      : kernel->flops;
+}
+
 CvmKernelSummary cvm_kernel_describe(const CvmKernel *kernel, CvmTargetShape target, int threads,
                                      CvmArena *arena) {
     CvmKernelSummary summary = {.algorithm = algorithm_of(kernel, arena),
                                 .cut = cut_of(kernel, arena),
                                 .numbers = numbers_of(kernel),
-                                .flops = kernel->form == CVM_KERNEL_WINOGRAD
-                                             ? winograd_flops(&kernel->winograd)
-                                             : kernel->flops};
+                                .flops = flops_of(kernel)};
     bool scalar = kernel->form == CVM_KERNEL_REDUCE && kernel->schedule.vector_axis < 0;
     int used = kernel->extent < threads ? (int)kernel->extent : threads;
     double peak = used * CLOCK * 4 * (scalar ? 1 : target.lanes) * SHARE;

@@ -6,7 +6,7 @@
  *             their gradients, pooling, sums; without reduce axes it is a pointwise map
  *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
- *   WINOGRAD  convolution by minimal filtering; and the transform of its weights
+ *   WINOGRAD  convolution by minimal filtering; the transform of its weights; their gradient
  *   LINEAR    a batch times weights too large for the caches
  *   RELAYOUT  plain to blocked memory and back
  *   COPY      runs of memory from one tensor into another
@@ -167,6 +167,7 @@ typedef enum CvmKernelForm {
     CVM_KERNEL_SCATTER,
     CVM_KERNEL_WINOGRAD,
     CVM_KERNEL_WINOGRAD_WEIGHT,
+    CVM_KERNEL_WINOGRAD_GRAD,
     CVM_KERNEL_LINEAR,
     CVM_KERNEL_RELAYOUT,
     CVM_KERNEL_COPY,
@@ -209,6 +210,20 @@ typedef struct CvmWinograd {
     bool transforms; /* b holds filters, whose transform is the work item's too */
     int64_t group, groups, parts, chunk; /* schedule_winograd.c chooses them */
 } CvmWinograd;
+
+/* WINOGRAD_GRAD: the gradient of taps x taps filters, from tiles of tile x tile pixels of dy,
+ * numbered through all pictures, `block` of which are transformed together. A work item has some of
+ * the input and output channels; `step` of the latter lie side by side. Buffers: 0 in, 1 dy, 2 out,
+ * which is a filter. */
+typedef struct CvmWinogradGrad {
+    int64_t tile, taps;
+    int64_t pictures, inputs, outputs, lanes; /* inputs, outputs: channels */
+    int64_t input[2], output[2], pad[2]; /* height and width of in and dy; above, at the left */
+    int scratch; /* buffer: transformed inputs, transformed dy, then sums, of the work item */
+    /* schedule_winograd_grad.c chooses them; channels: inputs whose sums are in registers together
+     */
+    int64_t item_inputs, item_outputs, step, block, channels;
+} CvmWinogradGrad;
 
 /* PROBE: every work item writes one vector to buffer 1. Its loop has CVM_PROBE_SUMS independent
  * vectors, enough to keep two units busy whose results take up to six cycles. */
@@ -305,6 +320,7 @@ typedef struct CvmKernel {
 
     CvmScatter scatter;
     CvmWinograd winograd;
+    CvmWinogradGrad winograd_grad;
     CvmLinear linear;
     CvmProbe probe;
 

@@ -336,6 +336,8 @@ static void lower_map_axes(CvmLowering *lowering) {
 static CvmKernelForm form_of(const CvmNode *anchor) {
     if (anchor->op == CVM_OP_WINOGRAD || anchor->op == CVM_OP_WINOGRAD_WEIGHT)
         return anchor->op == CVM_OP_WINOGRAD ? CVM_KERNEL_WINOGRAD : CVM_KERNEL_WINOGRAD_WEIGHT;
+    if (anchor->op == CVM_OP_WINOGRAD_GRAD_WEIGHT)
+        return CVM_KERNEL_WINOGRAD_GRAD;
     switch (cvm_op_info(anchor->op)->class) {
     case CVM_CLASS_ROWS:
         return CVM_KERNEL_ROWS;
@@ -358,7 +360,8 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
 /* Kernels whose lower function names all buffers, the result's too. */
 static bool names_buffers(CvmKernelForm form) {
     return form == CVM_KERNEL_RELAYOUT || form == CVM_KERNEL_COPY || form == CVM_KERNEL_TURN ||
-           form == CVM_KERNEL_WEIGHTS || form == CVM_KERNEL_WINOGRAD_WEIGHT;
+           form == CVM_KERNEL_WEIGHTS || form == CVM_KERNEL_WINOGRAD_WEIGHT ||
+           form == CVM_KERNEL_WINOGRAD_GRAD;
 }
 
 /* Stores what the world outside the group reads. */
@@ -469,6 +472,8 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
         cvm_schedule_weights(kernel, target);
     else if (kernel->form == CVM_KERNEL_WINOGRAD)
         cvm_schedule_winograd(kernel, target);
+    else if (kernel->form == CVM_KERNEL_WINOGRAD_GRAD)
+        cvm_schedule_winograd_grad(kernel, target);
     else if (kernel->form == CVM_KERNEL_LINEAR)
         cvm_schedule_linear(kernel, target);
     char *text = cvm_kernel_text(kernel, lowering->arena);

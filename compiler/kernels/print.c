@@ -171,6 +171,21 @@ static void print_scatter(const CvmScatter *scatter, FILE *stream) {
                 scatter->input[i], scatter->output[i]);
 }
 
+static void print_winograd_grad(const CvmWinogradGrad *grad, FILE *stream) {
+    fprintf(stream,
+            "  tile %" PRId64 " taps %" PRId64 " pictures %" PRId64 " inputs %" PRId64
+            " outputs %" PRId64 " lanes %" PRId64 " scratch %d\n",
+            grad->tile, grad->taps, grad->pictures, grad->inputs, grad->outputs, grad->lanes,
+            grad->scratch);
+    for (int i = 0; i < 2; i++)
+        fprintf(stream, "  %s input %" PRId64 " output %" PRId64 " pad %" PRId64 "\n",
+                i ? "width" : "height", grad->input[i], grad->output[i], grad->pad[i]);
+    fprintf(stream,
+            "  item of %" PRId64 " inputs and %" PRId64 " outputs, step %" PRId64
+            ", blocks of %" PRId64 " tiles, %" PRId64 " inputs at once\n",
+            grad->item_inputs, grad->item_outputs, grad->step, grad->block, grad->channels);
+}
+
 static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
     fprintf(stream,
             "  pictures %" PRId64 " groups %" PRId64 " inputs %" PRId64 " run %" PRId64
@@ -233,7 +248,7 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         [CVM_KERNEL_RELAYOUT] = "relayout", [CVM_KERNEL_WINOGRAD_WEIGHT] = "winograd_weight",
         [CVM_KERNEL_COPY] = "copy",         [CVM_KERNEL_TURN] = "turn",
         [CVM_KERNEL_WEIGHTS] = "weights",   [CVM_KERNEL_PROBE] = "probe",
-        [CVM_KERNEL_LINEAR] = "linear",
+        [CVM_KERNEL_LINEAR] = "linear",     [CVM_KERNEL_WINOGRAD_GRAD] = "winograd_grad",
     };
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
@@ -267,6 +282,9 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         fprintf(stream,
                 "  groups %" PRId64 " inputs %" PRId64 " outputs %" PRId64 " taps %" PRId64 "\n",
                 kernel->turn.groups, kernel->turn.inputs, kernel->turn.outputs, kernel->turn.taps);
+        break;
+    case CVM_KERNEL_WINOGRAD_GRAD:
+        print_winograd_grad(&kernel->winograd_grad, stream);
         break;
     case CVM_KERNEL_WEIGHTS:
         print_weights(&kernel->weights, stream);

@@ -29,6 +29,16 @@ void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target);
  * part of the output channels a work item has; and the scratch memory (schedule_winograd.c). */
 void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target);
 
+/* The same for a WINOGRAD_GRAD kernel: which channels a work item has, and how many tiles are
+ * transformed together. */
+void cvm_schedule_winograd_grad(CvmKernel *kernel, CvmTargetShape target);
+/* Its tiles of all pictures; and its scratch memory, floats from one frequency to the next:
+ * transformed inputs, behind them transformed dy, then sums. */
+int64_t cvm_winograd_grad_tiles(const CvmWinogradGrad *grad);
+int64_t cvm_winograd_grad_input_step(const CvmWinogradGrad *grad);
+int64_t cvm_winograd_grad_output_step(const CvmWinogradGrad *grad);
+int64_t cvm_winograd_grad_sum_step(const CvmWinogradGrad *grad);
+
 /* The same for a LINEAR kernel (schedule_linear.c). */
 void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target);
 

@@ -18,8 +18,7 @@
 
 static bool is_computed(const CvmNode *node, int64_t taps, CvmDiag *diag) {
     return cvm_winograd_has(cvm_node_int(node, "tile"), taps) ||
-           cvm_refuse_operands(node, diag,
-                               "needs tiles of 2, 4 or 6 for 3x3 filters, of 2 or 4 for 5x5");
+           cvm_refuse_operands(node, diag, "has no minimal filtering for its tile and filters");
 }
 
 static int64_t step_of(int64_t outputs, int64_t lanes) {

@@ -4,6 +4,9 @@
  *
  *   y = A [ (G g G^t) * (B d B^t) ] A^t     * element by element, summed over the channels
  *
+ * The gradient of the filters is a convolution of the inputs with the gradient of the results, cut
+ * into tiles of m x m that are summed: F(r x r, m x m), with as many inputs to a tile.
+ *
  * The matrices come from the points at which polynomials are evaluated (Toom-Cook): 0, pairs of
  * opposite ones, and infinity. Those here were chosen for small errors; docs/performance.md has
  * them. */
@@ -15,7 +18,7 @@
 
 enum {
     CVM_WINOGRAD_SIDE = 8, /* most inputs along a side of a tile */
-    CVM_WINOGRAD_TAPS = 5, /* most taps along a side of a filter */
+    CVM_WINOGRAD_TAPS = 7, /* most taps along a side of a filter */
     /* So few tiles are multiplied by one work item for a part of the output channels. Then it may
      * as well transform the filters of its part, which is less to fetch from memory. */
     CVM_WINOGRAD_FEW_TILES = 64,
@@ -28,8 +31,8 @@ typedef struct CvmWinogradMatrices {
     double result[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE]; /* A: m x n */
 } CvmWinogradMatrices;
 
-/* Whether there are matrices for tiles and filters of these sizes: tiles of 2, 4 and 6 for 3 taps,
- * 2 and 4 for 5. */
+/* Whether there are matrices for tiles and filters of these sizes: for n = m + r - 1 of 4, 6 and 8.
+ */
 bool cvm_winograd_has(int64_t tile, int64_t taps);
 CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps);
 

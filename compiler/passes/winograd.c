@@ -53,16 +53,26 @@ static bool is_updated(const CvmGraph *graph, const CvmNode *value) {
     return false;
 }
 
-static Size size_of(const CvmGraph *graph, const CvmNode *conv) {
-    const int64_t *y = conv->type.shape.sizes, *weight = conv->inputs[1]->type.shape.sizes;
+/* Of a convolution or of its filters' gradient, which have the same values in other roles. */
+static const CvmType *filter_of(const CvmNode *node) {
+    return node->op == CVM_OP_CONV ? &node->inputs[1]->type : &node->type;
+}
+
+static const CvmType *results_of(const CvmNode *node) {
+    return node->op == CVM_OP_CONV ? &node->type : &node->inputs[1]->type;
+}
+
+static Size size_of(const CvmGraph *graph, const CvmNode *node) {
+    const int64_t *y = results_of(node)->shape.sizes, *weight = filter_of(node)->shape.sizes;
+    int lanes = node->inputs[0]->type.lanes;
     return (Size){.inputs = (double)weight[1],
-                  .vectors = (double)weight[0] / conv->type.lanes,
+                  .vectors = (double)weight[0] / lanes,
                   .pictures = (double)y[0],
                   .height = (double)y[2],
                   .width = (double)y[3],
                   .taps = weight[2],
-                  .lanes = conv->type.lanes,
-                  .learns = is_updated(graph, conv->inputs[1])};
+                  .lanes = lanes,
+                  .learns = is_updated(graph, node->inputs[1])};
 }
 
 static double cost_of_memory(const Size *size, double values) {
@@ -109,13 +119,28 @@ static double cost_of_tiles(const Size *size, const Way *way) {
            cost_of_weights(size, way);
 }
 
+/* Of the filters' gradient. Work items have up to so many input and output channels, and there are
+ * four of them, so that each tile is transformed several times. */
+static const double ITEM_CHANNELS = 128;
+
+static double cost_of_gradient(const Size *size, int64_t tile) {
+    double side = (double)(tile + size->taps - 1), outputs = size->vectors * size->lanes;
+    double input_turns = outputs > 2 * ITEM_CHANNELS ? outputs / ITEM_CHANNELS : 2;
+    double output_turns = size->inputs > 2 * ITEM_CHANNELS ? size->inputs / ITEM_CHANNELS : 2;
+    double vectors = size->inputs / size->lanes * input_turns + size->vectors * output_turns;
+    return side * side *
+           (tiles_of(size, tile) *
+                (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * side * vectors) +
+            TRANSFORM * side * size->inputs * size->vectors);
+}
+
 static const char *refuse(const CvmNode *conv) {
-    const CvmType *x = &conv->inputs[0]->type, *weight = &conv->inputs[1]->type;
+    const CvmType *x = &conv->inputs[0]->type, *weight = filter_of(conv);
     const int64_t *stride = cvm_node_attribute(conv, "stride")->integers;
     const int64_t *dilation = cvm_node_attribute(conv, "dilation")->integers;
     const int64_t *kernel = weight->shape.sizes + 2;
     if (kernel[0] != kernel[1] || !cvm_winograd_has(2, kernel[0]))
-        return "its kernel is neither 3x3 nor 5x5";
+        return "its kernel is not 3x3, 5x5 or 7x7";
     if (stride[0] != 1 || stride[1] != 1 || dilation[0] != 1 || dilation[1] != 1)
         return "it has a stride or dilation";
     if (cvm_node_int(conv, "groups") != 1)
@@ -143,6 +168,18 @@ static Way best_way(const Size *size) {
     return best;
 }
 
+static Way best_way_of_gradient(const Size *size) {
+    Way best = {0};
+    for (int64_t tile = 2; tile <= CVM_WINOGRAD_SIDE; tile++) {
+        if (!cvm_winograd_has(size->taps, tile))
+            continue;
+        double cost = cost_of_gradient(size, tile);
+        if (!best.tile || cost < WORTH * best.cost)
+            best = (Way){.tile = tile, .cost = cost};
+    }
+    return best;
+}
+
 /* Tile 0 where the direct way is to be taken: then *why says it. */
 static Way choose_way(const CvmPassContext *context, const CvmGraph *graph, const CvmNode *conv,
                       const char **why) {
@@ -152,7 +189,7 @@ static Way choose_way(const CvmPassContext *context, const CvmGraph *graph, cons
     if (*why)
         return (Way){0};
     Size size = size_of(graph, conv);
-    Way way = best_way(&size);
+    Way way = conv->op == CVM_OP_CONV ? best_way(&size) : best_way_of_gradient(&size);
     if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
         way.cost < WORTH * cost_of_direct(&size))
         return way;
@@ -166,33 +203,49 @@ static const char *reason_for(const Way *way) {
 }
 
 static const char *name_of(CvmArena *arena, const CvmNode *conv, int64_t tile) {
-    int m = (int)tile, r = (int)conv->inputs[1]->type.shape.sizes[2];
-    return cvm_arena_format(arena, "F(%dx%d, %dx%d)", m, m, r, r);
+    int m = (int)tile, r = (int)filter_of(conv)->shape.sizes[2];
+    return conv->op == CVM_OP_CONV ? cvm_arena_format(arena, "F(%dx%d, %dx%d)", m, m, r, r)
+                                   : cvm_arena_format(arena, "F(%dx%d, %dx%d)", r, r, m, m);
 }
 
-/* Puts the node or two in the convolution's place. */
-static bool replace(CvmPassContext *context, CvmGraph *graph, CvmNode *conv, const Way *way) {
+static CvmNode *add_gradient(CvmPassContext *context, CvmGraph *graph, CvmNode *node,
+                             int64_t tile) {
+    CvmAttribute attributes[] = {*cvm_node_attribute(node, "pad"),
+                                 {.integers = {tile}},
+                                 {.integers = {node->type.shape.sizes[2]}}};
+    return cvm_graph_add(graph, CVM_OP_WINOGRAD_GRAD_WEIGHT, node->inputs, 2, attributes,
+                         node->origin, context->diag);
+}
+
+static CvmNode *add_convolution(CvmPassContext *context, CvmGraph *graph, CvmNode *conv,
+                                const Way *way) {
     CvmAttribute tile = {.integers = {way->tile}};
     CvmNode *weight = conv->inputs[1];
     if (!way->transforms)
         weight = cvm_graph_add(graph, CVM_OP_WINOGRAD_WEIGHT, &weight, 1, &tile, conv->origin,
                                context->diag);
     if (!weight)
-        return false;
+        return NULL;
     CvmNode *operands[] = {conv->inputs[0], weight};
     CvmAttribute attributes[] = {*cvm_node_attribute(conv, "pad"), tile};
-    CvmNode *y =
-        cvm_graph_add(graph, CVM_OP_WINOGRAD, operands, 2, attributes, conv->origin, context->diag);
-    if (y)
-        cvm_graph_replace(graph, conv, y);
-    return y;
+    return cvm_graph_add(graph, CVM_OP_WINOGRAD, operands, 2, attributes, conv->origin,
+                         context->diag);
+}
+
+static bool replace(CvmPassContext *context, CvmGraph *graph, CvmNode *conv, const Way *way) {
+    CvmNode *node = conv->op == CVM_OP_CONV ? add_convolution(context, graph, conv, way)
+                                            : add_gradient(context, graph, conv, way->tile);
+    if (node)
+        cvm_graph_replace(graph, conv, node);
+    return node;
 }
 
 bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph) {
     int count = graph->node_count;
     for (int i = 0; i < count; i++) {
         CvmNode *conv = graph->nodes[i];
-        if (conv->op != CVM_OP_CONV || conv->group != CVM_NO_GROUP)
+        if ((conv->op != CVM_OP_CONV && conv->op != CVM_OP_CONV_GRAD_WEIGHT) ||
+            conv->group != CVM_NO_GROUP)
             continue;
         const char *why;
         Way way = choose_way(context, graph, conv, &why);

@@ -33,7 +33,8 @@ static double filtered(const CvmWinogradMatrices *m, int at, const double *x, co
 
 static void test_matrices_filter(void **state) {
     (void)state;
-    static const double x[] = {1, -2, 0.5, 3, -0.25, 7, 0, -1.5}, w[] = {0.75, -3, 2, 0.5, -1};
+    static const double x[] = {1, -2, 0.5, 3, -0.25, 7, 0, -1.5},
+                        w[] = {0.75, -3, 2, 0.5, -1, 0.25, 4};
     for (int64_t at = 0; at < 9 * 9; at++) {
         int64_t tile = at / 9, taps = at % 9;
         if (!cvm_winograd_has(tile, taps))
@@ -133,20 +134,23 @@ static const void *small_values(void *context, const CvmNode *node) {
     return values;
 }
 
+/* That the references of "y" and "direct" agree. */
+static void check_reference(const CvmGraph *graph) {
+    CvmValues values = cvm_evaluate(graph, arena, small_values, NULL);
+    const CvmNode *direct = cvm_graph_find_output(graph, "direct");
+    const float *expected = values.data[direct->id];
+    const float *got = values.data[cvm_graph_find_output(graph, "y")->id];
+    int64_t count;
+    cvm_shape_count(&direct->type.shape, &count);
+    for (int64_t k = 0; k < count; k++)
+        assert_true(fabsf(expected[k] - got[k]) < 1e-4f);
+}
+
 static void test_reference_is_a_convolution(void **state) {
     (void)state;
     for (size_t i = 0; i < 6; i++)
-        for (int64_t tile = 2; cvm_winograd_has(tile, cases[i].taps); tile += 2) {
-            CvmGraph *graph = make_graph(&cases[i], tile, 8, i % 2, true);
-            CvmValues values = cvm_evaluate(graph, arena, small_values, NULL);
-            const CvmNode *direct = cvm_graph_find_output(graph, "direct");
-            const float *expected = values.data[direct->id];
-            const float *got = values.data[cvm_graph_find_output(graph, "y")->id];
-            int64_t count;
-            cvm_shape_count(&direct->type.shape, &count);
-            for (int64_t k = 0; k < count; k++)
-                assert_true(fabsf(expected[k] - got[k]) < 1e-4f);
-        }
+        for (int64_t tile = 2; cvm_winograd_has(tile, cases[i].taps); tile += 2)
+            check_reference(make_graph(&cases[i], tile, 8, i % 2, true));
 }
 
 static void test_kernels(void **state) {
@@ -159,6 +163,44 @@ static void test_kernels(void **state) {
     }
     if (cvm_target_lanes("host") == 16)
         checked_run(make_graph(&cases[1], 4, 16, false, false), arena, "winograd", "none", 3e-4f);
+}
+
+/* The gradient of the filters by minimal filtering, tiles of dy being `tile` wide; and the same
+ * directly. */
+static CvmGraph *make_gradient(const Case *c, int64_t tile, int lanes, bool direct) {
+    CvmGraph *graph = cvm_graph_create(arena, "gradient");
+    const char *channel = cvm_arena_format(arena, "channel%d", lanes);
+    CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->inputs, c->h, c->w}});
+    CvmShape result = {4,
+                       {c->n, c->outputs, c->h + c->pad[0] + c->pad[2] - c->taps + 1,
+                        c->w + c->pad[1] + c->pad[3] - c->taps + 1}};
+    CvmNode *dy = input(graph, "dy", result);
+    CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
+    CvmAttribute ones = {.integers = {1, 1}}, taps = {.integers = {c->taps, c->taps}};
+    CvmNode *dw = add(graph, CVM_OP_WINOGRAD_GRAD_WEIGHT,
+                      (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->taps}}}, 2,
+                      relayout(graph, x, channel), relayout(graph, dy, channel));
+    cvm_graph_output(graph, "y", relayout(graph, dw, "plain"));
+    if (direct)
+        cvm_graph_output(graph, "direct",
+                         add(graph, CVM_OP_CONV_GRAD_WEIGHT,
+                             (CvmAttribute[]){ones, pad, ones, ones, taps}, 2, x, dy));
+    return graph;
+}
+
+static void test_gradient(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int64_t tile = 2; tile <= 6; tile++) {
+            if (!cvm_winograd_has(cases[i].taps, tile))
+                continue;
+            if (i < 6)
+                check_reference(make_gradient(&cases[i], tile, 8, true));
+            checked_run(make_gradient(&cases[i], tile, tile == 4 ? 8 : 4, false), arena, "gradient",
+                        "none", 3e-4f);
+        }
+    if (cvm_target_lanes("host") == 16)
+        checked_run(make_gradient(&cases[1], 4, 16, false), arena, "gradient", "none", 3e-4f);
 }
 
 /* --- the pass --- */
@@ -227,6 +269,7 @@ int main(void) {
         cmocka_unit_test(test_matrices_filter),
         cmocka_unit_test_setup_teardown(test_reference_is_a_convolution, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kernels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gradient, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pass_follows_its_model_or_what_is_asked, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_ways_have_names, set_up, tear_down),

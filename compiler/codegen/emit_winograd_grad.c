@@ -1,0 +1,266 @@
+/* The generator of WINOGRAD_GRAD kernels: the gradient of filters by minimal filtering (the method:
+ * ops/winograd.h). A work item is a part of the input channels with a part of the output channels,
+ * and walks over all tiles of all pictures, a block of them at a time:
+ *
+ *   1. transform  tiles of x (n x n pixels) and of dy (m x m) to all frequencies
+ *   2. contract   for each frequency, add the products of all tiles to the sums: vectors of output
+ *                 channels meet single elements of input channels, sums stay in registers
+ *   3. result     behind the last block, sums transformed back to taps, and stored
+ *
+ *   scratch: inputs    [frequency][c/lanes][tile of the block][lanes],
+ *            gradients [frequency][o/step][tile of the block][step],
+ *            sums      [frequency][o/step][c][step]
+ *
+ * Every sum has one order, whatever the split over threads. */
+#include "compiler/codegen/emit_tiles.h"
+#include "compiler/kernels/schedule.h"
+
+enum { MOST_SUMS = 64, MOST_VECTORS = 2 };
+
+typedef struct Gradient {
+    CvmEmitter *emitter;
+    const CvmWinogradGrad *shape;
+    CvmTiles tiles;
+    int64_t lanes, vectors;               /* vectors: of a step */
+    LLVMValueRef input, output;           /* the work item's first blocks of channels */
+    LLVMValueRef first, count;            /* tiles of the block */
+    LLVMValueRef inputs, gradients, sums; /* scratch memory */
+} Gradient;
+
+static LLVMValueRef constant(const Gradient *gradient, int64_t value) {
+    return cvm_i64(gradient->emitter, value);
+}
+
+/* --- 1. transform --- */
+
+/* Pictures of which the work item has some channels, and where their frequencies go. */
+typedef struct Side {
+    CvmTilePictures pictures;
+    const double (*matrix)[CVM_WINOGRAD_SIDE];
+    LLVMValueRef first, to;          /* block of channels; scratch memory */
+    int64_t blocks, step, frequency; /* of the item; channels side by side; see schedule.h */
+} Side;
+
+static void emit_tile(const Gradient *gradient, const Side *side, LLVMValueRef block,
+                      LLVMValueRef tile) {
+    CvmEmitter *emitter = gradient->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmWinogradGrad *shape = gradient->shape;
+    int64_t lanes = gradient->lanes, vectors = side->step / lanes;
+    CvmTilePlace place = cvm_tile_place(&gradient->tiles, cvm_sum(emitter, gradient->first, tile),
+                                        shape->output, shape->tile);
+    CvmTileSource source = {.column_step = lanes, .size = (int)side->pictures.side};
+    source.pointer = cvm_tile_pixels(&gradient->tiles, &side->pictures, &place,
+                                     cvm_sum(emitter, side->first, block), &source.row_step);
+    LLVMValueRef step = LLVMBuildUDiv(builder, block, constant(gradient, vectors), "");
+    LLVMValueRef within = LLVMBuildURem(builder, block, constant(gradient, vectors), "");
+    LLVMValueRef to = cvm_sum(
+        emitter, cvm_scale(emitter, step, side->step * shape->block),
+        cvm_sum(emitter, cvm_scale(emitter, tile, side->step), cvm_scale(emitter, within, lanes)));
+    cvm_tile_transform(&gradient->tiles, side->matrix, &source, cvm_advance(emitter, side->to, to),
+                       side->frequency);
+}
+
+static void emit_side(const Gradient *gradient, const Side *side) {
+    CvmEmitter *emitter = gradient->emitter;
+    LLVMValueRef zero = constant(gradient, 0), blocks = constant(gradient, side->blocks);
+    CvmLoop channels = cvm_loop_begin(emitter, zero, blocks, 1);
+    CvmLoop tiles = cvm_loop_begin(emitter, zero, gradient->count, 1);
+    emit_tile(gradient, side, channels.index, tiles.index);
+    cvm_loop_end(emitter, &tiles);
+    cvm_loop_end(emitter, &channels);
+}
+
+static void emit_transforms(const Gradient *gradient) {
+    const CvmWinogradGrad *shape = gradient->shape;
+    const CvmWinogradMatrices *matrices = &gradient->tiles.matrices;
+    LLVMValueRef *buffers = gradient->emitter->buffers;
+    int64_t lanes = gradient->lanes;
+    Side inputs = {.pictures = {.buffer = buffers[0],
+                                .blocks = shape->inputs / lanes,
+                                .size = {shape->input[0], shape->input[1]},
+                                .pad = {shape->pad[0], shape->pad[1]},
+                                .side = matrices->side},
+                   .matrix = matrices->input,
+                   .first = gradient->input,
+                   .to = gradient->inputs,
+                   .blocks = shape->item_inputs / lanes,
+                   .step = lanes,
+                   .frequency = cvm_winograd_grad_input_step(shape)};
+    Side outputs = {.pictures = {.buffer = buffers[1],
+                                 .blocks = shape->outputs / lanes,
+                                 .size = {shape->output[0], shape->output[1]},
+                                 .side = shape->tile},
+                    .matrix = matrices->weight,
+                    .first = gradient->output,
+                    .to = gradient->gradients,
+                    .blocks = shape->item_outputs / lanes,
+                    .step = shape->step,
+                    .frequency = cvm_winograd_grad_output_step(shape)};
+    emit_side(gradient, &inputs);
+    emit_side(gradient, &outputs);
+}
+
+/* --- 2. contract --- */
+
+/* Adds the products of all tiles of the block to the sums of some channels with one step. inputs:
+ * the channels' elements of the first tile, gradients: its vectors; sums: of the channels. */
+static void emit_products(const Gradient *gradient, LLVMValueRef inputs, LLVMValueRef gradients,
+                          LLVMValueRef sums, int64_t channels) {
+    CvmEmitter *emitter = gradient->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmTiles *tiles = &gradient->tiles;
+    int64_t lanes = gradient->lanes, vectors = gradient->vectors;
+    LLVMValueRef slots[MOST_SUMS], loaded[MOST_VECTORS];
+    for (int64_t i = 0; i < channels * vectors; i++) {
+        slots[i] = cvm_stack_slot(emitter, tiles->vector, "sum");
+        LLVMBuildStore(builder, cvm_tile_load(tiles, sums, constant(gradient, i * lanes)),
+                       slots[i]);
+    }
+    CvmLoop loop = cvm_loop_begin(emitter, constant(gradient, 0), gradient->count, 1);
+    LLVMValueRef elements = cvm_advance(emitter, inputs, cvm_scale(emitter, loop.index, lanes));
+    LLVMValueRef row =
+        cvm_advance(emitter, gradients, cvm_scale(emitter, loop.index, gradient->shape->step));
+    for (int64_t v = 0; v < vectors; v++)
+        loaded[v] = cvm_tile_load(tiles, row, constant(gradient, v * lanes));
+    for (int64_t c = 0; c < channels; c++) {
+        LLVMValueRef at = cvm_advance(emitter, elements, constant(gradient, c));
+        LLVMValueRef element = cvm_load(emitter, at, 0, &tiles->all, 0);
+        for (int64_t v = 0; v < vectors; v++) {
+            LLVMValueRef slot = slots[c * vectors + v];
+            LLVMValueRef sum = LLVMBuildLoad2(builder, tiles->vector, slot, "");
+            LLVMBuildStore(builder, cvm_emit_multiply_add(emitter, element, loaded[v], sum), slot);
+        }
+    }
+    cvm_emit_load_barrier(emitter);
+    cvm_loop_end(emitter, &loop);
+    for (int64_t i = 0; i < channels * vectors; i++)
+        cvm_tile_store(tiles, LLVMBuildLoad2(builder, tiles->vector, slots[i], ""), sums,
+                       constant(gradient, i * lanes));
+}
+
+static void emit_frequency(const Gradient *gradient, LLVMValueRef frequency) {
+    CvmEmitter *emitter = gradient->emitter;
+    const CvmWinogradGrad *shape = gradient->shape;
+    int64_t lanes = gradient->lanes, channels = shape->channels;
+    LLVMValueRef zero = constant(gradient, 0);
+    LLVMValueRef inputs =
+        cvm_advance(emitter, gradient->inputs,
+                    cvm_scale(emitter, frequency, cvm_winograd_grad_input_step(shape)));
+    LLVMValueRef gradients =
+        cvm_advance(emitter, gradient->gradients,
+                    cvm_scale(emitter, frequency, cvm_winograd_grad_output_step(shape)));
+    LLVMValueRef sums = cvm_advance(
+        emitter, gradient->sums, cvm_scale(emitter, frequency, cvm_winograd_grad_sum_step(shape)));
+    CvmLoop steps =
+        cvm_loop_begin(emitter, zero, constant(gradient, shape->item_outputs / shape->step), 1);
+    LLVMValueRef row = cvm_advance(emitter, gradients,
+                                   cvm_scale(emitter, steps.index, shape->step * shape->block));
+    LLVMValueRef to = cvm_advance(
+        emitter, sums, cvm_scale(emitter, steps.index, shape->step * shape->item_inputs));
+    CvmLoop blocks =
+        cvm_loop_begin(emitter, zero, constant(gradient, shape->item_inputs / lanes), 1);
+    CvmLoop parts = cvm_loop_begin(emitter, zero, constant(gradient, lanes), channels);
+    LLVMValueRef channel = cvm_sum(emitter, cvm_scale(emitter, blocks.index, lanes), parts.index);
+    LLVMValueRef elements =
+        cvm_sum(emitter, cvm_scale(emitter, blocks.index, lanes * shape->block), parts.index);
+    emit_products(gradient, cvm_advance(emitter, inputs, elements), row,
+                  cvm_advance(emitter, to, cvm_scale(emitter, channel, shape->step)), channels);
+    cvm_loop_end(emitter, &parts);
+    cvm_loop_end(emitter, &blocks);
+    cvm_loop_end(emitter, &steps);
+}
+
+/* --- 3. result --- */
+
+/* The taps from input channel `channel` of the item to vector `vector` of its outputs. */
+static void emit_taps(const Gradient *gradient, LLVMValueRef vector, LLVMValueRef channel) {
+    CvmEmitter *emitter = gradient->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmWinogradGrad *shape = gradient->shape;
+    int64_t lanes = gradient->lanes, taps = shape->taps;
+    LLVMValueRef vectors = constant(gradient, gradient->vectors);
+    LLVMValueRef step = LLVMBuildUDiv(builder, vector, vectors, "");
+    LLVMValueRef within = LLVMBuildURem(builder, vector, vectors, "");
+    LLVMValueRef from = cvm_sum(emitter, cvm_scale(emitter, step, shape->step * shape->item_inputs),
+                                cvm_sum(emitter, cvm_scale(emitter, channel, shape->step),
+                                        cvm_scale(emitter, within, lanes)));
+    CvmTile results;
+    cvm_tile_results(&gradient->tiles, cvm_advance(emitter, gradient->sums, from),
+                     cvm_winograd_grad_sum_step(shape), results);
+    LLVMValueRef width = constant(gradient, lanes);
+    LLVMValueRef block =
+        cvm_sum(emitter, gradient->input, LLVMBuildUDiv(builder, channel, width, ""));
+    LLVMValueRef filter = cvm_sum(
+        emitter,
+        cvm_scale(emitter, cvm_sum(emitter, gradient->output, vector), shape->inputs / lanes),
+        block);
+    LLVMValueRef at =
+        cvm_sum(emitter, cvm_scale(emitter, filter, taps * taps * lanes * lanes),
+                cvm_scale(emitter, LLVMBuildURem(builder, channel, width, ""), lanes));
+    for (int64_t i = 0; i < taps; i++)
+        for (int64_t j = 0; j < taps; j++)
+            cvm_tile_store(&gradient->tiles, results[i][j],
+                           cvm_advance(emitter, emitter->buffers[2], at),
+                           constant(gradient, (i * taps + j) * lanes * lanes));
+}
+
+static void emit_results(const Gradient *gradient) {
+    CvmEmitter *emitter = gradient->emitter;
+    const CvmWinogradGrad *shape = gradient->shape;
+    LLVMValueRef zero = constant(gradient, 0);
+    CvmLoop vectors =
+        cvm_loop_begin(emitter, zero, constant(gradient, shape->item_outputs / gradient->lanes), 1);
+    CvmLoop channels = cvm_loop_begin(emitter, zero, constant(gradient, shape->item_inputs), 1);
+    emit_taps(gradient, vectors.index, channels.index);
+    cvm_loop_end(emitter, &channels);
+    cvm_loop_end(emitter, &vectors);
+}
+
+/* --- the work item --- */
+
+static void clear_sums(const Gradient *gradient) {
+    CvmEmitter *emitter = gradient->emitter;
+    int64_t count = gradient->tiles.frequencies * cvm_winograd_grad_sum_step(gradient->shape);
+    CvmLoop loop =
+        cvm_loop_begin(emitter, constant(gradient, 0), constant(gradient, count), gradient->lanes);
+    cvm_tile_store(&gradient->tiles, cvm_float(emitter, (int)gradient->lanes, 0), gradient->sums,
+                   loop.index);
+    cvm_loop_end(emitter, &loop);
+}
+
+void cvm_emit_winograd_grad(CvmEmitter *emitter, LLVMValueRef item) {
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmWinogradGrad *shape = &emitter->kernel->winograd_grad;
+    Gradient gradient = {.emitter = emitter,
+                         .shape = shape,
+                         .tiles = cvm_tiles_begin(emitter, shape->taps, shape->tile, shape->lanes),
+                         .lanes = shape->lanes,
+                         .vectors = shape->step / shape->lanes};
+    int64_t frequencies = gradient.tiles.frequencies;
+    LLVMValueRef parts = constant(&gradient, shape->outputs / shape->item_outputs);
+    gradient.input = cvm_scale(emitter, LLVMBuildUDiv(builder, item, parts, ""),
+                               shape->item_inputs / shape->lanes);
+    gradient.output = cvm_scale(emitter, LLVMBuildURem(builder, item, parts, ""),
+                                shape->item_outputs / shape->lanes);
+    gradient.inputs = emitter->buffers[shape->scratch];
+    gradient.gradients =
+        cvm_advance(emitter, gradient.inputs,
+                    constant(&gradient, frequencies * cvm_winograd_grad_input_step(shape)));
+    gradient.sums =
+        cvm_advance(emitter, gradient.gradients,
+                    constant(&gradient, frequencies * cvm_winograd_grad_output_step(shape)));
+    clear_sums(&gradient);
+    LLVMValueRef tiles = constant(&gradient, cvm_winograd_grad_tiles(shape));
+    CvmLoop blocks = cvm_loop_begin(emitter, constant(&gradient, 0), tiles, shape->block);
+    gradient.first = blocks.index;
+    gradient.count = cvm_tile_smaller(&gradient.tiles, constant(&gradient, shape->block),
+                                      LLVMBuildNSWSub(builder, tiles, gradient.first, ""));
+    emit_transforms(&gradient);
+    CvmLoop loop =
+        cvm_loop_begin(emitter, constant(&gradient, 0), constant(&gradient, frequencies), 1);
+    emit_frequency(&gradient, loop.index);
+    cvm_loop_end(emitter, &loop);
+    cvm_loop_end(emitter, &blocks);
+    emit_results(&gradient);
+}
