@@ -82,7 +82,8 @@ typedef struct cvm_shape {
 } cvm_shape;
 cvm_status cvm_network_shape(const cvm_network *network, cvm_shape *shape);
 
-/* Classifies `count` images, f32 [count, channels, height, width], to f32 [count, classes]; one of
+/* With the averages of the parameters where the train keeps some (`average`), as save writes them.
+ * Classifies `count` images, f32 [count, channels, height, width], to f32 [count, classes]; one of
  * logits and probabilities may be NULL. */
 cvm_status cvm_network_run(cvm_network *network, const float *images, size_t count, float *logits,
                            float *probabilities);

@@ -3,6 +3,7 @@
  * copies only when nothing is wrong. */
 #include "runtime/checkpoint.h"
 
+#include "runtime/averages.h"
 #include "runtime/text.h"
 
 #include <errno.h>
@@ -94,29 +95,49 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(((const CvmFileTensor *)a)->name, ((const CvmFileTensor *)b)->name);
 }
 
+/* The store's tensors as the file has them. names[]: room for those that differ, to be freed; false
+ * without memory. */
+static bool list_tensors(const CvmStore *store, CvmFileTensor *tensors, char **names, int *count) {
+    for (int i = 0; i < store->count; i++) {
+        const CvmStored *stored = &store->tensors[i];
+        const CvmStored *weight = cvm_averaged_weight(store, stored->name);
+        const char *name = weight ? weight->name : stored->name;
+        if (stored->kind == CVM_SLOT_GRADIENT) /* all zero between two steps */
+            continue;
+        if (stored->kind == CVM_SLOT_PARAMETER && cvm_average_of(store, name)) {
+            name = names[i] = cvm_raw_weight_name(name);
+            if (!name)
+                return false;
+        }
+        tensors[(*count)++] = (CvmFileTensor){.name = name,
+                                              .dtype = file_dtype(stored->dtype),
+                                              .shape = stored->shape,
+                                              .data = stored->data,
+                                              .bytes = stored_bytes(stored)};
+    }
+    qsort(tensors, (size_t)*count, sizeof *tensors, compare_names);
+    return true;
+}
+
 bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheckpointInfo *info,
                          CvmError *error) {
     CvmFileTensor *tensors = calloc((size_t)store->count + 1, sizeof *tensors);
-    if (!tensors)
-        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to write %.800s", path);
+    char **names = calloc((size_t)store->count + 1, sizeof *names);
     int count = 0;
-    for (int i = 0; i < store->count; i++) {
-        const CvmStored *stored = &store->tensors[i];
-        if (stored->kind == CVM_SLOT_GRADIENT) /* all zero between two steps */
-            continue;
-        tensors[count++] = (CvmFileTensor){.name = stored->name,
-                                           .dtype = file_dtype(stored->dtype),
-                                           .shape = stored->shape,
-                                           .data = stored->data,
-                                           .bytes = stored_bytes(stored)};
+    bool done = tensors && names && list_tensors(store, tensors, names, &count);
+    if (!done) {
+        cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to write %.800s", path);
+    } else {
+        InfoTexts texts;
+        CvmFileText metadata[KEY_COUNT];
+        Numerals numerals = use_points();
+        int keys = describe(info, &texts, metadata);
+        use_as_before(numerals);
+        done = cvm_tensor_file_write(path, tensors, count, metadata, keys, error);
     }
-    qsort(tensors, (size_t)count, sizeof *tensors, compare_names);
-    InfoTexts texts;
-    CvmFileText metadata[KEY_COUNT];
-    Numerals numerals = use_points();
-    int keys = describe(info, &texts, metadata);
-    use_as_before(numerals);
-    bool done = cvm_tensor_file_write(path, tensors, count, metadata, keys, error);
+    for (int i = 0; names && i < store->count; i++)
+        free(names[i]);
+    free(names);
     free(tensors);
     return done;
 }
@@ -269,13 +290,24 @@ static void compare_tensor(const CvmStored *stored, const CvmFileTensor *tensor,
         note(differences, stored->name, have, want);
 }
 
-static void compare_tensors(const CvmTensorFile *file, const CvmStore *store, bool need_optimizer,
+/* What the file has for a tensor of the store. */
+static const CvmFileTensor *find_tensor(const CvmTensorFile *file, const CvmStore *store,
+                                        const CvmStored *stored, CvmCheckpointUse use) {
+    const CvmStored *weight = cvm_averaged_weight(store, stored->name);
+    const CvmFileTensor *raw =
+        use == CVM_CHECKPOINT_WEIGHTS ? NULL : cvm_raw_weight(file, stored->name);
+    if (weight) /* without the raw one, there are no averages */
+        return cvm_raw_weight(file, weight->name) ? cvm_tensor_file_find(file, weight->name) : NULL;
+    return raw ? raw : cvm_tensor_file_find(file, stored->name);
+}
+
+static void compare_tensors(const CvmTensorFile *file, const CvmStore *store, CvmCheckpointUse use,
                             Differences *differences) {
     for (int i = 0; i < store->count; i++) {
         const CvmStored *stored = &store->tensors[i];
-        const CvmFileTensor *tensor = cvm_tensor_file_find(file, stored->name);
-        bool needed =
-            stored->kind == CVM_SLOT_OPTIMIZER ? need_optimizer : stored->kind != CVM_SLOT_GRADIENT;
+        const CvmFileTensor *tensor = find_tensor(file, store, stored, use);
+        bool needed = stored->kind == CVM_SLOT_OPTIMIZER ? use == CVM_CHECKPOINT_RESUME
+                                                         : stored->kind != CVM_SLOT_GRADIENT;
         if (tensor || needed)
             compare_tensor(stored, tensor, differences);
     }
@@ -308,12 +340,19 @@ static bool refuse(const char *path, const CvmCheckpointInfo *info, const char *
                          differences->count ? ": " : "", differences->text, more);
 }
 
-static void copy_tensors(const CvmTensorFile *file, CvmStore *store) {
+static void copy_tensors(const CvmTensorFile *file, CvmStore *store, CvmCheckpointUse use) {
     for (int i = 0; i < store->count; i++) {
-        const CvmFileTensor *tensor = cvm_tensor_file_find(file, store->tensors[i].name);
+        const CvmFileTensor *tensor = find_tensor(file, store, &store->tensors[i], use);
         if (tensor && tensor->bytes > 0)
             memcpy(store->tensors[i].data, tensor->data, (size_t)tensor->bytes);
     }
+}
+
+static bool has_averages(const CvmTensorFile *file, const CvmStore *store) {
+    for (int i = 0; i < store->count; i++)
+        if (cvm_raw_weight(file, store->tensors[i].name))
+            return true;
+    return false;
 }
 
 /* NULL where there is none; false without memory. */
@@ -324,32 +363,35 @@ static bool copy_text(const CvmTensorFile *file, const char *key, char **copy) {
 }
 
 static bool load(const CvmTensorFile *file, const char *path, CvmStore *store, const char *model,
-                 uint64_t model_hash, bool need_optimizer, CvmCheckpointInfo *info,
+                 uint64_t model_hash, CvmCheckpointUse use, CvmCheckpointInfo *info,
                  CvmError *error) {
     CvmCheckpointInfo found;
     Differences differences = {0};
     if (!cvm_checkpoint_info_of(file, path, &found, error))
         return false;
-    compare_tensors(file, store, need_optimizer, &differences);
+    compare_tensors(file, store, use, &differences);
     bool other = found.model_hash != model_hash;
     if (other || differences.count > 0)
         return refuse(path, &found, model, other, &differences, error);
+    if (use == CVM_CHECKPOINT_RAW && !has_averages(file, store))
+        return cvm_error_set(error, CVM_ERROR_INPUT,
+                             "%.800s has no averages: its weights are the raw ones", path);
     if (!copy_text(file, "cvm.classes", &found.classes) ||
         !copy_text(file, "cvm.history", &found.history)) {
         free(found.classes);
         return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to read %.800s", path);
     }
-    copy_tensors(file, store);
+    copy_tensors(file, store, use);
     *info = found;
     return true;
 }
 
 bool cvm_checkpoint_load(const char *path, CvmStore *store, const char *model, uint64_t model_hash,
-                         bool need_optimizer, CvmCheckpointInfo *info, CvmError *error) {
+                         CvmCheckpointUse use, CvmCheckpointInfo *info, CvmError *error) {
     CvmTensorFile file;
     if (!cvm_tensor_file_open(path, &file, error))
         return false;
-    bool done = load(&file, path, store, model, model_hash, need_optimizer, info, error);
+    bool done = load(&file, path, store, model, model_hash, use, info, error);
     cvm_tensor_file_close(&file);
     return done;
 }

@@ -22,7 +22,8 @@ typedef struct CvmCheckpointInfo {
     char *history;      /* what its writer knows of the epochs so far; the same */
 } CvmCheckpointInfo;
 
-/* The tensors are written in the order of their names, whichever the store's is. */
+/* The tensors are written in the order of their names, whichever the store's is. Averages of
+ * weights have the weights' names, and those "optimizer.NAME.raw" (averages.h). */
 bool cvm_checkpoint_save(const char *path, const CvmStore *store, const CvmCheckpointInfo *info,
                          CvmError *error);
 
@@ -32,11 +33,18 @@ bool cvm_checkpoint_read_info(const char *path, CvmCheckpointInfo *info, CvmErro
 bool cvm_checkpoint_info_of(const CvmTensorFile *file, const char *path, CvmCheckpointInfo *info,
                             CvmError *error);
 
+/* What a checkpoint is read for. */
+typedef enum CvmCheckpointUse {
+    CVM_CHECKPOINT_WEIGHTS, /* to classify: weights, or their averages where it has some */
+    CVM_CHECKPOINT_RAW,     /* to classify by the weights themselves, though there are averages */
+    CVM_CHECKPOINT_RESUME,  /* to train on: the weights themselves, and all optimizer state */
+} CvmCheckpointUse;
+
 /* Fills the store's tensors (which must exist: cvm_store_add_slots) from the file. Refused, with a
  * sentence that names the first offending tensors with both shapes: another model's hash, missing
- * or misshapen tensors. Optimizer state is required only with need_optimizer; what the store does
- * not have of optimizer state is skipped. On error the store is unchanged. */
+ * or misshapen tensors; and RAW of one without averages. Optimizer state is required to resume
+ * alone; what the store does not have of it is skipped. On error the store is unchanged. */
 bool cvm_checkpoint_load(const char *path, CvmStore *store, const char *model, uint64_t model_hash,
-                         bool need_optimizer, CvmCheckpointInfo *info, CvmError *error);
+                         CvmCheckpointUse use, CvmCheckpointInfo *info, CvmError *error);
 
 #endif

@@ -23,7 +23,8 @@ typedef struct CvmPlace {
                        store */
 } CvmPlace;
 
-/* Takes neither plan nor store, both must outlive the instance. NULL on error: a slot missing from
+/* Takes neither plan nor store: the plan and the memory of the store's tensors must outlive the
+ * instance. NULL on error: a slot missing from
  * the store or of another shape (CVM_ERROR_INPUT), no memory (CVM_ERROR_MACHINE). */
 CvmInstance *cvm_instance_create(const CvmPlan *plan, const CvmStore *store, CvmError *error);
 CvmInstance *cvm_instance_create_in(const CvmPlan *plan, const CvmStore *store,

@@ -27,7 +27,8 @@ typedef struct Command {
      CVM_OPTION_DATA | CVM_OPTION_JSON | CVM_OPTION_CACHE_SIZE | CVM_OPTION_CACHE_FILE |           \
      CVM_OPTION_REPORT | CVM_OPTION_CONFUSION | CVM_OPTIONS_COMPILE)
 #define CLASSIFYING                                                                                \
-    (CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_THREADS | CVM_OPTIONS_COMPILE)
+    (CVM_OPTION_TRAIN | CVM_OPTION_CHECKPOINT | CVM_OPTION_RAW | CVM_OPTION_THREADS |              \
+     CVM_OPTIONS_COMPILE)
 #define GRAPH (CVM_OPTION_FUSION | CVM_OPTION_FORWARD | CVM_OPTION_BATCH | CVM_OPTIONS_COMPILE)
 #define USING (CLASSIFYING | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES)
 
@@ -37,7 +38,7 @@ static const Command commands[] = {
      "  cvmc check models/lenet5.cvm\n"
      "  cvmc check --json *.cvm\n"},
     {"run", cvm_command_run, "FILE [IMAGE...]", 1, -1,
-     TRAINING | CVM_OPTION_MODEL | CVM_OPTION_LOGITS,
+     TRAINING | CVM_OPTION_MODEL | CVM_OPTION_RAW | CVM_OPTION_LOGITS,
      "do what the file says: train, evaluate, classify the images",
      "  cvmc run models/lenet5.cvm\n"
      "  cvmc run models/lenet5.cvm --checkpoint lenet5.safetensors shoe.png\n"
@@ -120,10 +121,10 @@ static const Command commands[] = {
      "  cvmc dump models/lenet5.cvm --stage fused --svg --before-after > lenet5.svg\n"},
     {"build", cvm_command_build, "FILE", 1, 1,
      CVM_OPTION_TRAINABLE | CVM_OPTION_FORWARD | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT |
-         CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT | CVM_OPTION_BATCH |
-         CVM_OPTION_CPUS | CVM_OPTION_EMBED | CVM_OPTION_PACKED | CVM_OPTION_EMIT |
-         CVM_OPTION_DEBUG | CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV |
-         CVM_OPTION_PRECISION | CVM_OPTION_NO_CACHE,
+         CVM_OPTION_RAW | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT |
+         CVM_OPTION_BATCH | CVM_OPTION_CPUS | CVM_OPTION_EMBED | CVM_OPTION_PACKED |
+         CVM_OPTION_EMIT | CVM_OPTION_DEBUG | CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT |
+         CVM_OPTION_CONV | CVM_OPTION_PRECISION | CVM_OPTION_NO_CACHE,
      "the model as a native shared object with a C header, which need nothing of cvm",
      "  cvmc build models/lenet5.cvm -o lenet5      # lenet5.so and lenet5.h\n"
      "  cvmc build models/lenet5.cvm --checkpoint lenet5.safetensors --embed-weights\n"
@@ -138,8 +139,8 @@ static const Command commands[] = {
      "  cvmc import vgg16.onnx                        # vgg16.cvm and vgg16.safetensors\n"
      "  cvmc run vgg16.cvm --weights vgg16.safetensors cat.jpg\n"},
     {"export", cvm_command_export, "FILE --onnx PATH", 1, 1,
-     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT | CVM_OPTION_WEIGHTS |
-         CVM_OPTION_NAMES | CVM_OPTION_ONNX,
+     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT | CVM_OPTION_RAW |
+         CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_ONNX,
      "a model with its parameters as an ONNX file",
      "  cvmc export models/lenet5.cvm --checkpoint lenet5.safetensors --onnx lenet5.onnx\n"},
 };

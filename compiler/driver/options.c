@@ -36,6 +36,8 @@ static const Option table[] = {
      "a model of the file, with its default arguments, instead of a train's"},
     {CVM_OPTION_CHECKPOINT, "checkpoint", 0, TEXT, "PATH", MEMBER(checkpoint),
      "the trained weights, a file that cvmc train wrote"},
+    {CVM_OPTION_RAW, "raw", 0, FLAG, NULL, MEMBER(raw),
+     "of a checkpoint with averaged weights, the weights themselves"},
     {CVM_OPTION_WEIGHTS, "weights", 0, TEXT, "PATH", MEMBER(weights),
      "parameters from any safetensors file, wherever it was trained"},
     {CVM_OPTION_NAMES, "names", 0, TEXT, "NAME", MEMBER(names),

@@ -23,24 +23,30 @@ static CvmInstance *compile_apply(CvmSession *session) {
     return NULL;
 }
 
-/* What comes behind the prefix; where that is another part in evaluation, the whole model. */
+static CvmGraph *inference_graph(CvmSession *session, const CvmPhase *phase) {
+    CvmGraph *graph = cvm_inference_graph(session->model, phase->test_batch, false, session->arena,
+                                          &session->diag);
+    if (!graph)
+        cvm_session_fail_compile(session);
+    return graph;
+}
+
+/* What comes behind the prefix; where that is another part in evaluation, the whole model. Of
+ * weights that are averaged it takes the averages. */
 static bool compile_evaluator(CvmSession *session, const CvmPictures *pictures, CvmPhase *phase) {
     int64_t wanted = cvm_train_part(session->train), count = pictures->test->count;
-    const char *what = "evaluation";
     phase->test_batch = wanted < count ? wanted : count;
     phase->test = (CvmFeed){.data = pictures->test,
                             .normalization = pictures->normalization,
                             .image_input = cvm_model_input_name(session->model)};
-    CvmGraph *graph = cvm_inference_graph(session->model, phase->test_batch, false, session->arena,
-                                          &session->diag);
-    if (!graph)
-        return cvm_session_fail_compile(session);
-    if (phase->prefix.found && cvm_frozen_prefix_drop(graph, &phase->prefix.cut)) {
-        phase->test.features = phase->prefix.features;
-        phase->evaluator = cvm_session_compile(session, graph, what);
-    } else {
-        phase->evaluator = cvm_session_inference(session, phase->test_batch, false);
+    CvmGraph *graph = inference_graph(session, phase);
+    if (graph && phase->prefix.found) {
+        if (cvm_frozen_prefix_drop(graph, &phase->prefix.cut))
+            phase->test.features = phase->prefix.features;
+        else
+            graph = inference_graph(session, phase);
     }
+    phase->evaluator = graph ? cvm_session_compile_averaged(session, graph, "evaluation") : NULL;
     return phase->evaluator != NULL;
 }
 
@@ -62,6 +68,8 @@ static bool compile(CvmSession *session, const CvmPictures *pictures, CvmPhase *
         if (!phase->apply)
             return false;
     }
+    const CvmInstance *learner = phase->apply ? phase->apply : phase->step;
+    cvm_store_drop_optimizer(&session->store, cvm_instance_plan(learner));
     return compile_evaluator(session, pictures, phase) && cvm_session_pool(session) != NULL;
 }
 
@@ -70,8 +78,6 @@ bool cvm_phase_enter(CvmSession *session, int epoch, const CvmPictures *pictures
     session->settings.epoch = epoch;
     if (!compile(session, pictures, phase))
         return false;
-    const CvmInstance *learner = phase->apply ? phase->apply : phase->step;
-    cvm_store_drop_optimizer(&session->store, cvm_instance_plan(learner));
     phase->frozen = cvm_frozen_note(session);
     return true;
 }

@@ -6,6 +6,7 @@
 #include "compiler/driver/report.h"
 #include "compiler/plan_builder.h"
 #include "compiler/training_graph.h"
+#include "runtime/averages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,9 @@ bool cvm_session_open(CvmSession *session, const CvmOptions *options) {
     session->arena = cvm_arena_create();
     cvm_diag_init(&session->diag, session->arena);
     cvm_store_init(&session->store);
+    if (options->raw && !options->checkpoint)
+        return cvm_session_refuse(session, CVM_EXIT_USAGE,
+                                  "--raw is about a checkpoint's weights: give --checkpoint PATH");
     session->program = cvm_program_load(session->arena, session->file, NULL, &session->diag);
     if (!session->program)
         return cvm_session_fail_compile(session);
@@ -248,7 +252,19 @@ static void report_compiled(const CvmSession *session, const CvmExecutable *exec
                     cvm_amount_text((double)plan->arena_bytes, bytes), stats.seconds * 1e3);
 }
 
-CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const char *what) {
+/* An instance on the store's tensors, or on their averages where they have some. */
+static CvmInstance *instantiate(CvmSession *session, const CvmPlan *plan, bool averages,
+                                CvmError *error) {
+    CvmStore view;
+    cvm_store_init(&view);
+    bool done = !averages || cvm_averages_view(&session->store, &view, error);
+    CvmInstance *instance =
+        done ? cvm_instance_create(plan, averages ? &view : &session->store, error) : NULL;
+    cvm_store_free(&view);
+    return instance;
+}
+
+static CvmInstance *compile(CvmSession *session, CvmGraph *graph, const char *what, bool averages) {
     if (session->plan_count == CVM_SESSION_PLANS)
         abort();
     CvmExecutable *executable = cvm_compile(graph, &session->compile, &session->diag);
@@ -264,10 +280,18 @@ CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const cha
     CvmError error;
     uint64_t seed = session->train ? session->train->seed : 0;
     if (cvm_store_add_slots(&session->store, plan, seed, &error))
-        session->instances[index] = cvm_instance_create(plan, &session->store, &error);
+        session->instances[index] = instantiate(session, plan, averages, &error);
     if (!session->instances[index])
         cvm_session_fail(session, &error);
     return session->instances[index];
+}
+
+CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const char *what) {
+    return compile(session, graph, what, false);
+}
+
+CvmInstance *cvm_session_compile_averaged(CvmSession *session, CvmGraph *graph, const char *what) {
+    return compile(session, graph, what, true);
 }
 
 bool cvm_session_add_slots(CvmSession *session, const CvmGraph *graph) {
@@ -330,8 +354,9 @@ bool cvm_session_load_checkpoint(CvmSession *session, CvmCheckpointInfo *info) {
     CvmError error;
     if (!cvm_session_model_hash(session, &hash))
         return false;
-    if (!cvm_checkpoint_load(session->options->checkpoint, &session->store,
-                             cvm_model_name(session->model), hash, false, info, &error))
+    if (!cvm_checkpoint_load(
+            session->options->checkpoint, &session->store, cvm_model_name(session->model), hash,
+            session->options->raw ? CVM_CHECKPOINT_RAW : CVM_CHECKPOINT_WEIGHTS, info, &error))
         return cvm_session_fail(session, &error);
     bool named = cvm_session_take_class_lines(session, session->options->checkpoint, info->classes);
     free(info->classes);

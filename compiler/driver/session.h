@@ -76,6 +76,9 @@ bool cvm_session_plan_memory(CvmSession *session, const CvmGraph *graph, CvmMemo
  * the session owns. `what` names it in messages. */
 CvmInstance *cvm_session_compile(CvmSession *session, CvmGraph *graph, const char *what);
 
+/* The same on the averages of the weights that have some in the store by now. */
+CvmInstance *cvm_session_compile_averaged(CvmSession *session, CvmGraph *graph, const char *what);
+
 /* Adds the graph's parameters to the store, as compiling it would. */
 bool cvm_session_add_slots(CvmSession *session, const CvmGraph *graph);
 

@@ -11,6 +11,7 @@
 #include "compiler/driver/report.h"
 #include "compiler/driver/weights.h"
 #include "compiler/training_graph.h"
+#include "runtime/averages.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -98,8 +99,8 @@ static bool resume(Run *run, uint64_t hash) {
         return cvm_session_fail(session, &error);
     if (!add_slots(session, run->info.epoch))
         return false;
-    if (!cvm_checkpoint_load(path, &session->store, cvm_model_name(session->model), hash, true,
-                             &run->info, &error))
+    if (!cvm_checkpoint_load(path, &session->store, cvm_model_name(session->model), hash,
+                             CVM_CHECKPOINT_RESUME, &run->info, &error))
         return cvm_session_fail(session, &error);
     bool same = cvm_session_take_class_lines(session, path, run->info.classes);
     free(run->info.classes);
@@ -362,6 +363,7 @@ bool cvm_session_train(CvmSession *session, CvmTrained *trained) {
                 check_outputs(session) && read_data(&run) && take_weights(session) && start(&run) &&
                 train_epochs(&run);
     cvm_prefix_close(&run.phase.prefix); /* where a phase failed */
+    cvm_averages_settle(&session->store);
     free(run.info.history);
     cvm_dataset_free(&run.train);
     cvm_dataset_free(&run.test);

@@ -13,6 +13,7 @@ typedef struct TrainChecker {
     const CvmGraph *graph; /* the model's, to match patterns with; NULL when it does not hold */
     CvmEval eval;
     CvmSpan accumulate; /* where it is written */
+    double average;     /* of the weights; 0: none */
     bool sound;
 } TrainChecker;
 
@@ -59,6 +60,15 @@ static void read_clip(TrainChecker *checker, const CvmAstSetting *setting) {
     else if (!(*clip > 0 && *clip <= 1e30))
         breach(checker, 1322, setting->value->span, NULL,
                "clip is the largest norm that the gradients may have, a number above 0");
+}
+
+/* average 0.999; kept apart until all settings are read: `optimizer` begins its struct anew. */
+static void read_average(TrainChecker *checker, const CvmAstSetting *setting) {
+    if (!cvm_eval_real(&checker->eval, setting->value, &checker->average))
+        checker->sound = false;
+    else if (!(checker->average > 0 && checker->average < 1))
+        breach(checker, 1322, setting->value->span, NULL,
+               "average is the share that the moving average keeps at each step, between 0 and 1");
 }
 
 static int64_t read_count(TrainChecker *checker, const CvmAstSetting *setting, int64_t least,
@@ -152,6 +162,7 @@ static const Key keys[] = {
     {"take", false, false, read_take},
     {"patience", false, false, read_patience},
     {"accumulate", false, false, read_accumulate},
+    {"average", false, false, read_average},
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
@@ -300,6 +311,7 @@ CvmTrain *cvm_check_train(CvmProgram *program, const CvmAstItem *item) {
     bool seen[KEY_COUNT] = {false};
     for (const CvmAstSetting *one = item->settings; one; one = one->next)
         read_setting(&checker, one, seen);
+    train->optimizer.average = checker.average;
     check_rate(&checker);
     check_accumulate(&checker);
     for (int i = 0; i < KEY_COUNT; i++)

@@ -118,13 +118,24 @@ static CvmNode *direction(const Update *update, CvmNode *gradient) {
     return decay(update, way, decoupled);
 }
 
+/* Takes the weight's next value into its average. */
+static bool keep_average(const Update *update, CvmNode *next) {
+    const CvmAttribute keep = {.real = update->optimizer->average};
+    if (keep.real == 0 || !next)
+        return next != NULL;
+    CvmNode *one = cvm_graph_constant(update->graph, (CvmShape){0}, 1, update->parameter->origin);
+    CvmNode *operands[] = {state(update, "average", next->type.shape), next,
+                           average(update, "average_weight", one, keep.real)};
+    return store(update, operands[0], add(update, CVM_OP_AVERAGE_STEP, operands, 3, &keep)) != NULL;
+}
+
 bool cvm_add_update(CvmGraph *graph, const CvmOptimizer *optimizer, CvmNode *parameter,
                     CvmNode *gradient, CvmNode *rate, double multiplier, CvmDiag *diag) {
     const Update update = {graph, optimizer, parameter, diag};
     CvmNode *operands[] = {parameter, direction(&update, gradient), rate};
     const CvmAttribute attribute = {.real = multiplier};
-    return store(&update, parameter, add(&update, CVM_OP_SGD_STEP, operands, 3, &attribute)) !=
-           NULL;
+    return keep_average(
+        &update, store(&update, parameter, add(&update, CVM_OP_SGD_STEP, operands, 3, &attribute)));
 }
 
 bool cvm_scale_gradients(CvmGraph *graph, CvmNode **gradients, int count, CvmNode *scale,

@@ -19,6 +19,10 @@ typedef enum CvmOptimizerKind {
  *   LARS   SGD on g |w| trust / (|g| + decay |w|), the norms over each weight tensor; vectors
  *          (biases, batch norm's) learn by SGD alone  (You, Gitman and Ginsburg 2017)
  *
+ * The average of the weights w1 … wt so far is sum (1 - a) a^(t - i) wi / (1 - a^t), a the share
+ * that is kept: without the bias towards the start that a plain moving average has (as Kingma and
+ * Ba correct theirs). Nothing that the step computes depends on it.
+ *
  * Decay adds decay w to g; where it is decoupled (Loshchilov and Hutter 2019) it is added to what
  * the rate is multiplied with instead, so that no average and no momentum takes it in. */
 typedef struct CvmOptimizer {
@@ -29,13 +33,16 @@ typedef struct CvmOptimizer {
     double trust;                           /* LARS */
     double decay;
     bool decoupled; /* SGD, ADAM */
+    double average; /* share kept at each step of the weight's own moving average; 0: it has none */
 } CvmOptimizer;
 
 /* Appends the update nodes of one parameter and the graph updates, with the optimizer's state as
  * parameters "optimizer.NAME.momentum" (none where momentum is 0), and of ADAM "….mean",
  * "….square", and scalars "….mean_weight", "….square_weight": the averages of ones, by which
- * dividing takes the bias away. They begin at 0. gradient: of the parameter's shape and layout;
- * rate: a scalar; multiplier: of the rate, for this parameter. False on error (reported). */
+ * dividing takes the bias away; of weights that are averaged "….average" and a scalar
+ * "….average_weight" (runtime/averages.h). They begin at 0. gradient: of the parameter's shape and
+ * layout; rate: a scalar; multiplier: of the rate, for this parameter. False on error (reported).
+ */
 bool cvm_add_update(CvmGraph *graph, const CvmOptimizer *optimizer, CvmNode *parameter,
                     CvmNode *gradient, CvmNode *rate, double multiplier, CvmDiag *diag);
 

@@ -19,8 +19,9 @@
  *     cvm_net_trainer_destroy(trainer);
  *
  * Which parameters learn, at what multiple of the rate, by which optimizer and loss is what the
- * .cvm file says; the rate over time is the caller's to set. The same calls give the same bits, at
- * any number of threads. */
+ * .cvm file says; the rate over time is the caller's to set. Where it keeps averages of the weights
+ * (`average`), they are what evaluate and predict use and save_weights writes; parameters are the
+ * weights themselves. The same calls give the same bits, at any number of threads. */
 typedef struct cvm_net_trainer cvm_net_trainer;
 
 /* How much working memory a trainer needs, for options.memory; weights and gradients are not in it.

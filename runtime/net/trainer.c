@@ -3,6 +3,7 @@
  * one's memory. Saving and reading are in trainer_state.c. */
 #include "runtime/net/trainer.h"
 
+#include "runtime/averages.h"
 #include "runtime/memory.h"
 #include "runtime/score.h"
 
@@ -65,11 +66,15 @@ static cvm_net_status fill_state(cvm_net_trainer *trainer, const cvm_net_model *
         CvmStored *to = cvm_store_find(&trainer->state, name);
         memcpy(to->data, cvm_store_find(&model->store, name)->data, cvm_trainer_bytes(to));
     }
+    for (int i = 0; i < about->parameter_count; i++)
+        cvm_average_restart(&trainer->state, about->parameters[i].name);
     return CVM_NET_OK;
 }
 
-static cvm_net_status fill_view(cvm_net_trainer *trainer) {
+static cvm_net_status fill_views(cvm_net_trainer *trainer) {
     CvmError error;
+    if (!cvm_averages_view(&trainer->state, &trainer->averaged, &error))
+        return no_memory(&error);
     for (int i = 0; i < trainer->state.count; i++) {
         const CvmStored *stored = &trainer->state.tensors[i];
         const CvmSlot slot = {stored->name, stored->kind, stored->dtype, stored->shape, 0, 0};
@@ -98,7 +103,8 @@ static cvm_net_status make_instances(cvm_net_trainer *trainer) {
         if (!plan)
             continue;
         trainer->stale[i] = is_inference(i);
-        trainer->instances[i] = cvm_instance_create_in(plan, &trainer->view, &place, &error);
+        trainer->instances[i] = cvm_instance_create_in(
+            plan, is_inference(i) ? &trainer->averaged : &trainer->view, &place, &error);
         if (!trainer->instances[i])
             return no_memory(&error);
     }
@@ -115,7 +121,7 @@ static cvm_net_status fill_trainer(cvm_net_trainer *trainer, const cvm_net_optio
     memset(trainer->arena, 0, options->memory ? bytes : 0);
     cvm_net_status status = fill_state(trainer, trainer->model);
     if (!status)
-        status = fill_view(trainer);
+        status = fill_views(trainer);
     if (!status)
         status = make_instances(trainer);
     if (status)
@@ -158,6 +164,7 @@ void cvm_net_trainer_destroy(cvm_net_trainer *trainer) {
     for (int i = 0; i < CVM_TRAINER_PLANS; i++)
         cvm_instance_free(trainer->instances[i]);
     cvm_pool_free(trainer->pool);
+    cvm_store_free(&trainer->averaged);
     cvm_store_free(&trainer->view);
     cvm_store_free(&trainer->state);
     if (trainer->owned_bytes)

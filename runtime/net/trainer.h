@@ -24,8 +24,9 @@ struct cvm_net_trainer {
     const CvmNetCode *code;
     cvm_net_model *model; /* it began with, or NULL */
     CvmNormalization normalization;
-    CvmStore state; /* what a checkpoint holds */
-    CvmStore view;  /* that, and the sums of gradients */
+    CvmStore state;    /* what a checkpoint holds */
+    CvmStore view;     /* that, and the sums of gradients */
+    CvmStore averaged; /* what classifies: averages in place of the weights that have some */
     CvmInstance *instances[CVM_TRAINER_PLANS];
     CvmPool *pool;
     void *arena;

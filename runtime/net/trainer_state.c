@@ -1,6 +1,7 @@
 /* See train.h: a trainer's parameters, and its files. */
 #include "runtime/net/trainer.h"
 
+#include "runtime/averages.h"
 #include "runtime/checkpoint.h"
 #include "runtime/text.h"
 
@@ -59,6 +60,7 @@ cvm_net_status cvm_net_trainer_set_parameter(cvm_net_trainer *trainer, const cha
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "%s has %zu elements, and %zu are given", name,
                             cvm_trainer_bytes(stored) / sizeof *values, elements);
     memcpy(stored->data, values, elements * sizeof *values);
+    cvm_average_restart(&trainer->state, name);
     cvm_trainer_weights_moved(trainer, true);
     return CVM_NET_OK;
 }
@@ -116,7 +118,7 @@ cvm_net_status cvm_net_save_weights(const cvm_net_trainer *trainer, const char *
     cvm_store_init(&weights);
     for (int i = 0; !status && i < trainer->about->parameter_count; i++) {
         const CvmSlot *slot = &trainer->about->parameters[i];
-        const void *data = cvm_store_find(&trainer->state, slot->name)->data;
+        const void *data = cvm_store_find(&trainer->averaged, slot->name)->data;
         if (!cvm_store_add(&weights, slot, 0, data, &error))
             status = cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
     }
@@ -142,7 +144,7 @@ cvm_net_status cvm_net_resume(cvm_net_trainer *trainer, const char *path) {
     if (!trainer || !path)
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer and path must not be null");
     if (!cvm_checkpoint_load(path, &trainer->state, trainer->about->name,
-                             trainer->about->model_hash, true, &info, &error))
+                             trainer->about->model_hash, CVM_CHECKPOINT_RESUME, &info, &error))
         return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_FILE);
     free(info.classes);
     trainer->normalization = info.normalization;

@@ -280,8 +280,57 @@ static void the_train_is_chosen_by_name(void **state) {
     free(functions);
 }
 
+/* `average`: a trainer's weights move as without, and what it classifies with, and saves, are their
+ * averages; before a step the weights themselves. */
+static void averages_classify(void **state) {
+    (void)state;
+    char path[512];
+    CvmTestNet net;
+    cvm_net_trainer *trainer, *resumed, *plain = create(1);
+    cvm_net_model *model;
+    float raw[HEAD], same[HEAD], before[CLASSES], after[CLASSES], again[CLASSES];
+    cvm_test_write_text(
+        &place, "mean.cvm",
+        CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN("freeze body.conv1 average 0.9\n"));
+    cvm_test_expect(&place, 0, NULL, NULL, "build", "mean.cvm", "--train", "--batch", "8", NULL);
+    cvm_test_net_load(&place, "mean", true, &net);
+    assert_int_equal(net.trainer_create(NULL, NULL, &trainer), CVM_NET_OK);
+    assert_int_equal(net.predict(trainer, images, 1, before, NULL), CVM_NET_OK);
+    ok(small.predict(plain, images, 1, after, NULL));
+    assert_memory_equal(before, after, sizeof before);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(net.step(trainer, images, labels, BATCH, NULL), CVM_NET_OK);
+        ok(small.step(plain, images, labels, BATCH, NULL));
+    }
+    get(plain, "head.linear1.weight", same, HEAD);
+    assert_int_equal(net.trainer_get_parameter(trainer, "head.linear1.weight", raw, HEAD),
+                     CVM_NET_OK);
+    assert_memory_equal(raw, same, sizeof raw);
+    assert_int_equal(net.predict(trainer, images, 1, before, NULL), CVM_NET_OK);
+    ok(small.predict(plain, images, 1, after, NULL));
+    assert_memory_not_equal(before, after, sizeof before);
+    path_of("mean.safetensors", path);
+    assert_int_equal(net.save_checkpoint(trainer, path), CVM_NET_OK);
+    assert_int_equal(net.open(path, &model), CVM_NET_OK); /* the averages, as it is read */
+    assert_int_equal(net.trainer_create(model, NULL, &resumed), CVM_NET_OK);
+    assert_int_equal(net.predict(resumed, images, 1, after, NULL), CVM_NET_OK);
+    assert_memory_equal(before, after, sizeof before);
+    assert_int_equal(net.resume(resumed, path), CVM_NET_OK);
+    assert_int_equal(net.step(resumed, images, labels, BATCH, NULL), CVM_NET_OK);
+    assert_int_equal(net.step(trainer, images, labels, BATCH, NULL), CVM_NET_OK);
+    assert_int_equal(net.predict(trainer, images, 1, after, NULL), CVM_NET_OK);
+    assert_int_equal(net.predict(resumed, images, 1, again, NULL), CVM_NET_OK);
+    assert_memory_equal(again, after, sizeof again);
+    net.trainer_destroy(trainer);
+    net.trainer_destroy(resumed);
+    net.close(model);
+    cvm_test_net_unload(&net);
+    small.trainer_destroy(plain);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(averages_classify),
         cmocka_unit_test(it_learns),
         cmocka_unit_test(halves_give_the_bits_of_a_step),
         cmocka_unit_test(gradients_add_up),

@@ -157,6 +157,7 @@ static void other_optimizers_and_rates_resume_to_the_same_bits(void **state) {
         "optimizer lars(rate=1, trust=0.05) schedule one_cycle",
         "optimizer sgd(rate=0.02, momentum=0.9, nesterov=true, decay=1e-3, decoupled=true)",
         "optimizer adam(rate=0.005) accumulate 4 clip 1",
+        "optimizer sgd(rate=0.02, momentum=0.9) average 0.95 accumulate 2",
     };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         char text[1024];
@@ -182,6 +183,44 @@ static void other_optimizers_and_rates_resume_to_the_same_bits(void **state) {
         cJSON_Delete(evaluation);
         cvm_test_result_free(&result);
     }
+}
+
+static double evaluated_loss(const char *checkpoint, const char *option) {
+    CvmTestResult result = cvm_test_cvmc(&place, "eval", "average.cvm", "--json", "--checkpoint",
+                                         checkpoint, option, NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *evaluation = last_json(result.out);
+    double loss = number(evaluation, "loss");
+    cJSON_Delete(evaluation);
+    cvm_test_result_free(&result);
+    return loss;
+}
+
+/* The training is the same with averages and without; they are what is evaluated, and what the
+ * checkpoint's weights are to whoever reads it. */
+static void averages_of_the_weights_are_what_counts(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "average.cvm",
+                        CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN(
+                            "    average 0.9 freeze body.conv1 at epoch 3\n"));
+    CvmTestResult result = cvm_test_cvmc(&place, "train", "average.cvm", "--json", NULL);
+    assert_int_equal(result.code, 0);
+    char *last = strstr(result.out, "\"epoch\":4");
+    assert_non_null(last);
+    double during = strtod(strstr(last, "test_loss\":") + strlen("test_loss\":"), NULL);
+    cvm_test_result_free(&result);
+    double raw = evaluated_loss("average.safetensors", "--raw");
+    assert_true(evaluated_loss("average.safetensors", NULL) == during);
+    assert_true(raw != during);
+    cvm_test_write_text(
+        &place, "average.cvm",
+        CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN("    freeze body.conv1 at epoch 3\n"));
+    cvm_test_expect(&place, 0, NULL, NULL, "train", "average.cvm", "-o", "plain.safetensors", NULL);
+    assert_true(evaluated_loss("plain.safetensors", NULL) == raw);
+    cvm_test_expect(&place, 1, NULL, "has no averages", "eval", "average.cvm", "--checkpoint",
+                    "plain.safetensors", "--raw", NULL);
+    cvm_test_expect(&place, 2, NULL, "give --checkpoint", "predict", "average.cvm", "--weights",
+                    "plain.safetensors", "--raw", "x.png", NULL);
 }
 
 static void passes_change_how_it_is_computed_but_not_what_is_learned(void **state) {
@@ -319,6 +358,7 @@ int main(void) {
         cmocka_unit_test(a_resumed_training_gives_the_bits_of_an_unbroken_one),
         cmocka_unit_test(a_training_with_dropout_gives_the_same_bits_on_every_way),
         cmocka_unit_test(other_optimizers_and_rates_resume_to_the_same_bits),
+        cmocka_unit_test(averages_of_the_weights_are_what_counts),
         cmocka_unit_test(passes_change_how_it_is_computed_but_not_what_is_learned),
         cmocka_unit_test(pictures_are_classified_with_the_names_of_the_data),
         cmocka_unit_test(run_with_a_checkpoint_and_pictures_needs_no_data_set),

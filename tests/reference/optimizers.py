@@ -51,6 +51,36 @@ for name, make, clip in CASES:
         optimizer.step()
     print(name, ", ".join(f"{x:.9f}" for x in w.flatten().tolist()))
 
+# An average of the weights whose shares of the past add up to one: torch.optim.swa_utils with the
+# correction of Adam's averages, beside the sum that it stands for.
+KEEP = 0.8
+
+
+def corrected(average, weight, count):
+    return average + (weight - average) * (1 - KEEP) / (1 - KEEP ** (int(count) + 1))
+
+
+class Weight(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.tensor(WEIGHT, dtype=torch.float64))
+
+
+for name, make, clip in CASES[:1] + CASES[3:4]:
+    module = Weight()
+    averaged = torch.optim.swa_utils.AveragedModel(module, avg_fn=corrected)
+    optimizer = make([module.w])
+    sums = shares = 0
+    for step in range(5):
+        module.w.grad = gradient(step)
+        optimizer.step()
+        averaged.update_parameters(module)
+        sums = KEEP * sums + module.w.detach()
+        shares = KEEP * shares + 1
+    average = averaged.module.w.detach()
+    assert torch.allclose(average, sums / shares, rtol=1e-12, atol=0)
+    print("average of", name, ", ".join(f"{x:.9f}" for x in average.flatten().tolist()))
+
 w = torch.zeros(1, requires_grad=True)
 sgd = torch.optim.SGD([w], lr=0.4)
 cycle = torch.optim.lr_scheduler.OneCycleLR(sgd, max_lr=0.4, total_steps=20, cycle_momentum=False)

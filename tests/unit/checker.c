@@ -132,6 +132,7 @@ static const Mistake mistakes[] = {
     {TRAIN "schedule cosine(warmup=1) }\n", 1328, 3, 7, NULL},
     {TRAIN "schedule cosine(least=0.2) }\n", 1328, 3, 7, NULL},
     {TRAIN "clip 0 }\n", 1322, 3, 81, NULL},
+    {TRAIN "average 1 }\n", 1322, 3, 84, NULL},
     {TRAIN "accumulate 3 }\n", 1329, 3, 87, "divisor"},
     {TRAIN "accumulate 0 }\n", 1214, 3, 87, NULL},
     {DATA MODEL "train M on d { loss cross_entropy optimizer adamm(rate=1) epochs 1 batch 1 }\n",
@@ -291,7 +292,8 @@ static void test_settings_of_a_train(void **state) {
         &checked, DATA MODEL
         "train M on d as low {\n normalize mean_of_train loss cross_entropy\n"
         " optimizer sgd(rate=0.01, momentum=0.9, decay=5e-4)\n"
-        " schedule step(epochs=3, factor=0.1) clip 2.5 epochs 7 batch 16 accumulate 2 seed 9\n"
+        " schedule step(epochs=3, factor=0.1) clip 2.5 epochs 7 batch 16 accumulate 2 average 0.99 "
+        "seed 9\n"
         " weights \"w.safetensors\" except body, *.bias\n freeze body rate body.linear1 0.5x\n}\n");
     assert_non_null(checked.program);
     const CvmTrain *train = cvm_program_train(checked.program, 0);
@@ -301,6 +303,7 @@ static void test_settings_of_a_train(void **state) {
     assert_true(train->rate.schedule == CVM_RATE_STEP && train->rate.step_epochs == 3 &&
                 train->rate.factor == 0.1);
     assert_true(train->clip == 2.5);
+    assert_true(train->optimizer.average == 0.99);
     assert_true(train->accumulate == 2 && cvm_train_part(train) == 8);
     assert_true(train->epochs == 7 && train->batch == 16 && train->seed == 9);
     assert_true(train->normalize.kind == CVM_NORMALIZE_MEAN_OF_TRAIN);

@@ -80,8 +80,8 @@ static void test_round_trip(void **state) {
     make_store(&loaded, TRAINING_SLOTS, 2);
     ((float *)saved.tensors[0].data)[0] = NAN; /* bits, not numbers, are kept */
     ((float *)saved.tensors[0].data)[1] = -0.0f;
-    assert_true(
-        cvm_checkpoint_load(save(state, &saved), &loaded, "LeNet5", HASH, true, &info, &error));
+    assert_true(cvm_checkpoint_load(save(state, &saved), &loaded, "LeNet5", HASH,
+                                    CVM_CHECKPOINT_RESUME, &info, &error));
     assert_true(stores_equal(&saved, &loaded));
     assert_string_equal(info.model, "LeNet5");
     assert_true(info.model_hash == HASH && info.epoch == 3 && info.seed == UINT64_MAX);
@@ -104,7 +104,8 @@ static void test_classes_need_no_names(void **state) {
     const char *path = temporary_path(state, "numbers.ckpt");
     info.classes = NULL;
     assert_true(cvm_checkpoint_save(path, &store, &info, &error));
-    assert_true(cvm_checkpoint_load(path, &store, "LeNet5", HASH, true, &info, &error));
+    assert_true(
+        cvm_checkpoint_load(path, &store, "LeNet5", HASH, CVM_CHECKPOINT_RESUME, &info, &error));
     assert_null(info.classes);
     cvm_store_free(&store);
 }
@@ -115,8 +116,8 @@ static void test_inference_skips_optimizer_state(void **state) {
     CvmStore saved, loaded;
     make_store(&saved, TRAINING_SLOTS, 1);
     make_store(&loaded, INFERENCE_SLOTS, 2);
-    assert_true(
-        cvm_checkpoint_load(save(state, &saved), &loaded, "LeNet5", HASH, false, &info, &error));
+    assert_true(cvm_checkpoint_load(save(state, &saved), &loaded, "LeNet5", HASH,
+                                    CVM_CHECKPOINT_WEIGHTS, &info, &error));
     free(info.classes);
     assert_true(stores_equal(&saved, &loaded));
     cvm_store_free(&saved);
@@ -124,7 +125,7 @@ static void test_inference_skips_optimizer_state(void **state) {
 }
 
 /* Loading the file at path fails with the sentence, and changes nothing. */
-static void expect_refused(const char *path, const char *model, uint64_t hash, bool need_optimizer,
+static void expect_refused(const char *path, const char *model, uint64_t hash, CvmCheckpointUse use,
                            const char *sentence) {
     CvmError error = {0};
     CvmCheckpointInfo info, before;
@@ -133,7 +134,7 @@ static void expect_refused(const char *path, const char *model, uint64_t hash, b
     make_store(&untouched, TRAINING_SLOTS, 2);
     memset(&info, 0xAB, sizeof info);
     memcpy(&before, &info, sizeof info);
-    assert_false(cvm_checkpoint_load(path, &store, model, hash, need_optimizer, &info, &error));
+    assert_false(cvm_checkpoint_load(path, &store, model, hash, use, &info, &error));
     assert_int_equal(error.kind, CVM_ERROR_INPUT);
     if (!strstr(error.message, sentence))
         fail_msg("'%s' lacks '%s'", error.message, sentence);
@@ -147,27 +148,72 @@ static void test_missing_optimizer_state(void **state) {
     CvmStore saved;
     make_store(&saved, INFERENCE_SLOTS, 1);
     const char *path = save(state, &saved);
-    expect_refused(path, "LeNet5", HASH, true,
+    expect_refused(path, "LeNet5", HASH, CVM_CHECKPOINT_RESUME,
                    "optimizer.body.conv1.weight.momentum is missing in the file, "
                    "F32 [6, 1, 5, 5] in the model");
     CvmError error = {0};
     CvmCheckpointInfo info;
     CvmStore loaded;
     make_store(&loaded, TRAINING_SLOTS, 2);
-    assert_true(cvm_checkpoint_load(path, &loaded, "LeNet5", HASH, false, &info, &error));
+    assert_true(
+        cvm_checkpoint_load(path, &loaded, "LeNet5", HASH, CVM_CHECKPOINT_WEIGHTS, &info, &error));
     free(info.classes);
     assert_true(stores_equal(&saved, &loaded));
     cvm_store_free(&saved);
     cvm_store_free(&loaded);
 }
 
+/* Averages have the weights' names in the file; who trains on takes the weights themselves. */
+static void test_averages_have_the_weights_names(void **state) {
+    static const CvmSlot slots[] = {
+        {"w", CVM_SLOT_PARAMETER, CVM_F32, {1, {2}}, 0, 1},
+        {"frozen", CVM_SLOT_PARAMETER, CVM_F32, {1, {2}}, 0, 2},
+        {"optimizer.w.average", CVM_SLOT_OPTIMIZER, CVM_F32, {1, {2}}, 0, 3},
+        {"optimizer.w.average_weight", CVM_SLOT_OPTIMIZER, CVM_F32, {0, {0}}, 0, 4}};
+    CvmError error = {0};
+    CvmCheckpointInfo info;
+    CvmStore saved, trained, used, other;
+    const CvmPlan training = {.name = "step", .slots = slots, .slot_count = 4},
+                  inference = {.name = "forward", .slots = slots, .slot_count = 2};
+    CvmStore *const stores[] = {&saved, &trained, &used, &other};
+    for (int i = 0; i < 4; i++) {
+        cvm_store_init(stores[i]);
+        assert_true(cvm_store_add_slots(stores[i], i < 2 ? &training : &inference, 1, &error));
+        for (int k = 0; i > 0 && k < stores[i]->count; k++)
+            memset(stores[i]->tensors[k].data, 0, bytes_of(&stores[i]->tensors[k]));
+    }
+    const char *path = save(state, &saved);
+    assert_true(
+        cvm_checkpoint_load(path, &trained, "LeNet5", HASH, CVM_CHECKPOINT_RESUME, &info, &error));
+    free(info.classes);
+    assert_true(stores_equal(&saved, &trained));
+    const float *weight = cvm_store_find(&used, "w")->data;
+    assert_true(
+        cvm_checkpoint_load(path, &used, "LeNet5", HASH, CVM_CHECKPOINT_WEIGHTS, &info, &error));
+    free(info.classes);
+    assert_true(weight[0] == 3 && weight[1] == 3);
+    assert_true(
+        cvm_checkpoint_load(path, &used, "LeNet5", HASH, CVM_CHECKPOINT_RAW, &info, &error));
+    free(info.classes);
+    assert_true(weight[0] == 1 && weight[1] == 1);
+    path = save(state, &other); /* has none */
+    assert_false(
+        cvm_checkpoint_load(path, &used, "LeNet5", HASH, CVM_CHECKPOINT_RAW, &info, &error));
+    assert_non_null(strstr(error.message, "has no averages"));
+    assert_false(
+        cvm_checkpoint_load(path, &trained, "LeNet5", HASH, CVM_CHECKPOINT_RESUME, &info, &error));
+    assert_non_null(strstr(error.message, "optimizer.w.average is missing in the file"));
+    for (int i = 0; i < 4; i++)
+        cvm_store_free(stores[i]);
+}
+
 static void test_checkpoint_of_another_model(void **state) {
     CvmStore saved;
     make_store(&saved, TRAINING_SLOTS, 1);
     const char *path = save(state, &saved);
-    expect_refused(path, "VGG16", HASH + 1, true,
+    expect_refused(path, "VGG16", HASH + 1, CVM_CHECKPOINT_RESUME,
                    "is a checkpoint of another model (LeNet5, not VGG16)");
-    expect_refused(path, "LeNet5", HASH + 1, true,
+    expect_refused(path, "LeNet5", HASH + 1, CVM_CHECKPOINT_RESUME,
                    "is a checkpoint of another model (LeNet5 with different layers or settings)");
     cvm_store_free(&saved);
 }
@@ -182,12 +228,13 @@ static void test_misshapen_missing_and_extra_tensors_are_listed(void **state) {
     cvm_store_init(&saved);
     assert_true(cvm_store_add_slots(&saved, &plan, 1, &error));
     const char *path = save(state, &saved);
-    expect_refused(path, "LeNet5", HASH, false,
+    expect_refused(path, "LeNet5", HASH, CVM_CHECKPOINT_WEIGHTS,
                    "body.conv1.weight is F32 [8, 1, 5, 5] in the file, F32 [6, 1, 5, 5] in the "
                    "model; body.conv1.bias is missing in the file, F32 [6] in the model; "
                    "body.conv1.other is [6] in the file, not present in the model");
-    expect_refused(path, "LeNet5", HASH, true, "; 2 more");
-    expect_refused(path, "VGG16", HASH + 1, true, "(LeNet5, not VGG16): body.conv1.weight is");
+    expect_refused(path, "LeNet5", HASH, CVM_CHECKPOINT_RESUME, "; 2 more");
+    expect_refused(path, "VGG16", HASH + 1, CVM_CHECKPOINT_RESUME,
+                   "(LeNet5, not VGG16): body.conv1.weight is");
     cvm_store_free(&saved);
 }
 
@@ -199,7 +246,7 @@ static void test_truncated_anywhere_is_refused(void **state) {
     const char *path = temporary_path(state, "short.ckpt");
     for (size_t length = 0; length < size; length += 97) {
         temporary_write(path, bytes, length);
-        expect_refused(path, "LeNet5", HASH, true, path);
+        expect_refused(path, "LeNet5", HASH, CVM_CHECKPOINT_RESUME, path);
     }
     free(bytes);
     cvm_store_free(&saved);
@@ -221,7 +268,7 @@ static void expect_bad_text(void *const *state, const char *key, const char *val
     CvmError error = {0};
     const char *path = temporary_path(state, "bad.ckpt");
     assert_true(cvm_tensor_file_write(path, NULL, 0, texts, count, &error));
-    expect_refused(path, "LeNet5", HASH, false,
+    expect_refused(path, "LeNet5", HASH, CVM_CHECKPOINT_WEIGHTS,
                    strcmp(key, "cvm.model") == 0 ? "name its model" : key);
 }
 
@@ -269,7 +316,8 @@ static void test_unwritable_and_missing_places(void **state) {
     assert_false(cvm_checkpoint_save(path, &store, &INFO, &error));
     assert_int_equal(error.kind, CVM_ERROR_MACHINE);
     error.kind = CVM_ERROR_NONE;
-    assert_false(cvm_checkpoint_load(path, &store, "LeNet5", HASH, true, &info, &error));
+    assert_false(
+        cvm_checkpoint_load(path, &store, "LeNet5", HASH, CVM_CHECKPOINT_RESUME, &info, &error));
     assert_int_equal(error.kind, CVM_ERROR_MACHINE);
     assert_int_equal(temporary_count(state), 0);
     cvm_store_free(&store);
@@ -283,6 +331,7 @@ int main(void) {
         WITH_FOLDER(test_classes_need_no_names),
         WITH_FOLDER(test_inference_skips_optimizer_state),
         WITH_FOLDER(test_missing_optimizer_state),
+        WITH_FOLDER(test_averages_have_the_weights_names),
         WITH_FOLDER(test_checkpoint_of_another_model),
         WITH_FOLDER(test_misshapen_missing_and_extra_tensors_are_listed),
         WITH_FOLDER(test_truncated_anywhere_is_refused),

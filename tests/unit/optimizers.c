@@ -20,6 +20,7 @@ typedef struct Case {
     float rate;
     double clip;
     float expected[ELEMENTS];
+    float average[ELEMENTS]; /* where the weight has one */
 } Case;
 
 static const Case cases[] = {
@@ -27,33 +28,52 @@ static const Case cases[] = {
      {.momentum = 0.9, .decay = 0.01},
      0.1f,
      0,
-     {0.599033007f, -0.830633133f, 1.682560167f, 0.429389463f, 1.353030723f, -0.865205080f}},
+     {0.599033007f, -0.830633133f, 1.682560167f, 0.429389463f, 1.353030723f, -0.865205080f},
+     {0}},
     {"nesterov",
      {.momentum = 0.9, .nesterov = true, .decay = 0.01},
      0.1f,
      0,
-     {0.573286545f, -0.755499571f, 1.618083784f, 0.421814876f, 1.335980478f, -0.912181381f}},
+     {0.573286545f, -0.755499571f, 1.618083784f, 0.421814876f, 1.335980478f, -0.912181381f},
+     {0}},
     {"adam",
      {CVM_OPTIMIZER_ADAM, .mean_keep = 0.9, .square_keep = 0.999, .epsilon = 1e-8, .decay = 0.1},
      0.01f,
      0,
-     {0.511620032f, -0.967374417f, 1.961481880f, 0.275135096f, 1.469688441f, -0.745919354f}},
+     {0.511620032f, -0.967374417f, 1.961481880f, 0.275135096f, 1.469688441f, -0.745919354f},
+     {0}},
     {"adamw",
      {CVM_OPTIMIZER_ADAM, .mean_keep = 0.8, .square_keep = 0.99, .epsilon = 1e-8, .decay = 0.1,
       .decoupled = true},
      0.01f,
      0,
-     {0.510609280f, -0.979870575f, 1.963018244f, 0.274314538f, 1.475629691f, -0.749589929f}},
+     {0.510609280f, -0.979870575f, 1.963018244f, 0.274314538f, 1.475629691f, -0.749589929f},
+     {0}},
     {"lars",
      {CVM_OPTIMIZER_LARS, .momentum = 0.9, .decay = 0.01, .trust = 0.02},
      0.5f,
      0,
-     {0.529632967f, -0.961994891f, 1.921731632f, 0.292807099f, 1.469345746f, -0.781497544f}},
+     {0.529632967f, -0.961994891f, 1.921731632f, 0.292807099f, 1.469345746f, -0.781497544f},
+     {0}},
+    {"averaged sgd",
+     {.momentum = 0.9, .decay = 0.01, .average = 0.8},
+     0.1f,
+     0,
+     {0.599033007f, -0.830633133f, 1.682560167f, 0.429389463f, 1.353030723f, -0.865205080f},
+     {0.608717615f, -0.909054538f, 1.786810631f, 0.386460358f, 1.386671474f, -0.809342926f}},
+    {"averaged adamw",
+     {CVM_OPTIMIZER_ADAM, .mean_keep = 0.8, .square_keep = 0.99, .epsilon = 1e-8, .decay = 0.1,
+      .decoupled = true, .average = 0.8},
+     0.01f,
+     0,
+     {0.510609280f, -0.979870575f, 1.963018244f, 0.274314538f, 1.475629691f, -0.749589929f},
+     {0.512352433f, -0.987030677f, 1.972012717f, 0.271532590f, 1.479469886f, -0.746335550f}},
     {"clipped sgd",
      {.momentum = 0.9},
      0.1f,
      0.75,
-     {0.584862467f, -0.907257875f, 1.808876488f, 0.367659057f, 1.433839268f, -0.844088568f}},
+     {0.584862467f, -0.907257875f, 1.808876488f, 0.367659057f, 1.433839268f, -0.844088568f},
+     {0}},
 };
 
 static CvmGraph *build(const Case *one, CvmArena *arena, CvmDiag *diag) {
@@ -72,6 +92,14 @@ static CvmGraph *build(const Case *one, CvmArena *arena, CvmDiag *diag) {
     return graph;
 }
 
+static void assert_near(const Case *one, const float *values, const float *expected,
+                        const char *passes, const char *cpu) {
+    for (int i = 0; i < ELEMENTS; i++)
+        if (values[i] < expected[i] - 2e-6f || values[i] > expected[i] + 2e-6f)
+            fail_msg("%s (passes %s, %s): element %d is %.9g and should be %.9g", one->name, passes,
+                     cpu, i, values[i], expected[i]);
+}
+
 static void assert_steps(const Case *one, const char *passes, const char *cpu) {
     CvmArena *arena = cvm_arena_create();
     CvmDiag diag;
@@ -86,11 +114,10 @@ static void assert_steps(const Case *one, const char *passes, const char *cpu) {
         compiled_set(&compiled, "rate", &one->rate, 1);
         compiled_run(&compiled);
     }
-    const float *weight = compiled_parameter(&compiled, "weight");
-    for (int i = 0; i < ELEMENTS; i++)
-        if (weight[i] < one->expected[i] - 2e-6f || weight[i] > one->expected[i] + 2e-6f)
-            fail_msg("%s (passes %s, %s): element %d is %.9g and should be %.9g", one->name, passes,
-                     cpu, i, weight[i], one->expected[i]);
+    assert_near(one, compiled_parameter(&compiled, "weight"), one->expected, passes, cpu);
+    if (one->optimizer.average > 0)
+        assert_near(one, compiled_parameter(&compiled, "optimizer.weight.average"), one->average,
+                    passes, cpu);
     compiled_close(&compiled);
     cvm_arena_free(arena);
 }
