@@ -25,9 +25,7 @@ static void choose_tile(CvmWeightGrad *weights, int registers) {
     for (int64_t o = 1; o <= 4 && o <= weights->outputs; o++)
         for (int64_t i = 1; i <= inputs; i++)
             for (int64_t t = 1; t <= weights->kernel[1]; t++) {
-                if (weights->outputs % o || inputs % i || (o * i * t + o + 1 > registers && t > 1))
-                    continue;
-                if (o * i > registers - 2)
+                if (weights->outputs % o || inputs % i || o * i * t + o + 1 > registers)
                     continue;
                 int64_t turns = (weights->kernel[1] + t - 1) / t;
                 double full = (double)weights->kernel[1] / (double)(turns * t);
