@@ -324,44 +324,108 @@ static LLVMValueRef result_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *
                     &pixel->winograd->tiles.all, 0);
 }
 
-static void finish_pixel(const Winograd *winograd, Pixel *pixel, LLVMValueRef value) {
+/* Pixels along an axis (0: down, 1: right) of the windows that the kernel pools; else 1. */
+static int64_t pooled_together(const Winograd *winograd, int axis) {
+    const CvmPooling *pooling = &winograd->emitter->kernel->pooling;
+    return pooling->combine == CVM_COMBINE_NONE ? 1 : pooling->sizes[axis];
+}
+
+/* Combines the window's values: what the epilogue makes of its pixels, of which `first` is one
+ * corner. */
+static LLVMValueRef pool_window(const Winograd *winograd, const Pixel *first, CvmTile values) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmPooling *pooling = &emitter->kernel->pooling;
+    LLVMValueRef pooled = NULL;
+    for (int64_t i = 0; i < pooling->sizes[0]; i++)
+        for (int64_t j = 0; j < pooling->sizes[1]; j++) {
+            Pixel pixel = *first;
+            pixel.down += i;
+            pixel.right += j;
+            CvmExprContext context = {values[i][j], winograd->lanes, result_leaf, &pixel};
+            LLVMValueRef value = cvm_emit_expr(emitter, pooling->value, &context);
+            pooled = !pooled ? value
+                     : pooling->combine == CVM_COMBINE_MAXIMUM
+                         ? cvm_emit_maximum(emitter, pooled, value)
+                         : LLVMBuildFAdd(emitter->builder, pooled, value, "");
+        }
+    return pooled;
+}
+
+/* Stores what becomes of a window's values; of a single pixel where nothing is pooled. */
+static void finish_window(const Winograd *winograd, Pixel pixel, CvmTile values) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmKernel *kernel = emitter->kernel;
-    CvmExprContext context = {value, winograd->lanes, result_leaf, pixel};
-    LLVMValueRef values[CVM_MAX_RESULTS];
+    LLVMValueRef value = values[0][0], results[CVM_MAX_RESULTS];
+    if (kernel->pooling.combine != CVM_COMBINE_NONE) {
+        value = pool_window(winograd, &pixel, values);
+        for (int i = 0; i < 2; i++)
+            pixel.index[2 + i] = LLVMBuildUDiv(emitter->builder, pixel.index[2 + i],
+                                               constant(winograd, kernel->pooling.sizes[i]), "");
+        pixel.down /= kernel->pooling.sizes[0];
+        pixel.right /= kernel->pooling.sizes[1];
+    }
+    CvmExprContext context = {value, winograd->lanes, result_leaf, &pixel};
     for (int i = 0; i < kernel->result_count; i++)
-        values[i] = cvm_emit_expr(emitter, kernel->results[i].value, &context);
+        results[i] = cvm_emit_expr(emitter, kernel->results[i].value, &context);
     for (int i = 0; i < kernel->result_count; i++)
-        store_vector(winograd, values[i], address_of(emitter, pixel, kernel->results[i].buffer),
+        store_vector(winograd, results[i], address_of(emitter, &pixel, kernel->results[i].buffer),
                      cvm_i64(emitter, 0));
+}
+
+static void finish_whole_tile(const Winograd *winograd, const CvmTilePlace *place,
+                              LLVMValueRef channels, CvmTile results) {
+    int m = winograd->tiles.matrices.tile;
+    int down = (int)pooled_together(winograd, 0), right = (int)pooled_together(winograd, 1);
+    for (int i = 0; i < m; i += down)
+        for (int j = 0; j < m; j += right) {
+            CvmTile values;
+            for (int k = 0; k < down * right; k++)
+                values[k / right][k % right] = results[i + k / right][j + k % right];
+            Pixel pixel = {winograd, {place->picture, channels, place->row, place->column}, i, j};
+            finish_window(winograd, pixel, values);
+        }
+}
+
+/* Windows along an axis of a tile that lie in the picture as a whole. */
+static LLVMValueRef windows_inside(const Winograd *winograd, int axis, LLVMValueRef first) {
+    CvmEmitter *emitter = winograd->emitter;
+    int64_t together = pooled_together(winograd, axis);
+    LLVMValueRef before = LLVMBuildUDiv(emitter->builder, first, constant(winograd, together), "");
+    LLVMValueRef left = LLVMBuildNSWSub(
+        emitter->builder, constant(winograd, winograd->shape->output[axis] / together), before, "");
+    return cvm_tile_smaller(&winograd->tiles,
+                            constant(winograd, winograd->tiles.matrices.tile / together), left);
 }
 
 /* The results of a tile that reaches over the picture's end, by way of the patch. */
 static void finish_cut_tile(const Winograd *winograd, const CvmTilePlace *place,
                             LLVMValueRef channels, CvmTile results) {
     CvmEmitter *emitter = winograd->emitter;
-    const CvmWinograd *shape = winograd->shape;
     int m = winograd->tiles.matrices.tile, lanes = winograd->lanes;
+    int64_t down = pooled_together(winograd, 0), right = pooled_together(winograd, 1);
     for (int i = 0; i < m; i++)
         for (int j = 0; j < m; j++)
             store_vector(winograd, results[i][j], winograd->tiles.patch,
                          constant(winograd, (i * m + j) * lanes));
-    LLVMValueRef zero = constant(winograd, 0), size = constant(winograd, m), rest[2];
-    const LLVMValueRef from[2] = {place->row, place->column};
-    for (int i = 0; i < 2; i++)
-        rest[i] = cvm_tile_smaller(
-            &winograd->tiles, size,
-            LLVMBuildNSWSub(emitter->builder, constant(winograd, shape->output[i]), from[i], ""));
-    CvmLoop rows = cvm_loop_begin(emitter, zero, rest[0], 1);
-    CvmLoop columns = cvm_loop_begin(emitter, zero, rest[1], 1);
-    LLVMValueRef at = cvm_sum(emitter, cvm_scale(emitter, rows.index, m), columns.index);
+    LLVMValueRef zero = constant(winograd, 0);
+    CvmLoop rows = cvm_loop_begin(emitter, zero, windows_inside(winograd, 0, place->row), 1);
+    CvmLoop columns = cvm_loop_begin(emitter, zero, windows_inside(winograd, 1, place->column), 1);
+    LLVMValueRef row = cvm_scale(emitter, rows.index, down);
+    LLVMValueRef column = cvm_scale(emitter, columns.index, right);
+    LLVMValueRef at =
+        cvm_scale(emitter, cvm_sum(emitter, cvm_scale(emitter, row, m), column), lanes);
+    CvmTile values;
+    for (int64_t i = 0; i < down; i++)
+        for (int64_t j = 0; j < right; j++)
+            values[i][j] =
+                load_vector(winograd, winograd->tiles.patch,
+                            cvm_sum(emitter, at, constant(winograd, (i * m + j) * lanes)));
     Pixel pixel = {winograd,
-                   {place->picture, channels, cvm_sum(emitter, place->row, rows.index),
-                    cvm_sum(emitter, place->column, columns.index)},
+                   {place->picture, channels, cvm_sum(emitter, place->row, row),
+                    cvm_sum(emitter, place->column, column)},
                    0,
                    0};
-    finish_pixel(winograd, &pixel,
-                 load_vector(winograd, winograd->tiles.patch, cvm_scale(emitter, at, lanes)));
+    finish_window(winograd, pixel, values);
     cvm_loop_end(emitter, &columns);
     cvm_loop_end(emitter, &rows);
 }
@@ -384,13 +448,7 @@ static void emit_result_tile(const Winograd *winograd, LLVMValueRef vector, LLVM
         emitter->builder, cvm_tile_is_below(&winograd->tiles, place.row, shape->output[0] - m + 1),
         cvm_tile_is_below(&winograd->tiles, place.column, shape->output[1] - m + 1), "");
     CvmBranch branch = cvm_branch_begin(emitter, whole);
-    Pixel pixel = {winograd, {place.picture, channels, place.row, place.column}, 0, 0};
-    for (int i = 0; i < m; i++)
-        for (int j = 0; j < m; j++) {
-            pixel.down = i;
-            pixel.right = j;
-            finish_pixel(winograd, &pixel, results[i][j]);
-        }
+    finish_whole_tile(winograd, &place, channels, results);
     cvm_branch_else(emitter, &branch);
     finish_cut_tile(winograd, &place, channels, results);
     cvm_branch_end(emitter, &branch);

@@ -212,12 +212,17 @@ void cvm_lower_pooling(CvmLowering *lowering, const CvmNode *node, CvmCombine co
                        const int64_t sizes[2]) {
     CvmKernel *kernel = lowering->kernel;
     CvmPictureAxes axes = lowering->picture;
-    if (kernel->form != CVM_KERNEL_REDUCE || !axes.group_channels ||
+    bool tiled = kernel->form == CVM_KERNEL_WINOGRAD;
+    if ((kernel->form != CVM_KERNEL_REDUCE && !tiled) || !axes.group_channels ||
         node->type.layout == CVM_LAYOUT_PLAIN || kernel->pooling.combine != CVM_COMBINE_NONE) {
         cvm_lower_refuse(lowering, node, "it is pooled behind a convolution in blocks alone");
         return;
     }
-    if (node->type.shape.sizes[3] > CVM_MAX_POOLED_WINDOWS) {
+    if (tiled && (kernel->winograd.tile % sizes[0] || kernel->winograd.tile % sizes[1])) {
+        cvm_lower_refuse(lowering, node, "its windows do not divide Winograd's tiles");
+        return;
+    }
+    if (!tiled && node->type.shape.sizes[3] > CVM_MAX_POOLED_WINDOWS) {
         cvm_lower_refuse(lowering, node, "a row has more windows than a kernel can pool");
         return;
     }

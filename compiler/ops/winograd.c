@@ -239,7 +239,7 @@ void winograd_lower(CvmLowering *lowering, const CvmNode *node) {
                       .input = {x->shape.sizes[2], x->shape.sizes[3]},
                       .output = {y->shape.sizes[2], y->shape.sizes[3]},
                       .pad = {pad[0], pad[1]}};
-    CvmPictureAxes axes = {.group = -1};
+    CvmPictureAxes axes = {.group = -1, .group_channels = y->shape.sizes[1]};
     axes.n = cvm_lower_axis(lowering, "n", y->shape.sizes[0], false);
     axes.c = cvm_lower_axis(lowering, "output", y->shape.sizes[1] / y->lanes, false);
     axes.y = cvm_lower_axis(lowering, "y", y->shape.sizes[2], false);

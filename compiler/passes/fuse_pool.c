@@ -1,8 +1,8 @@
-/* Pooling behind a convolution in one kernel: whole windows are computed row by row, and only what
- * the pooling makes of them is stored. It takes the convolution with whatever is fused behind it,
- * and the pooling likewise. In training the unpooled values are kept for backward, or read once
- * more to find where the largest are: then the two stay apart, and what finds them joins the
- * pooling. */
+/* Pooling behind a convolution in one kernel: whole windows are computed row by row, or tile by
+ * tile with minimal filtering, and only what the pooling makes of them is stored. It takes the
+ * convolution with whatever is fused behind it, and the pooling likewise. In training the unpooled
+ * values are kept for backward, or read once more to find where the largest are: then the two stay
+ * apart, and what finds them joins the pooling. */
 #include "compiler/ops/pool_window.h"
 #include "compiler/passes/fusion.h"
 
@@ -49,11 +49,19 @@ static const char *refuse_value(const CvmFusion *fusion, const CvmNode *pool,
     return *cause || uses->kept[value->id] ? cvm_fusion_why_kept(*cause) : NULL;
 }
 
-static const char *refuse_windows(const CvmNode *pool) {
+static bool divides_tiles(const CvmNode *pool, const CvmNode *winograd) {
+    const int64_t *kernel = cvm_node_attribute(pool, "kernel")->integers;
+    int64_t tile = cvm_node_int(winograd, "tile");
+    return tile % kernel[0] == 0 && tile % kernel[1] == 0;
+}
+
+static const char *refuse_windows(const CvmNode *pool, const CvmNode *conv) {
     if (pool->type.layout == CVM_LAYOUT_PLAIN)
         return "pictures are not blocked, their pixels lie across vectors";
     if (!cvm_pool_is_separate(pool))
         return "windows overlap or reach into padding, values would be computed several times";
+    if (conv->op == CVM_OP_WINOGRAD)
+        return divides_tiles(pool, conv) ? NULL : "its windows do not divide Winograd's tiles";
     return pool->type.shape.sizes[3] > CVM_MAX_POOLED_WINDOWS
                ? "a row of windows would not fit the cache"
                : NULL;
@@ -62,10 +70,8 @@ static const char *refuse_windows(const CvmNode *pool) {
 static void fuse(CvmFusion *fusion, Candidate *candidate) {
     const CvmNode *cause = NULL;
     const char *why = refuse_value(fusion, candidate->pool, &cause);
-    if (!why && candidate->conv->op == CVM_OP_WINOGRAD)
-        why = "Winograd's kernel stores tiles, not rows of windows";
     if (!why)
-        why = refuse_windows(candidate->pool);
+        why = refuse_windows(candidate->pool, candidate->conv);
     if (!why) {
         collect(fusion, candidate, candidate->pool->inputs[0], candidate->pool);
         why = cvm_fusion_try(fusion, candidate->members, candidate->count);

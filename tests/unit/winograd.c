@@ -165,6 +165,25 @@ static void test_kernels(void **state) {
         checked_run(make_graph(&cases[1], 4, 16, false, false), arena, "winograd", "none", 3e-4f);
 }
 
+/* Pooling joins the kernel where its windows divide the tiles; the picture's last row and column
+ * may lie in no window. */
+static void test_pooled(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const Case *c = &cases[i];
+        int64_t window = c->tile == 6 && i % 2 ? 3 : 2;
+        if (c->h < window || c->w < window)
+            continue;
+        CvmGraph *graph = make_graph(c, c->tile, 8, i % 2, false);
+        CvmNode *relu = graph->outputs[0].value->inputs[0];
+        CvmAttribute size = {.integers = {window, window}}, none = {{0}};
+        CvmNode *pooled = add(graph, i % 3 ? CVM_OP_MAXPOOL : CVM_OP_AVGPOOL,
+                              (CvmAttribute[]){size, size, none, none, none}, 1, relu, NULL);
+        graph->outputs[0].value = relayout(graph, pooled, "plain");
+        checked_run(graph, arena, "winograd", "none,+fuse-epilogue,+fuse-pool", 3e-4f);
+    }
+}
+
 /* The gradient of the filters by minimal filtering, tiles of dy being `tile` wide; and the same
  * directly. */
 static CvmGraph *make_gradient(const Case *c, int64_t tile, int lanes, bool direct) {
@@ -269,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_matrices_filter),
         cmocka_unit_test_setup_teardown(test_reference_is_a_convolution, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kernels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_pooled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gradient, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pass_follows_its_model_or_what_is_asked, set_up,
                                         tear_down),
