@@ -17,7 +17,7 @@ configure_file(cmake/cvm.pc.in ${CMAKE_BINARY_DIR}/cvm.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/cvm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 configure_package_config_file(cmake/cvm-config.cmake.in ${CMAKE_BINARY_DIR}/cvm-config.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cvm
-  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR)
+  PATH_VARS CMAKE_INSTALL_BINDIR CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/cvm-config-version.cmake
                                  COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/cvm-config.cmake ${CMAKE_BINARY_DIR}/cvm-config-version.cmake

@@ -1,7 +1,7 @@
 /* Tells of pictures what they show:
  *
  *     cvmc build models/lenet5.cvm -o model
- *     cc examples/classify.c ./model.so -I. -o classify
+ *     cc examples/classify.c ./model.so -I. -Wl,-rpath,'$ORIGIN' -o classify
  *     ./classify lenet5.safetensors shoe.pgm bag.pgm
  */
 #include "model.h"

@@ -1,7 +1,7 @@
 /* Goes on training on pictures of one's own, on a machine that has nothing but this program:
  *
  *     cvmc build models/lenet5.cvm --train -o model
- *     cc examples/fine_tune.c ./model.so -I. -o fine_tune
+ *     cc examples/fine_tune.c ./model.so -I. -Wl,-rpath,'$ORIGIN' -o fine_tune
  *     ./fine_tune lenet5.safetensors tuned.safetensors 20 7 shoe.pgm 8 bag.pgm
  *
  * That is 20 passes over pictures of the classes 7 and 8. A batch takes them in turn. */

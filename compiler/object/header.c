@@ -31,6 +31,17 @@ static char *constants(const CvmObject *object, CvmArena *arena) {
         sizes[0], sizes[1], sizes[2], sizes[0] * sizes[1] * sizes[2], about->classes);
 }
 
+/* How a program finds the object when it starts. */
+static char *linking(const CvmObject *object, CvmArena *arena) {
+    const char *slash = strrchr(object->path, '/');
+    const char *name = slash ? slash + 1 : object->path;
+    return cvm_arena_format(
+        arena,
+        "\n * cc main.c ./%s.so -Wl,-rpath,'$ORIGIN' -o main, for an object that "
+        "lies beside the program.\n *",
+        name);
+}
+
 static char *batches(const CvmObject *object, CvmArena *arena) {
     const CvmNetCode *code = &object->about->codes[0];
     char *text = cvm_arena_copy(arena, "", 0);
@@ -119,6 +130,7 @@ char *cvm_object_header(const CvmObject *object, CvmArena *arena) {
     const Change places[] = {
         {"@ABOUT@", about_text(object, arena)},
         {"/* @CONSTANTS@ */", constants(object, arena)},
+        {"@LINKING@", linking(object, arena)},
         {"@PACKED@", packed(object)},
         {"@PREPARATION@", preparation(object, arena)},
         {"@BATCHES@ */", batches(object, arena)},

@@ -2,15 +2,15 @@
  *
  * How to use it: open the weights, make a context, run it.
  *
- *     cvm_net_model *model;
- *     cvm_net_context *context;
+ *     cvm_net_model *model = NULL;
+ *     cvm_net_context *context = NULL;
  *     if (cvm_net_open("weights.safetensors", &model) ||
  *         cvm_net_context_create(model, NULL, &context) ||
  *         cvm_net_run(context, images, 1, NULL, probabilities))
  *         fprintf(stderr, "%s\n", cvm_net_message());
  *     cvm_net_context_destroy(context);
  *     cvm_net_close(model);
- *
+ *@LINKING@
  * A model never changes and is shared by any number of threads. A context belongs to one thread at
  * a time: each thread that classifies makes one. Every function that can fail returns a status, and
  * cvm_net_message() then says in a sentence what was wrong. A function that fails changes nothing

@@ -45,8 +45,7 @@ static int tear_down(void **state) {
 /* The commands of the shell, where $EXAMPLES is the programs' folder, print what is wanted. */
 static void expect(const char *commands, const char *wanted) {
     char line[2048];
-    snprintf(line, sizeof line,
-             "export EXAMPLES=\"$CVM_SOURCE_DIR/examples\" LD_LIBRARY_PATH=.; %s", commands);
+    snprintf(line, sizeof line, "export EXAMPLES=\"$CVM_SOURCE_DIR/examples\"; %s", commands);
     char *text = cvm_test_shell(&place, line);
     if (!strstr(text, wanted))
         fail_msg("%s", text);
@@ -59,7 +58,7 @@ static void pictures_are_classified(void **state) {
     (void)state;
     if (getenv("CVM_SANITIZED"))
         skip();
-    expect(CC "$EXAMPLES/classify.c ./model.so -o classify && "
+    expect(CC "$EXAMPLES/classify.c ./model.so -Wl,-rpath,'$ORIGIN' -o classify && "
               "./classify small.safetensors rows.pgm columns.pgm square.pgm ring.pgm",
            "ring.pgm: ring (class 3)");
     expect("! ./classify small.safetensors small.cvm && ! ./classify small.cvm ring.pgm",
@@ -70,7 +69,7 @@ static void a_model_is_fine_tuned(void **state) {
     (void)state;
     if (getenv("CVM_SANITIZED"))
         skip();
-    expect(CC "$EXAMPLES/fine_tune.c ./model.so -o fine_tune && "
+    expect(CC "$EXAMPLES/fine_tune.c ./model.so -Wl,-rpath,'$ORIGIN' -o fine_tune && "
               "./fine_tune small.safetensors tuned.safetensors 40 0 rows.pgm 1 columns.pgm "
               "2 square.pgm 3 ring.pgm",
            "4 of 4 pictures right");
@@ -89,6 +88,30 @@ static void python_calls_it(void **state) {
            "2: ");
 }
 
+#define INSTALL                                                                                    \
+    "{ [ -d installed ] || cmake --install \"$CVM_BUILD_DIR\" --prefix \"$PWD/installed\"; } > "   \
+    "/dev/null && "
+
+/* A model as a target, rebuilt with its file; and the library. */
+static void cmake_builds_models(void **state) {
+    (void)state;
+    if (getenv("CVM_SANITIZED"))
+        skip();
+    cvm_test_write_text(&place, "project/CMakeLists.txt",
+                        "cmake_minimum_required(VERSION 3.18)\n"
+                        "project(use C)\n"
+                        "find_package(cvm 0.1 REQUIRED)\n"
+                        "cvm_add_model(net ../small.cvm --batch 2)\n"
+                        "add_executable(use use.c)\n"
+                        "target_link_libraries(use PRIVATE net cvm::cvm)\n");
+    cvm_test_write_text(&place, "project/use.c",
+                        "#include <cvm.h>\n#include <net.h>\n#include <stdio.h>\n"
+                        "int main(void) { puts(net_facts()); return cvm_api() != CVM_API; }\n");
+    expect(INSTALL "cd project && cmake -G Ninja -B build -DCMAKE_PREFIX_PATH=$PWD/../installed && "
+                   "cmake --build build && build/use",
+           "\"model\":\"Small\"");
+}
+
 /* The library and its header, from where they are installed. */
 static void libcvm_is_found_by_pkg_config(void **state) {
     (void)state;
@@ -105,19 +128,17 @@ static void libcvm_is_found_by_pkg_config(void **state) {
         "    cvm_network_free(network);\n"
         "    return cvm_api() != CVM_API;\n"
         "}\n");
-    expect("cmake --install \"$CVM_BUILD_DIR\" --prefix \"$PWD/installed\" > /dev/null && "
-           "export PKG_CONFIG_PATH=$(dirname $(find installed -name cvm.pc)) && "
-           "cc use.c $(pkg-config --cflags --libs cvm) -o use && ./use && "
-           "installed/bin/cvmc check installed/share/cvm/models/vgg16.cvm",
+    expect(INSTALL "export PKG_CONFIG_PATH=$(dirname $(find installed -name cvm.pc)) && "
+                   "cc use.c $(pkg-config --cflags --libs cvm) -o use && ./use && "
+                   "installed/bin/cvmc check installed/share/cvm/models/vgg16.cvm",
            "\"model\":\"T\"");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pictures_are_classified),
-        cmocka_unit_test(a_model_is_fine_tuned),
-        cmocka_unit_test(python_calls_it),
-        cmocka_unit_test(libcvm_is_found_by_pkg_config),
+        cmocka_unit_test(pictures_are_classified), cmocka_unit_test(a_model_is_fine_tuned),
+        cmocka_unit_test(python_calls_it),         cmocka_unit_test(libcvm_is_found_by_pkg_config),
+        cmocka_unit_test(cmake_builds_models),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
