@@ -1,7 +1,7 @@
-"""Prints the median time, in seconds, of one inference or training step in PyTorch (eager).
+"""Prints the median time, in seconds, of one inference or training step in PyTorch.
 
-usage: pytorch.py {lenet5|alexnet|vgg16|...} 3x224x224 BATCH {inference|training} THREADS SECONDS
-Names other than lenet5 are torchvision's.
+usage: pytorch.py {lenet5|alexnet|vgg16|...} 3x224x224 BATCH {inference|training} THREADS SECONDS [WAY]
+Names other than lenet5 are torchvision's. WAY: eager (default), compiled or channels_last.
 """
 import statistics
 import sys
@@ -25,19 +25,22 @@ def make_model(name):
     return getattr(torchvision.models, name)(weights=None)
 
 
-def make_step(model, images, what):
+def make_step(model, images, what, way):
+    if way == "channels_last":
+        model = model.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    model.train(what == "training")
+    run = torch.compile(model) if way == "compiled" else model
     if what == "inference":
-        model.eval()
-
         def infer():
             with torch.inference_mode():
-                model(images)
+                run(images)
         return infer
     targets = torch.zeros(len(images), dtype=torch.long)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, weight_decay=5e-4)
 
     def train():
-        loss = nn.functional.cross_entropy(model(images), targets)
+        loss = nn.functional.cross_entropy(run(images), targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -45,10 +48,11 @@ def make_step(model, images, what):
 
 
 def main():
-    name, picture, batch, what, threads, seconds = sys.argv[1:]
+    name, picture, batch, what, threads, seconds = sys.argv[1:7]
+    way = sys.argv[7] if len(sys.argv) > 7 else "eager"
     torch.set_num_threads(int(threads))
     images = torch.rand(int(batch), *map(int, picture.split("x"))) * 2 - 1
-    step = make_step(make_model(name), images, what)
+    step = make_step(make_model(name), images, what, way)
     for _ in range(2):
         step()
     times = []
