@@ -9,7 +9,7 @@ enum {
     PICTURES = 6,      /* of a tile, at most */
     FEATURES = 4,
     ITEM_FEATURES = 48, /* a chunk of x is copied anew for each work item, so an item has many */
-    WANTED_ITEMS = 16,
+    WANTED_ITEMS = 4,
     OVERLAPPING = 8, /* multiply-adds under way at once: fewer sums take as long */
 };
 

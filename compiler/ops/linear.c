@@ -179,10 +179,10 @@ static void lower_product(CvmLowering *lowering, const CvmNode *node, bool trans
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
-/* Whether weights of the layer are so large that several pictures should share one reading of them;
- * not so many pictures that it matters no more, and their sums fill the stack. */
+/* Whether the weights do not fit the nearest cache, so that a batch should share each reading of
+ * them; not so many pictures that it matters no more. */
 static bool shares_weights(const CvmNode *node) {
-    enum { CACHED = 1 << 18, MOST_PICTURES = 128 }; /* CACHED: floats, 1 MiB */
+    enum { CACHED = 1 << 13, MOST_PICTURES = 128 }; /* CACHED: floats, 32 KiB */
     int64_t batch = node->type.shape.sizes[0];
     return node->type.layout == CVM_LAYOUT_PLAIN &&
            node->inputs[0]->type.layout == CVM_LAYOUT_PLAIN && batch > 1 &&
