@@ -43,12 +43,15 @@ void cvm_net_trainer_destroy(cvm_net_trainer *trainer);
 cvm_net_status cvm_net_step(cvm_net_trainer *trainer, const float *images, const int32_t *labels,
                             size_t count, float *loss);
 
-/* The same in two halves: the gradients of batches are added up, and then applied together, each
+/* The same with a distribution over the classes for each image, f32 [count, CVM_NET_CLASSES], whose
+ * rows add up to 1, in place of labels: a teacher's answers, or mixed pictures. */
+cvm_net_status cvm_net_step_of_distributions(cvm_net_trainer *trainer, const float *images,
+                                             const float *distributions, size_t count, float *loss);
+
+/* A step in two halves: the gradients of batches are added up, and then applied together, each
  * times `scale` (1 / batches for their mean). discard throws them away. */
 cvm_net_status cvm_net_gradients(cvm_net_trainer *trainer, const float *images,
                                  const int32_t *labels, size_t count, float *loss);
-/* With a distribution over the classes for each image, f32 [count, CVM_NET_CLASSES], whose rows add
- * up to 1, in place of labels: a teacher's answers, or mixed pictures. */
 cvm_net_status cvm_net_gradients_of_distributions(cvm_net_trainer *trainer, const float *images,
                                                   const float *distributions, size_t count,
                                                   float *loss);

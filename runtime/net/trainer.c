@@ -321,16 +321,36 @@ static cvm_net_status run_step(cvm_net_trainer *trainer, const float *images, co
     return status;
 }
 
+static cvm_net_status check_none_waits(const cvm_net_trainer *trainer) {
+    return trainer->pending
+               ? cvm_net_fail(CVM_NET_BAD_ORDER,
+                              "gradients of %d batches wait to be applied or discarded",
+                              trainer->pending)
+               : CVM_NET_OK;
+}
+
 cvm_net_status cvm_net_step(cvm_net_trainer *trainer, const float *images, const int32_t *labels,
                             size_t count, float *loss) {
     cvm_net_status status = check_batch(trainer, images, labels, count);
     if (!status)
         status = check_labels(trainer, labels, count);
-    if (!status && trainer->pending)
-        status = cvm_net_fail(CVM_NET_BAD_ORDER,
-                              "gradients of %d batches wait to be applied or discarded",
-                              trainer->pending);
+    if (!status)
+        status = check_none_waits(trainer);
     return status ? status : run_step(trainer, images, labels, loss);
+}
+
+/* There is no plan that does both halves. */
+cvm_net_status cvm_net_step_of_distributions(cvm_net_trainer *trainer, const float *images,
+                                             const float *distributions, size_t count,
+                                             float *loss) {
+    cvm_net_status status = check_batch(trainer, images, distributions, count);
+    if (!status)
+        status = check_none_waits(trainer);
+    if (status)
+        return status;
+    status = run_batch(trainer, CVM_TRAINER_DISTRIBUTIONS, images, distributions, loss);
+    apply(trainer, 1);
+    return status;
 }
 
 cvm_net_status cvm_net_gradients(cvm_net_trainer *trainer, const float *images,

@@ -159,6 +159,17 @@ static void distributions_that_are_sure_are_labels(void **state) {
     ok(small.get_gradient(two, "head.linear1.weight", b, HEAD));
     for (int i = 0; i < HEAD; i++)
         assert_true(fabsf(a[i] - b[i]) <= 1e-5f);
+    expect(small.step_of_distributions(two, images, targets, BATCH, NULL), CVM_NET_BAD_ORDER,
+           "wait");
+    ok(small.discard(one));
+    ok(small.discard(two));
+    ok(small.step(one, images, labels, BATCH, &loss));
+    ok(small.step_of_distributions(two, images, targets, BATCH, &other));
+    assert_true(fabsf(loss - other) < 1e-5f);
+    ok(small.trainer_get_parameter(one, "head.linear1.weight", a, HEAD));
+    ok(small.trainer_get_parameter(two, "head.linear1.weight", b, HEAD));
+    for (int i = 0; i < HEAD; i++)
+        assert_true(fabsf(a[i] - b[i]) <= 1e-6f);
     small.trainer_destroy(one);
     small.trainer_destroy(two);
 }
@@ -223,6 +234,8 @@ static void bad_calls_give_a_status(void **state) {
     expect(small.step(trainer, images, wrong, BATCH, NULL), bad, "label 3 is 9");
     expect(small.gradients(trainer, images, wrong, BATCH, NULL), bad, "label 3 is 9");
     expect(small.gradients_of_distributions(trainer, images, NULL, BATCH, NULL), bad, "null");
+    expect(small.step_of_distributions(NULL, images, values, BATCH, NULL), bad, "null");
+    expect(small.step_of_distributions(trainer, images, values, 1, NULL), bad, "batch");
     expect(small.apply(trainer, 1), CVM_NET_BAD_ORDER, "no gradients");
     expect(small.apply(NULL, 1), bad, "null");
     expect(small.discard(NULL), bad, "null");
@@ -260,7 +273,7 @@ static void bad_calls_give_a_status(void **state) {
 /* --train alone, with a name, and with --forward. */
 static void the_train_is_chosen_by_name(void **state) {
     (void)state;
-    static const char count[] = "nm -D --defined-only two.so | grep -c _step || true";
+    static const char count[] = "nm -D --defined-only two.so | grep -c two_step$ || true";
     char *functions;
     cvm_test_write_text(&place, "two.cvm",
                         CVM_TEST_DATA CVM_TEST_MODEL CVM_TEST_TRAIN(
