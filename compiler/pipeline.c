@@ -54,6 +54,13 @@ static bool name_kernels(CvmKernelList *kernels, const char *ending, CvmDiag *di
     return true;
 }
 
+static bool find_target(const CvmCompileOptions *options, CvmArena *arena, CvmTarget *target,
+                        CvmDiag *diag) {
+    bool found = cvm_target_find(options->cpu, arena, target, diag);
+    target->shape.blas = options->blas;
+    return found;
+}
+
 /* A kernel is of the place of its first node that the text has. */
 static void place_kernels(CvmKernelList *kernels) {
     for (int i = 0; i < kernels->count; i++) {
@@ -66,8 +73,7 @@ static void place_kernels(CvmKernelList *kernels) {
 
 static bool run_stages(CvmGraph *graph, const CvmCompileOptions *options, CvmArena *arena,
                        Stages *stages, CvmDiag *diag) {
-    if (!run_passes(graph, options, diag) ||
-        !cvm_target_find(options->cpu, arena, &stages->target, diag) ||
+    if (!run_passes(graph, options, diag) || !find_target(options, arena, &stages->target, diag) ||
         !cvm_lower_graph(graph, stages->target.shape, arena, &stages->kernels, diag))
         return false;
     if (options->lines)
@@ -156,10 +162,10 @@ CvmCompileStats cvm_executable_stats(const CvmExecutable *executable) {
     return executable->stats;
 }
 
-bool cvm_lower_for(const char *cpu, CvmGraph *graph, CvmArena *arena, CvmKernelList *kernels,
-                   CvmTargetShape *shape, CvmDiag *diag) {
+bool cvm_lower_for(const CvmCompileOptions *options, CvmGraph *graph, CvmArena *arena,
+                   CvmKernelList *kernels, CvmTargetShape *shape, CvmDiag *diag) {
     CvmTarget target;
-    if (!cvm_target_find(cpu, arena, &target, diag))
+    if (!find_target(options, arena, &target, diag))
         return false;
     *shape = target.shape;
     return cvm_lower_graph(graph, target.shape, arena, kernels, diag);

@@ -17,6 +17,7 @@ typedef struct CvmCompileOptions {
     int threads;          /* that compile kernels side by side; 0: one per core */
     const char *symbols;  /* put behind the names of kernels, where code for several CPUs is linked
                              together; NULL: nothing */
+    bool blas;            /* large linear layers may call OpenBLAS: not of code that is loaded */
     bool lines;           /* code has line information, for debuggers */
     bool verbose;
 } CvmCompileOptions;
@@ -68,10 +69,10 @@ typedef enum CvmStage {
 bool cvm_dump_stage(CvmGraph *graph, const CvmCompileOptions *options, CvmStage stage, FILE *stream,
                     CvmDiag *diag);
 
-/* The kernels of a graph that passes have finished with, for the CPU named as in the options, and
+/* The kernels of a graph that passes have finished with, for the CPU of the options, and
  * that CPU's shape; in the arena. False on error (reported). */
-bool cvm_lower_for(const char *cpu, CvmGraph *graph, CvmArena *arena, CvmKernelList *kernels,
-                   CvmTargetShape *shape, CvmDiag *diag);
+bool cvm_lower_for(const CvmCompileOptions *options, CvmGraph *graph, CvmArena *arena,
+                   CvmKernelList *kernels, CvmTargetShape *shape, CvmDiag *diag);
 
 /* Lanes of f32 in a vector of the CPU named as in the options: 16, 8 or 4. */
 int cvm_target_lanes(const char *cpu);

@@ -148,6 +148,7 @@ void cvm_emit_strip(CvmEmitter *emitter, LLVMValueRef item); /* a REDUCE kernel'
 void cvm_emit_rows(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_blas(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd_grad(CvmEmitter *emitter, LLVMValueRef item);

@@ -57,6 +57,7 @@ static void emit_function(CvmEmitter *emitter) {
         [CVM_KERNEL_PROBE] = cvm_emit_probe,
         [CVM_KERNEL_WINOGRAD] = cvm_emit_winograd,
         [CVM_KERNEL_LINEAR] = cvm_emit_linear,
+        [CVM_KERNEL_BLAS] = cvm_emit_blas,
         [CVM_KERNEL_WINOGRAD_WEIGHT] = cvm_emit_winograd_weight,
         [CVM_KERNEL_WINOGRAD_GRAD] = cvm_emit_winograd_grad,
     };

@@ -110,6 +110,7 @@ static bool choose_settings(Building *building) {
     settings->batch = session->options->batch ? session->options->batch : 1;
     settings->compile = session->compile;
     settings->compile.lines = session->options->debug;
+    settings->compile.blas = session->options->blas;
     settings->packed = session->options->packed;
     settings->source = slash ? slash + 1 : session->file;
     settings->preparation = cvm_session_preparation(session);
@@ -233,6 +234,21 @@ static bool write_object(Building *building) {
     return done || cvm_session_fail_compile(session);
 }
 
+static void report_written(const Building *building) {
+    const char *path = building->path;
+    const CvmOptions *options = building->session.options;
+    bool blas = cvm_plans_call_blas(building->object.plans, building->object.plan_count);
+    printf("wrote %s%s and %s.h\n", path, forms[building->form].ending, path);
+    if (options->weights && !options->embed)
+        printf("and the weights, by the names it knows, in " WEIGHTS_BESIDE "\n", path);
+    if (options->blas && !blas)
+        cvm_report_note("nothing calls OpenBLAS, which is for large linear layers of 64 pictures "
+                        "and more (--batch); generated code is faster for fewer");
+    if (building->form >= CVM_OBJECT_OBJECT)
+        printf("link it with %s-runtime.o, %s-lm and -lpthread\n", path,
+               blas ? "-lopenblas, " : "");
+}
+
 static bool build(Building *building) {
     CvmSession *session = &building->session;
     if (!cvm_session_need_model(session) || !choose_settings(building))
@@ -243,25 +259,17 @@ static bool build(Building *building) {
     if (!cvm_net_compile(&building->settings, session->arena, &building->net, &session->diag))
         return cvm_session_fail_compile(session);
     bool done = write_object(building);
+    if (done)
+        report_written(building);
     cvm_net_free(&building->net);
     return done;
-}
-
-static void report_written(const Building *building) {
-    const char *path = building->path;
-    const CvmOptions *options = building->session.options;
-    printf("wrote %s%s and %s.h\n", path, forms[building->form].ending, path);
-    if (options->weights && !options->embed)
-        printf("and the weights, by the names it knows, in " WEIGHTS_BESIDE "\n", path);
-    if (building->form >= CVM_OBJECT_OBJECT)
-        printf("link it with %s-runtime.o, -lm and -lpthread\n", path);
 }
 
 int cvm_command_build(const CvmOptions *options) {
     Building building = {.path = ""};
     if (!check_options(options) || !choose_form(options->emit, &building.form))
         return CVM_EXIT_USAGE;
-    if (cvm_session_open(&building.session, options) && build(&building))
-        report_written(&building);
+    if (cvm_session_open(&building.session, options))
+        build(&building);
     return cvm_session_close(&building.session);
 }

@@ -173,14 +173,14 @@ static bool explain(CvmSession *session) {
 int cvm_command_explain(const CvmOptions *options) {
     CvmOptionSet compiling = CVM_OPTION_FORWARD | CVM_OPTION_BATCH | CVM_OPTION_THREADS |
                              CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV |
-                             CVM_OPTION_PRECISION;
+                             CVM_OPTION_PRECISION | CVM_OPTION_BLAS;
     if (options->fusion && options->kernels) {
         cvm_report_error("choose --fusion or --kernels, not both");
         return CVM_EXIT_USAGE;
     }
     if (!options->fusion && !options->kernels && options->given & compiling) {
-        cvm_report_error("--forward, --batch, --threads, --passes, --pass-limit, --conv and "
-                         "--precision go with explain --fusion or --kernels");
+        cvm_report_error("--forward, --batch, --threads, --passes, --pass-limit, --conv, "
+                         "--precision and --blas go with explain --fusion or --kernels");
         return CVM_EXIT_USAGE;
     }
     CvmSession session;

@@ -89,6 +89,8 @@ static void print_text(const cJSON *facts, const char *path, CvmArena *arena) {
         printf("%s bytes; model %s; passes %s; precision %s\n",
                cvm_count_text(status.st_size, size), text_of(facts, "model_hash"),
                text_of(facts, "passes"), text_of(facts, "precision"));
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(facts, "blas")))
+        puts("calls OpenBLAS for linear layers of large batches");
     print_ports(facts, "inputs", arena);
     print_ports(facts, "outputs", arena);
     print_codes(facts);

@@ -89,14 +89,14 @@ static void print_json(const Entry *entries, int count) {
 }
 
 bool cvm_explain_kernels(CvmSession *session) {
+    session->compile.blas = session->options->blas;
     CvmGraph *graph = cvm_session_graph(session);
     CvmPassLog log = cvm_pass_log(session->arena);
     CvmKernelList kernels;
     CvmTargetShape shape;
     if (!graph || !cvm_session_run_passes(session, graph, &log))
         return false;
-    if (!cvm_lower_for(session->compile.cpu, graph, session->arena, &kernels, &shape,
-                       &session->diag))
+    if (!cvm_lower_for(&session->compile, graph, session->arena, &kernels, &shape, &session->diag))
         return cvm_session_fail_compile(session);
     int threads =
         session->options->threads ? (int)session->options->threads : cvm_pool_processors();

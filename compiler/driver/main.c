@@ -72,7 +72,7 @@ static const Command commands[] = {
      "choice\n"},
     {"explain", cvm_command_explain, "FILE", 1, 1,
      CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON | CVM_OPTION_KERNELS |
-         CVM_OPTION_THREADS | GRAPH,
+         CVM_OPTION_THREADS | CVM_OPTION_BLAS | GRAPH,
      "a table of the layers: shapes, parameters, FLOPs, receptive fields",
      "  cvmc explain models/lenet5.cvm\n"
      "  cvmc explain models/lenet5.cvm --fusion --forward\n"
@@ -123,8 +123,8 @@ static const Command commands[] = {
      CVM_OPTION_TRAINABLE | CVM_OPTION_FORWARD | CVM_OPTION_MODEL | CVM_OPTION_CHECKPOINT |
          CVM_OPTION_RAW | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT |
          CVM_OPTION_BATCH | CVM_OPTION_CPUS | CVM_OPTION_EMBED | CVM_OPTION_PACKED |
-         CVM_OPTION_EMIT | CVM_OPTION_DEBUG | CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT |
-         CVM_OPTION_CONV | CVM_OPTION_PRECISION | CVM_OPTION_NO_CACHE,
+         CVM_OPTION_BLAS | CVM_OPTION_EMIT | CVM_OPTION_DEBUG | CVM_OPTION_PASSES |
+         CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_PRECISION | CVM_OPTION_NO_CACHE,
      "the model as a native shared object with a C header, which need nothing of cvm",
      "  cvmc build models/lenet5.cvm -o lenet5      # lenet5.so and lenet5.h\n"
      "  cvmc build models/lenet5.cvm --checkpoint lenet5.safetensors --embed-weights\n"

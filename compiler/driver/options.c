@@ -133,6 +133,8 @@ static const Option table[] = {
      "put the weights into the object, which then needs no file"},
     {CVM_OPTION_PACKED, "packed", 0, FLAG, NULL, MEMBER(packed),
      "keep what is made of the weights beside them, in PATH.packed, for later programs"},
+    {CVM_OPTION_BLAS, "blas", 0, FLAG, NULL, MEMBER(blas),
+     "large linear layers of 64 pictures and more by OpenBLAS, which the object then needs"},
     {CVM_OPTION_EMIT, "emit", 0, TEXT, "FORM", MEMBER(emit),
      "so (default), static, obj, asm or llvm"},
     {CVM_OPTION_DEBUG, "debug", 'g', FLAG, NULL, MEMBER(debug),

@@ -73,6 +73,7 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_PRECISION (UINT64_C(1) << 59)
 #define CVM_OPTION_PACKED (UINT64_C(1) << 60)
 #define CVM_OPTION_RAW (UINT64_C(1) << 61)
+#define CVM_OPTION_BLAS (UINT64_C(1) << 62)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
@@ -92,7 +93,7 @@ typedef struct CvmOptions {
     int argument_count;
 
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
-        kernels, each, logits, svg, before_after, embed, debug, packed, raw;
+        kernels, each, logits, svg, before_after, embed, debug, packed, raw, blas;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list,
         *report, *confusion, *precision;

@@ -31,6 +31,8 @@ static const char *algorithm_of(const CvmKernel *kernel, CvmArena *arena) {
         return "transform";
     case CVM_KERNEL_LINEAR:
         return "shared weights";
+    case CVM_KERNEL_BLAS:
+        return "OpenBLAS";
     case CVM_KERNEL_WEIGHTS:
         return "outer products";
     case CVM_KERNEL_RELAYOUT:
@@ -80,6 +82,8 @@ static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
         return cvm_arena_format(arena, "%lld pictures x %lld features, %lld inputs at once",
                                 (long long)linear->tile_pictures, (long long)linear->tile_features,
                                 (long long)linear->chunk);
+    case CVM_KERNEL_BLAS:
+        return cvm_arena_format(arena, "%lld features an item", (long long)linear->block);
     default:
         return "";
     }

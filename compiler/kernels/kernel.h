@@ -8,6 +8,7 @@
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
  *   WINOGRAD  convolution by minimal filtering; the transform of its weights; their gradient
  *   LINEAR    a batch times weights too large for the caches
+ *   BLAS      a large batch times weights, by OpenBLAS
  *   RELAYOUT  plain to blocked memory and back
  *   COPY      runs of memory from one tensor into another
  *   TURN      a convolution's weights as those of its gradient
@@ -169,6 +170,7 @@ typedef enum CvmKernelForm {
     CVM_KERNEL_WINOGRAD_WEIGHT,
     CVM_KERNEL_WINOGRAD_GRAD,
     CVM_KERNEL_LINEAR,
+    CVM_KERNEL_BLAS,
     CVM_KERNEL_RELAYOUT,
     CVM_KERNEL_COPY,
     CVM_KERNEL_TURN,
@@ -188,7 +190,8 @@ typedef struct CvmScatter {
 
 /* LINEAR: x [batch, inputs] in buffer `a`, weights [features, inputs] in `b`, either f32 or bf16. A
  * work item has `block` features and walks the inputs in chunks; of `together` pictures a chunk of
- * x stays in the nearest cache. schedule_linear.c chooses how it is cut. */
+ * x stays in the nearest cache. schedule_linear.c chooses how it is cut. BLAS, of f32 alone: the
+ * same without tiles, with sums [batch][block] in the scratch memory. */
 typedef struct CvmLinear {
     int64_t batch, inputs, features;
     int scratch; /* buffer: a chunk of x [together][chunk], then sums [batch][block][lanes] */
@@ -290,7 +293,7 @@ typedef struct CvmKernel {
     CvmKernelBuffer buffers[CVM_MAX_BUFFERS];
     int buffer_count;
 
-    /* REDUCE; of WINOGRAD and LINEAR the axes of the result, for what their epilogues read */
+    /* REDUCE; of WINOGRAD, LINEAR and BLAS the axes of the result, for what their epilogues read */
     CvmAxis axes[CVM_MAX_AXES];
     int axis_count;
     CvmWindow windows[CVM_MAX_WINDOWS];

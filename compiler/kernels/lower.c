@@ -481,6 +481,8 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
         cvm_schedule_winograd_grad(kernel, target);
     else if (kernel->form == CVM_KERNEL_LINEAR)
         cvm_schedule_linear(kernel, target);
+    else if (kernel->form == CVM_KERNEL_BLAS)
+        cvm_schedule_blas(kernel);
     char *text = cvm_kernel_text(kernel, lowering->arena);
     snprintf(kernel->symbol, sizeof kernel->symbol, "%s_%016llx", cvm_op_info(anchor->op)->name,
              (unsigned long long)text_hash(text));
@@ -525,6 +527,7 @@ bool cvm_lower_graph(CvmGraph *graph, CvmTargetShape target, CvmArena *arena, Cv
         CvmLowering lowering = {.arena = arena,
                                 .graph = graph,
                                 .diag = diag,
+                                .blas = target.blas,
                                 .nodes = graph->nodes + i,
                                 .node_count = next - i};
         CvmKernel *kernel = lower_group(&lowering, read_outside, target);

@@ -27,6 +27,7 @@ struct CvmLowering {
     int64_t output_strides[CVM_MAX_AXES];  /* of the group's result, along the axes */
     int64_t channel_strides[CVM_MAX_AXES]; /* what a step along an axis adds to the channel index */
     CvmPictureAxes picture;                /* where the results are pictures */
+    bool blas;                             /* OpenBLAS may be called */
     bool failed;
 };
 
@@ -111,6 +112,7 @@ typedef struct CvmTargetShape {
     int lanes;     /* f32 lanes of a vector */
     int registers; /* vector registers */
     bool dots;     /* has AVX512_BF16: sums of products of pairs of bf16 */
+    bool blas;     /* OpenBLAS is there to be called */
 } CvmTargetShape;
 
 bool cvm_lower_graph(CvmGraph *graph, CvmTargetShape target, CvmArena *arena, CvmKernelList *list,

@@ -64,7 +64,7 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
 static void print_buffers(const CvmKernel *kernel, FILE *stream) {
     int strides = kernel->form == CVM_KERNEL_ROWS ? 3
                   : kernel->form == CVM_KERNEL_REDUCE || kernel->form == CVM_KERNEL_WINOGRAD ||
-                          kernel->form == CVM_KERNEL_LINEAR
+                          kernel->form == CVM_KERNEL_LINEAR || kernel->form == CVM_KERNEL_BLAS
                       ? kernel->axis_count
                       : 0;
     for (int i = 0; i < kernel->buffer_count; i++) {
@@ -243,12 +243,19 @@ static void print_linear(const CvmKernel *kernel, FILE *stream) {
 
 void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
     static const char *const forms[] = {
-        [CVM_KERNEL_REDUCE] = "reduce",     [CVM_KERNEL_ROWS] = "rows",
-        [CVM_KERNEL_SCATTER] = "scatter",   [CVM_KERNEL_WINOGRAD] = "winograd",
-        [CVM_KERNEL_RELAYOUT] = "relayout", [CVM_KERNEL_WINOGRAD_WEIGHT] = "winograd_weight",
-        [CVM_KERNEL_COPY] = "copy",         [CVM_KERNEL_TURN] = "turn",
-        [CVM_KERNEL_WEIGHTS] = "weights",   [CVM_KERNEL_PROBE] = "probe",
-        [CVM_KERNEL_LINEAR] = "linear",     [CVM_KERNEL_WINOGRAD_GRAD] = "winograd_grad",
+        [CVM_KERNEL_REDUCE] = "reduce",
+        [CVM_KERNEL_ROWS] = "rows",
+        [CVM_KERNEL_SCATTER] = "scatter",
+        [CVM_KERNEL_WINOGRAD] = "winograd",
+        [CVM_KERNEL_RELAYOUT] = "relayout",
+        [CVM_KERNEL_WINOGRAD_WEIGHT] = "winograd_weight",
+        [CVM_KERNEL_COPY] = "copy",
+        [CVM_KERNEL_TURN] = "turn",
+        [CVM_KERNEL_WEIGHTS] = "weights",
+        [CVM_KERNEL_PROBE] = "probe",
+        [CVM_KERNEL_BLAS] = "blas",
+        [CVM_KERNEL_LINEAR] = "linear",
+        [CVM_KERNEL_WINOGRAD_GRAD] = "winograd_grad",
     };
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
@@ -269,6 +276,13 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         break;
     case CVM_KERNEL_LINEAR:
         print_linear(kernel, stream);
+        break;
+    case CVM_KERNEL_BLAS:
+        fprintf(stream,
+                "  batch %" PRId64 " inputs %" PRId64 " features %" PRId64
+                " a %d b %d scratch %d block %" PRId64 "\n",
+                kernel->linear.batch, kernel->linear.inputs, kernel->linear.features, kernel->a,
+                kernel->b, kernel->linear.scratch, kernel->linear.block);
         break;
     case CVM_KERNEL_RELAYOUT:
         fprintf(stream,

@@ -40,6 +40,7 @@ int64_t cvm_winograd_grad_output_step(const CvmWinogradGrad *grad);
 int64_t cvm_winograd_grad_sum_step(const CvmWinogradGrad *grad);
 
 /* The same for a LINEAR kernel (schedule_linear.c). */
+void cvm_schedule_blas(CvmKernel *kernel);
 void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target);
 
 /* Inputs along a side of a WINOGRAD kernel's tile: n of ops/winograd.h. */

@@ -54,3 +54,13 @@ void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target) {
     kernel->scratch_bytes =
         4 * (linear->together * linear->chunk + linear->batch * linear->block * target.lanes);
 }
+
+/* Few enough for as many threads as one may have, enough that OpenBLAS is in its stride. */
+void cvm_schedule_blas(CvmKernel *kernel) {
+    enum { LEAST_FEATURES = 64, MOST_FEATURES = 512, THREADS = 16 };
+    CvmLinear *linear = &kernel->linear;
+    int64_t wanted = linear->features / THREADS;
+    linear->block = wanted < LEAST_FEATURES ? LEAST_FEATURES : smaller(wanted, MOST_FEATURES);
+    kernel->extent = (linear->features + linear->block - 1) / linear->block;
+    kernel->scratch_bytes = 4 * linear->batch * linear->block;
+}

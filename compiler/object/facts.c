@@ -21,7 +21,8 @@ static cJSON *shape_json(const CvmShape *shape) {
     return array;
 }
 
-static void add_build(cJSON *object, const CvmNetSettings *settings, CvmArena *arena) {
+static void add_build(cJSON *object, const CvmNet *net, const CvmNetSettings *settings,
+                      CvmArena *arena) {
     unsigned major, minor, patch;
     LLVMGetVersion(&major, &minor, &patch);
     cJSON_AddStringToObject(object, "cvm", CVM_VERSION);
@@ -32,6 +33,7 @@ static void add_build(cJSON *object, const CvmNetSettings *settings, CvmArena *a
                             cvm_pass_choice_text(&settings->compile.passes, arena));
     cJSON_AddStringToObject(object, "precision", cvm_precision_name(settings->compile.precision));
     cJSON_AddBoolToObject(object, "packed", settings->packed);
+    cJSON_AddBoolToObject(object, "blas", cvm_plans_call_blas(net->plans, net->plan_count));
 }
 
 static void add_plan(cJSON *array, const char *does, int64_t batch, const CvmPlan *plan) {
@@ -139,7 +141,7 @@ const char *cvm_net_facts_text(const CvmNet *net, const CvmNetSettings *settings
     cJSON_AddNumberToObject(object, "abi", 1);
     cJSON_AddStringToObject(object, "model", about->name);
     add_hash(object, "model_hash", about->model_hash);
-    add_build(object, settings, arena);
+    add_build(object, net, settings, arena);
     cJSON_AddItemToObject(object, "codes", codes_json(about));
     add_signature(object, about);
     add_parameters(object, about);

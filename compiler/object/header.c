@@ -21,14 +21,16 @@ static char *upper(const char *text, CvmArena *arena) {
 static char *constants(const CvmObject *object, CvmArena *arena) {
     const CvmNetDescription *about = object->about;
     const int64_t *sizes = about->input.sizes;
-    return cvm_arena_format(
-        arena,
-        "\n/* Of one image, f32 [channels, height, width] in row-major order; and what comes out. "
-        "*/\n"
-        "#define CVM_NET_CHANNELS %" PRId64 "\n#define CVM_NET_HEIGHT %" PRId64
-        "\n#define CVM_NET_WIDTH %" PRId64 "\n#define CVM_NET_INPUT_ELEMENTS %" PRId64
-        "\n#define CVM_NET_CLASSES %d\n",
-        sizes[0], sizes[1], sizes[2], sizes[0] * sizes[1] * sizes[2], about->classes);
+    return cvm_arena_format(arena,
+                            "\n/* Of one image, the input \"%s\": f32 [channels, height, width] in "
+                            "row-major order; and how "
+                            "many\n * classes there are. */\n"
+                            "#define CVM_NET_CHANNELS %" PRId64 "\n#define CVM_NET_HEIGHT %" PRId64
+                            "\n#define CVM_NET_WIDTH %" PRId64
+                            "\n#define CVM_NET_INPUT_ELEMENTS %" PRId64
+                            "\n#define CVM_NET_CLASSES %d\n",
+                            about->codes[0].inferences[0]->inputs[0].name, sizes[0], sizes[1],
+                            sizes[2], sizes[0] * sizes[1] * sizes[2], about->classes);
 }
 
 /* How a program finds the object when it starts. */
@@ -48,8 +50,12 @@ static char *batches(const CvmObject *object, CvmArena *arena) {
     for (int i = 0; i < code->inference_count; i++)
         text = cvm_arena_format(arena, "%s%s%" PRId64, text, i ? " and then of " : "",
                                 code->inferences[i]->inputs[0].shape.sizes[0]);
-    return cvm_arena_format(arena, "%s.\n * BAD_ARGUMENT, BAD_ORDER: it runs on another thread. */",
-                            text);
+    const char *blas = cvm_plans_call_blas(object->plans, object->plan_count)
+                           ? "\n * A run sets OpenBLAS to one thread, for the whole program: its "
+                             "own share the work."
+                           : "";
+    return cvm_arena_format(
+        arena, "%s.%s\n * BAD_ARGUMENT, BAD_ORDER: it runs on another thread. */", text, blas);
 }
 
 static const char *packed(const CvmObject *object) {

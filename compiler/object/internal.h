@@ -36,6 +36,7 @@ typedef struct CvmLinking {
     const char *prefix;
     const char *const *functions;
     int function_count;
+    bool blas; /* it calls OpenBLAS */
     bool symbols;
 } CvmLinking;
 bool cvm_object_link(const CvmLinking *linking, CvmArena *arena, CvmDiag *diag);

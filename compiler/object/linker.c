@@ -71,6 +71,8 @@ static Words write_command(const CvmLinking *linking, const Program *program, co
     }
     for (int i = 0; i < linking->input_count; i++)
         add(&words, linking->inputs[i]);
+    if (linking->blas)
+        add(&words, "-lopenblas");
     add(&words, "-lm");
     add(&words, "-lpthread");
     if (!program->compiler)
@@ -82,7 +84,7 @@ static Words write_command(const CvmLinking *linking, const Program *program, co
 
 typedef enum Outcome { LINKED, FAILED, NO_SUCH_PROGRAM } Outcome;
 
-static Outcome run(const Words *words, CvmDiag *diag) {
+static Outcome run(const Words *words, const char *hint, CvmDiag *diag) {
     pid_t child;
     int status = 0;
     int failed =
@@ -97,18 +99,20 @@ static Outcome run(const Words *words, CvmDiag *diag) {
         ;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return LINKED;
-    cvm_object_fail(diag, 1803, NULL, "%s could not link the object: its own words are above",
+    cvm_object_fail(diag, 1803, hint, "%s could not link the object: its own words are above",
                     words->list[0]);
     return FAILED;
 }
 
 bool cvm_object_link(const CvmLinking *linking, CvmArena *arena, CvmDiag *diag) {
     const char *exports = write_exports(linking, arena, diag);
+    const char *hint =
+        linking->blas ? "--blas needs OpenBLAS to link with (apt install libopenblas-dev)" : NULL;
     if (!exports)
         return false;
     for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
         Words words = write_command(linking, &programs[i], exports, arena);
-        Outcome outcome = run(&words, diag);
+        Outcome outcome = run(&words, hint, diag);
         if (outcome != NO_SUCH_PROGRAM)
             return outcome == LINKED;
     }
@@ -123,7 +127,7 @@ bool cvm_object_link(const CvmLinking *linking, CvmArena *arena, CvmDiag *diag) 
 
 /* Runs one of binutils' programs. */
 static bool run_tool(Words words, CvmDiag *diag) {
-    Outcome outcome = run(&words, diag);
+    Outcome outcome = run(&words, NULL, diag);
     return outcome == LINKED ||
            (outcome == NO_SUCH_PROGRAM &&
             cvm_object_fail(diag, 1802,

@@ -37,6 +37,16 @@ bool cvm_object_fail(CvmDiag *diag, int code, const char *hint, const char *form
     return cvm_diag_error(diag, code, (CvmSpan){0}, NULL, hint, "%s", message);
 }
 
+bool cvm_plans_call_blas(const CvmObjectPlan *plans, int count) {
+    for (int i = 0; i < count; i++) {
+        const CvmKernelList *list = cvm_executable_kernels(plans[i].executable);
+        for (int k = 0; k < list->count; k++)
+            if (list->kernels[k]->form == CVM_KERNEL_BLAS)
+                return true;
+    }
+    return false;
+}
+
 const char *cvm_object_prefix(const char *name, CvmArena *arena) {
     char *prefix =
         cvm_arena_format(arena, "%s%s", isdigit((unsigned char)name[0]) ? "_" : "", name);
@@ -186,6 +196,7 @@ static bool link_pieces(Pieces *pieces, CvmObjectForm form) {
                           .output = cvm_arena_format(arena, "%s/result", pieces->folder),
                           .name = base_name(result),
                           .prefix = object->prefix,
+                          .blas = cvm_plans_call_blas(object->plans, object->plan_count),
                           .symbols = object->symbols};
     linking.functions = cvm_object_functions(object, &linking.function_count);
     return (shared ? cvm_object_link : cvm_object_archive)(&linking, arena, pieces->diag) &&

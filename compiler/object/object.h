@@ -39,6 +39,9 @@ typedef struct CvmObject {
     bool symbols;        /* keep names and line information, for debuggers and profilers */
 } CvmObject;
 
+/* Whether any of it calls OpenBLAS (CvmCompileOptions.blas), which the object then needs. */
+bool cvm_plans_call_blas(const CvmObjectPlan *plans, int count);
+
 /* A C identifier from a file name: "my-net" is my_net. */
 const char *cvm_object_prefix(const char *name, CvmArena *arena);
 

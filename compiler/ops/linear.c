@@ -189,11 +189,23 @@ static bool shares_weights(const CvmNode *node) {
            batch <= MOST_PICTURES && cvm_count(node->inputs[1]) > CACHED;
 }
 
+/* Where OpenBLAS may be called and is faster: for many pictures, whose products outweigh that it
+ * copies the weights first. */
+static bool is_for_blas(const CvmLowering *lowering, const CvmNode *node) {
+    enum { LEAST_PICTURES = 64, LEAST_WEIGHTS = 1 << 16 };
+    const CvmType *x = &node->inputs[0]->type, *weight = &node->inputs[1]->type;
+    return lowering->blas && node->type.layout == CVM_LAYOUT_PLAIN &&
+           x->layout == CVM_LAYOUT_PLAIN && x->dtype == CVM_F32 && weight->dtype == CVM_F32 &&
+           node->type.shape.sizes[0] >= LEAST_PICTURES &&
+           cvm_count(node->inputs[1]) >= LEAST_WEIGHTS;
+}
+
 void linear_lower(CvmLowering *lowering, const CvmNode *node) {
+    bool blas = is_for_blas(lowering, node);
     lower_product(lowering, node, false);
-    if (!shares_weights(node))
+    if (!blas && !shares_weights(node))
         return;
-    lowering->kernel->form = CVM_KERNEL_LINEAR;
+    lowering->kernel->form = blas ? CVM_KERNEL_BLAS : CVM_KERNEL_LINEAR;
     lowering->kernel->linear = (CvmLinear){.batch = node->type.shape.sizes[0],
                                            .inputs = node->inputs[0]->type.shape.sizes[1],
                                            .features = node->type.shape.sizes[1],

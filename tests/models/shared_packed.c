@@ -189,6 +189,15 @@ static void expect_refused(const char *packed, const char *sentence) {
     assert_int_equal(cvm_test_entry_count(&place, "."), before);
 }
 
+static void bad_calls_give_a_status(void **state) {
+    (void)state;
+    cvm_net_model *model = NULL;
+    assert_int_equal(plain.open_packed(NULL, NULL, &model), CVM_NET_BAD_ARGUMENT);
+    assert_int_equal(plain.open_packed("x", NULL, NULL), CVM_NET_BAD_ARGUMENT);
+    assert_int_equal(plain.open_packed("/nowhere/at.all", NULL, &model), CVM_NET_NO_FILE);
+    assert_null(model);
+}
+
 static void a_place_that_refuses_is_told(void **state) {
     (void)state;
     char folder[512];
@@ -313,6 +322,7 @@ int main(void) {
         cmocka_unit_test(damaged_ones_are_made_again),
         cmocka_unit_test(other_weights_are_packed_anew),
         cmocka_unit_test(an_open_model_keeps_its_own),
+        cmocka_unit_test(bad_calls_give_a_status),
         cmocka_unit_test(a_place_that_refuses_is_told),
         cmocka_unit_test(a_full_disk_is_told),
         cmocka_unit_test(an_object_may_keep_them_by_itself),

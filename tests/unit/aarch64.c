@@ -18,8 +18,10 @@
 
 enum { FORMS = CVM_KERNEL_PROBE, EACH = 3 }; /* a probe is made by hand, apart from any graph */
 
-static const CvmTarget target = {
-    .cpu = "generic", .features = "+neon", .triple = "aarch64-linux-gnu", .shape = {4, 32, false}};
+static const CvmTarget target = {.cpu = "generic",
+                                 .features = "+neon",
+                                 .triple = "aarch64-linux-gnu",
+                                 .shape = {4, 32, false, true}};
 
 static void compile(const CvmKernel *kernel) {
     char *error = NULL;
@@ -61,8 +63,10 @@ static void test_every_form_compiles(void **state) {
         if (cvm_program_train_count(program))
             compile_graph(cvm_training_graph(cvm_program_train(program, 0), 3, arena, &diag), arena,
                           &diag, counts);
-        compile_graph(cvm_inference_graph(cvm_program_model(program, 0), 4, true, arena, &diag),
-                      arena, &diag, counts);
+        for (int64_t batch = 4; batch <= 64; batch += 60)
+            compile_graph(
+                cvm_inference_graph(cvm_program_model(program, 0), batch, true, arena, &diag),
+                arena, &diag, counts);
         cvm_arena_free(arena);
     }
     for (int form = 0; form < FORMS; form++)

@@ -245,7 +245,7 @@ static void every_group_becomes_a_kernel(void **state) {
         assert_true(cvm_run_passes(&choice, &context, graph));
         CvmKernelList kernels;
         bool lowered =
-            cvm_lower_graph(graph, (CvmTargetShape){2, 16, false}, arena, &kernels, &diag);
+            cvm_lower_graph(graph, (CvmTargetShape){2, 16, false, false}, arena, &kernels, &diag);
         if (!lowered) {
             cvm_diag_print(&diag, stderr);
             cvm_graph_print(graph, false, stderr);

@@ -108,8 +108,10 @@ static void linear_layers_take_them_batch_blocked(void **state) {
 /* Only looked at: this machine need not have it. */
 static void pairs_are_multiplied_by_one_instruction_where_there_is_one(void **state) {
     (void)state;
-    static const CvmTarget target = {
-        .cpu = "cooperlake", .features = "", .triple = "x86_64-linux-gnu", .shape = {16, 32, true}};
+    static const CvmTarget target = {.cpu = "cooperlake",
+                                     .features = "",
+                                     .triple = "x86_64-linux-gnu",
+                                     .shape = {16, 32, true, false}};
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
