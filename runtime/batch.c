@@ -80,6 +80,10 @@ static bool find_pictures(const CvmFeed *feed, CvmInstance *instance, CvmFeedPor
     ports->count = 1;
     ports->numbers[0] = (int64_t)data->channels * data->height * data->width;
     ports->inputs[0] = cvm_batch_input(instance, feed->image_input, CVM_F32, shape, error);
+    const CvmPlan *plan = cvm_instance_plan(instance);
+    while (ports->index < plan->input_count &&
+           strcmp(plan->inputs[ports->index].name, feed->image_input) != 0)
+        ports->index++;
     return ports->inputs[0] != NULL;
 }
 

@@ -24,11 +24,13 @@ typedef struct CvmFeed {
     const CvmNormalization *normalization;
     const char *image_input; /* of a plan that takes pictures */
     CvmFeatures *features;   /* NULL: it does; else it has the prefix's outputs as inputs */
+    bool ahead; /* pictures are read ahead by a thread of their own (feeder.h, ahead.h) */
 } CvmFeed;
 
 /* A plan's inputs for one feed. */
 typedef struct CvmFeedPorts {
     int64_t batch;
+    int index;                       /* of the pictures among the plan's inputs; without features */
     float *inputs[CVM_MAX_FEATURES]; /* f32 [batch, numbers[i]] */
     int64_t numbers[CVM_MAX_FEATURES];
     int count;

@@ -3,6 +3,7 @@
 #include "runtime/train.h"
 
 #include "runtime/clock.h"
+#include "runtime/feeder.h"
 #include "runtime/score.h"
 
 #include <stdlib.h>
@@ -29,23 +30,33 @@ typedef struct Run {
     const CvmFeed *feed;
     CvmFeedPorts ports;
     const float *logits;
-    int32_t *samples, *labels; /* of one batch */
+    int32_t *order, *labels; /* [count], [batch] */
 } Run;
 
-static bool run_batches(const Run *run, CvmPool *pool, CvmEvaluation *result, CvmError *error) {
+static bool run_batches(const Run *run, CvmFeeder *feeder, CvmPool *pool, CvmEvaluation *result,
+                        CvmError *error) {
     const CvmDataset *data = run->feed->data;
     int64_t size = run->ports.batch;
     for (int64_t first = 0; first < data->count; first += size) {
         int64_t count = data->count - first < size ? data->count - first : size;
-        for (int64_t i = 0; i < count; i++)
-            run->samples[i] = (int32_t)(first + i);
-        if (!cvm_feed_fill(run->feed, &run->ports, run->samples, count, run->labels, pool, error))
+        if (!cvm_feeder_next(feeder, run->instance, &run->ports, run->labels, error))
             return false;
         cvm_instance_run(run->instance, pool);
         count_results(run->logits, data->classes, run->labels, count, result);
     }
     result->loss /= (double)data->count;
     return true;
+}
+
+static bool run_all(const Run *run, CvmPool *pool, CvmEvaluation *result, CvmError *error) {
+    int64_t count = run->feed->data->count;
+    for (int64_t i = 0; i < count; i++)
+        run->order[i] = (int32_t)i;
+    CvmFeeder *feeder =
+        cvm_feeder_open(run->feed, run->order, count, run->ports.batch, pool, error);
+    bool done = feeder && run_batches(run, feeder, pool, result, error);
+    cvm_feeder_close(feeder);
+    return done;
 }
 
 bool cvm_evaluate_dataset(CvmInstance *instance, int64_t batch, const CvmFeed *feed, CvmPool *pool,
@@ -64,9 +75,9 @@ bool cvm_evaluate_dataset(CvmInstance *instance, int64_t batch, const CvmFeed *f
     run.logits = cvm_batch_output(instance, "logits", CVM_F32, logits_shape, error);
     if (!run.logits)
         return false;
-    run.samples = malloc((size_t)batch * sizeof *run.samples);
+    run.order = malloc((size_t)data->count * sizeof *run.order);
     run.labels = malloc((size_t)batch * sizeof *run.labels);
-    bool done = run.samples && run.labels;
+    bool done = run.order && run.labels;
     if (!done) {
         cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to evaluate");
     } else {
@@ -75,10 +86,10 @@ bool cvm_evaluate_dataset(CvmInstance *instance, int64_t batch, const CvmFeed *f
         if (result->confusion)
             memset(result->confusion, 0,
                    (size_t)data->classes * (size_t)data->classes * sizeof *result->confusion);
-        done = run_batches(&run, pool, result, error);
+        done = run_all(&run, pool, result, error);
         result->seconds = cvm_seconds() - began;
     }
-    free(run.samples);
+    free(run.order);
     free(run.labels);
     return done;
 }

@@ -4,6 +4,7 @@
 #include "runtime/train.h"
 
 #include "runtime/clock.h"
+#include "runtime/feeder.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@ typedef struct Epoch {
     const CvmTraining *training;
     int number;
     int32_t *order;
+    CvmFeed feed;
+    CvmFeeder *feeder;
     int64_t steps, parts;
     int64_t part, done; /* parts and pictures so far */
     Stage full, rest;
@@ -39,20 +42,20 @@ static CvmFeed feed_of(const CvmTraining *training) {
     return (CvmFeed){.data = training->data,
                      .normalization = training->normalization,
                      .image_input = training->image_input,
-                     .features = training->features};
+                     .features = training->features,
+                     .ahead = training->ahead};
 }
 
-static bool find_ports(const CvmTraining *training, CvmInstance *instance, int64_t part,
-                       Stage *stage, CvmError *error) {
+static bool find_ports(const Epoch *epoch, CvmInstance *instance, int64_t part, Stage *stage,
+                       CvmError *error) {
     const CvmShape vector = {1, {part}}, scalar = {0};
     *stage = (Stage){.instance = instance, .part = part};
-    const CvmFeed feed = feed_of(training);
-    if (!cvm_feed_find(&feed, instance, part, &stage->ports, error))
+    if (!cvm_feed_find(&epoch->feed, instance, part, &stage->ports, error))
         return false;
     stage->targets = cvm_batch_input(instance, "target", CVM_I32, vector, error);
     if (!stage->targets)
         return false;
-    if (!training->apply) {
+    if (!epoch->training->apply) {
         stage->rate = cvm_batch_input(instance, "rate", CVM_F32, scalar, error);
         if (!stage->rate)
             return false;
@@ -81,14 +84,14 @@ static bool find_stages(Epoch *epoch, CvmError *error) {
     const CvmTraining *training = epoch->training;
     int64_t count = training->data->count, rest = count % training->part;
     if (count >= training->part &&
-        !find_ports(training, training->step, training->part, &epoch->full, error))
+        !find_ports(epoch, training->step, training->part, &epoch->full, error))
         return false;
     if (rest > 0 && !training->last)
         return cvm_error_set(error, CVM_ERROR_INPUT,
                              "%lld pictures in batches of %lld leave %lld, and there is no plan "
                              "for those",
                              (long long)count, (long long)training->part, (long long)rest);
-    return (rest == 0 || find_ports(training, training->last, rest, &epoch->rest, error)) &&
+    return (rest == 0 || find_ports(epoch, training->last, rest, &epoch->rest, error)) &&
            find_apply(epoch, error);
 }
 
@@ -132,9 +135,7 @@ static bool check_loss(const Epoch *epoch, int64_t step, float loss, CvmError *e
 /* The next part, in step number `step` of the epoch. */
 static bool run_part(Epoch *epoch, const Stage *stage, int64_t step, float rate, CvmError *error) {
     const CvmTraining *training = epoch->training;
-    const CvmFeed feed = feed_of(training);
-    if (!cvm_feed_fill(&feed, &stage->ports, epoch->order + epoch->done, stage->part,
-                       stage->targets, training->pool, error))
+    if (!cvm_feeder_next(epoch->feeder, stage->instance, &stage->ports, stage->targets, error))
         return false;
     if (stage->rate)
         *stage->rate = rate;
@@ -193,6 +194,7 @@ bool cvm_train_epoch(const CvmTraining *training, int epoch_number, CvmEpochResu
     epoch.steps = (count - 1) / batch + 1;
     epoch.parts = (count - 1) / training->part + 1;
     epoch.began = epoch.reported = cvm_seconds();
+    epoch.feed = feed_of(training);
     if (!find_stages(&epoch, error))
         return false;
     epoch.order = malloc((size_t)count * sizeof *epoch.order);
@@ -200,10 +202,14 @@ bool cvm_train_epoch(const CvmTraining *training, int epoch_number, CvmEpochResu
         return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to shuffle %lld pictures",
                              (long long)count);
     cvm_shuffle(epoch.order, count, training->seed, (uint64_t)epoch_number);
-    bool done = run_steps(&epoch, error);
-    free(epoch.order);
+    epoch.feeder =
+        cvm_feeder_open(&epoch.feed, epoch.order, count, training->part, training->pool, error);
+    bool done = epoch.feeder && run_steps(&epoch, error);
     if (done)
         *result = (CvmEpochResult){.loss = epoch.loss_sum / (double)count,
-                                   .seconds = cvm_seconds() - epoch.began};
+                                   .seconds = cvm_seconds() - epoch.began,
+                                   .waited = cvm_feeder_waited(epoch.feeder)};
+    cvm_feeder_close(epoch.feeder);
+    free(epoch.order);
     return done;
 }

@@ -45,6 +45,7 @@ typedef struct CvmTraining {
                                first) */
     const CvmDataset *data;
     const CvmNormalization *normalization;
+    bool ahead; /* pictures are read ahead by a thread of their own (feeder.h) */
     CvmRate rate;
     const CvmPlateau *plateau; /* for a rate that follows the loss; else NULL */
     int epochs;
@@ -58,6 +59,7 @@ typedef struct CvmTraining {
 typedef struct CvmEpochResult {
     double loss; /* mean over the epoch's pictures */
     double seconds;
+    double waited; /* of these, for pictures */
 } CvmEpochResult;
 
 /* Runs one epoch (number `epoch`, from 0). Error: the loss is not a number any more (input). */

@@ -38,7 +38,8 @@ static bool compile_evaluator(CvmSession *session, const CvmPictures *pictures, 
     phase->test_batch = wanted < count ? wanted : count;
     phase->test = (CvmFeed){.data = pictures->test,
                             .normalization = pictures->normalization,
-                            .image_input = cvm_model_input_name(session->model)};
+                            .image_input = cvm_model_input_name(session->model),
+                            .ahead = cvm_session_reads_ahead(session)};
     CvmGraph *graph = inference_graph(session, phase);
     if (graph && phase->prefix.found) {
         if (cvm_frozen_prefix_drop(graph, &phase->prefix.cut))

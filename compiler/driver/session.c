@@ -335,6 +335,11 @@ CvmPool *cvm_session_pool(CvmSession *session) {
     return session->pool;
 }
 
+bool cvm_session_reads_ahead(CvmSession *session) {
+    const CvmPool *pool = cvm_session_pool(session);
+    return pool && cvm_pool_processors() > cvm_pool_threads(pool);
+}
+
 bool cvm_session_model_hash(CvmSession *session, uint64_t *hash) {
     CvmGraph *graph = cvm_model_build(session->model, 1, session->arena, &session->diag);
     if (!graph)

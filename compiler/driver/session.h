@@ -93,6 +93,9 @@ CvmInstance *cvm_session_training(CvmSession *session, int64_t batch);
 /* The threads, made at the first call. NULL on error. */
 CvmPool *cvm_session_pool(CvmSession *session);
 
+/* Whether a processor is left over for a thread that reads pictures ahead. */
+bool cvm_session_reads_ahead(CvmSession *session);
+
 /* Names the model in checkpoints: cvm_graph_hash of its forward graph at batch 1. */
 bool cvm_session_model_hash(CvmSession *session, uint64_t *hash);
 

@@ -176,6 +176,7 @@ static void report_epoch(const Run *run, const CvmEpochResult *result) {
     cJSON_AddNumberToObject(object, "test_accuracy", run->info.accuracy);
     cJSON_AddNumberToObject(object, "test_loss", evaluation->loss);
     cJSON_AddNumberToObject(object, "seconds", result->seconds);
+    cJSON_AddNumberToObject(object, "waited_seconds", result->waited);
     cJSON_AddNumberToObject(object, "images_per_second", speed);
     cvm_report_json(object);
 }
@@ -306,6 +307,7 @@ static bool train_epoch(Run *run) {
         .data = &run->train,
         .normalization = &run->trained->normalization,
         .features = phase->prefix.features,
+        .ahead = cvm_session_reads_ahead(session),
         .rate = rate_of(session->train),
         .plateau = &run->info.plateau,
         .epochs = session->train->epochs,

@@ -146,7 +146,7 @@ static void descend_last(void *const *buffers, int64_t begin, int64_t end) {
     descend(buffers, LAST);
 }
 
-static const CvmBuffer BUFFERS[] = {{CVM_SPACE_ARENA, 0},       {CVM_SPACE_ARENA, AT_TARGET},
+static const CvmBuffer BUFFERS[] = {{CVM_SPACE_INPUT, 0},       {CVM_SPACE_ARENA, AT_TARGET},
                                     {CVM_SPACE_ARENA, AT_RATE}, {CVM_SPACE_ARENA, AT_LOSS},
                                     {CVM_SPACE_SLOT, 0},        {CVM_SPACE_SLOT, 1},
                                     {CVM_SPACE_SLOT, 2}};
@@ -245,7 +245,9 @@ static void test_an_epoch_sees_every_picture_once_in_its_order(void **state) {
     int32_t order[COUNT];
     Setting *setting = make_setting(2);
     for (int epoch = 0; epoch < 2; epoch++) {
+        setting->training.ahead = epoch == 1;
         assert_true(cvm_train_epoch(&setting->training, epoch, &result, &error));
+        assert_true(result.waited > 0 && result.waited <= result.seconds);
         cvm_shuffle(order, COUNT, 1, (uint64_t)epoch);
         for (int i = 0; i < COUNT; i++)
             assert_true(slot(setting, "seen")[epoch * COUNT + i] == (float)order[i]);
@@ -275,6 +277,7 @@ static void test_threads_do_not_change_the_bits(void **state) {
     CvmEpochResult one, many;
     for (int threads = 2; threads <= 5; threads++) {
         Setting *a = make_setting(1), *b = make_setting(threads);
+        b->training.ahead = threads % 2 == 0;
         for (int epoch = 0; epoch < 3; epoch++) {
             assert_true(cvm_train_epoch(&a->training, epoch, &one, &error));
             assert_true(cvm_train_epoch(&b->training, epoch, &many, &error));
@@ -329,6 +332,32 @@ static void test_plans_must_fit_the_data(void **state) {
     drop_setting(setting);
 }
 
+/* Pictures that are no more where they were: the step that needs them ends the training, whoever
+ * reads them, and the plan's input is its own again. */
+static void test_a_picture_that_cannot_be_read_ends_the_training(void **state) {
+    (void)state;
+    char *files[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        files[i] = "nothing.png";
+    for (int ahead = 0; ahead < 2; ahead++) {
+        CvmError error = {0};
+        CvmEpochResult result;
+        Setting *setting = make_setting(2);
+        const void *before = cvm_instance_input(setting->training.step, "image");
+        setting->training.ahead = ahead;
+        setting->data.pixels = NULL;
+        setting->data.preparation = (CvmPreparation){.channels = 1, .height = 16, .width = 16};
+        setting->data.folder = (CvmPictureFolder){.path = "/nowhere", .files = {files, COUNT}};
+        assert_false(cvm_train_epoch(&setting->training, 0, &result, &error));
+        assert_int_equal(error.kind, CVM_ERROR_MACHINE);
+        if (!strstr(error.message, "/nowhere/nothing.png"))
+            fail_msg("%s", error.message);
+        assert_true(*slot(setting, "pictures") == 0);
+        assert_ptr_equal(cvm_instance_input(setting->training.step, "image"), before);
+        drop_setting(setting);
+    }
+}
+
 static void test_fewer_pictures_than_a_batch(void **state) {
     (void)state;
     CvmError error = {0};
@@ -367,7 +396,7 @@ static void test_parts_of_a_batch_make_one_step(void **state) {
     (void)state;
     static const CvmSlot slots[] = {{"w", CVM_SLOT_PARAMETER, CVM_F32, {0, {0}}, 0, 0.5},
                                     {"gradient.w", CVM_SLOT_GRADIENT, CVM_F32, {0, {0}}, 0, 0}};
-    static const CvmBuffer of_part[] = {{CVM_SPACE_ARENA, 0},
+    static const CvmBuffer of_part[] = {{CVM_SPACE_INPUT, 0},
                                         {CVM_SPACE_ARENA, AT_TARGET},
                                         {CVM_SPACE_ARENA, AT_LOSS},
                                         {CVM_SPACE_SLOT, 0},
@@ -469,7 +498,7 @@ static void test_evaluation_counts_and_averages(void **state) {
                              .pixels = pixels,
                              .labels = labels};
     const CvmNormalization unit = cvm_normalization_unit(1);
-    const CvmBuffer buffers[] = {{CVM_SPACE_ARENA, 0}, {CVM_SPACE_ARENA, AT_TARGET}};
+    const CvmBuffer buffers[] = {{CVM_SPACE_INPUT, 0}, {CVM_SPACE_ARENA, AT_TARGET}};
     const CvmCall call = {"name_pixel", "all",          name_pixel, buffers, 2,
                           BATCH,        CVM_SMALL_COST, 0,          false};
     const CvmPort image = {"image", CVM_F32, {4, {BATCH, 1, 16, 16}}, 0};
@@ -482,8 +511,9 @@ static void test_evaluation_counts_and_averages(void **state) {
                           .outputs = &logits,
                           .output_count = 1,
                           .arena_bytes = AT_END};
-    const CvmFeed feed = {.data = &data, .normalization = &unit, .image_input = "image"};
     for (int threads = 1; threads <= 3; threads++) {
+        const CvmFeed feed = {
+            .data = &data, .normalization = &unit, .image_input = "image", .ahead = threads == 2};
         CvmError error = {0};
         CvmStore store;
         CvmClassScore scores[3];
@@ -519,6 +549,7 @@ int main(void) {
         cmocka_unit_test(test_threads_do_not_change_the_bits),
         cmocka_unit_test(test_a_loss_that_is_no_number_ends_the_training),
         cmocka_unit_test(test_plans_must_fit_the_data),
+        cmocka_unit_test(test_a_picture_that_cannot_be_read_ends_the_training),
         cmocka_unit_test(test_fewer_pictures_than_a_batch),
         cmocka_unit_test(test_parts_of_a_batch_make_one_step),
         cmocka_unit_test(test_progress_comes_at_most_ten_times_a_second),
