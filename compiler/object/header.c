@@ -33,15 +33,23 @@ static char *constants(const CvmObject *object, CvmArena *arena) {
                             sizes[2], sizes[0] * sizes[1] * sizes[2], about->classes);
 }
 
-/* How a program finds the object when it starts. */
-static char *linking(const CvmObject *object, CvmArena *arena) {
+/* How a program is linked with what was written. */
+static char *linking(const CvmObject *object, CvmObjectForm form, CvmArena *arena) {
+    static const char *const endings[] = {
+        [CVM_OBJECT_SHARED] = "so", [CVM_OBJECT_STATIC] = "a", [CVM_OBJECT_OBJECT] = "o",
+        [CVM_OBJECT_ASM] = "s",     [CVM_OBJECT_LLVM] = "ll",
+    };
     const char *slash = strrchr(object->path, '/');
     const char *name = slash ? slash + 1 : object->path;
-    return cvm_arena_format(
-        arena,
-        "\n * cc main.c ./%s.so -Wl,-rpath,'$ORIGIN' -o main, for an object that "
-        "lies beside the program.\n *",
-        name);
+    const char *with = cvm_plans_call_blas(object->plans, object->plan_count)
+                           ? " -lopenblas -lm -lpthread"
+                           : " -lm -lpthread";
+    if (form == CVM_OBJECT_SHARED)
+        with = " -Wl,-rpath,'$ORIGIN'"; /* found beside the program */
+    else if (form != CVM_OBJECT_STATIC)
+        with = cvm_arena_format(arena, " %s-runtime.o%s", name, with);
+    return cvm_arena_format(arena, "\n * To link it: %s main.c ./%s.%s%s -o main\n *",
+                            form == CVM_OBJECT_LLVM ? "clang" : "cc", name, endings[form], with);
 }
 
 static char *batches(const CvmObject *object, CvmArena *arena) {
@@ -130,13 +138,13 @@ static char *replace(const char *text, size_t size, const Change *changes, int c
     return result;
 }
 
-char *cvm_object_header(const CvmObject *object, CvmArena *arena) {
+char *cvm_object_header(const CvmObject *object, CvmObjectForm form, CvmArena *arena) {
     const CvmNetDescription *about = object->about;
     CvmEmbedded template = cvm_embedded_header();
     const Change places[] = {
         {"@ABOUT@", about_text(object, arena)},
         {"/* @CONSTANTS@ */", constants(object, arena)},
-        {"@LINKING@", linking(object, arena)},
+        {"@LINKING@", linking(object, form, arena)},
         {"@PACKED@", packed(object)},
         {"@PREPARATION@", preparation(object, arena)},
         {"@BATCHES@ */", batches(object, arena)},

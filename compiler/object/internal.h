@@ -25,7 +25,7 @@ LLVMMemoryBufferRef cvm_object_module(const CvmObject *object, bool with_kernels
                                       CvmArena *arena, CvmDiag *diag);
 
 /* The header's text (header.c). */
-char *cvm_object_header(const CvmObject *object, CvmArena *arena);
+char *cvm_object_header(const CvmObject *object, CvmObjectForm form, CvmArena *arena);
 
 /* Links (linker.c) `inputs` to the shared object `output`, exporting prefix_FUNCTION alone. */
 typedef struct CvmLinking {

@@ -180,8 +180,9 @@ static bool write_file(const char *path, const void *bytes, size_t size, CvmDiag
            cvm_object_fail(diag, 1804, NULL, "%s", error.message);
 }
 
-static bool write_header(const CvmObject *object, CvmArena *arena, CvmDiag *diag) {
-    const char *text = cvm_object_header(object, arena);
+static bool write_header(const CvmObject *object, CvmObjectForm form, CvmArena *arena,
+                         CvmDiag *diag) {
+    const char *text = cvm_object_header(object, form, arena);
     return write_file(cvm_arena_format(arena, "%s.h", object->path), text, strlen(text), diag);
 }
 
@@ -238,12 +239,13 @@ static void remove_folder(const char *folder, CvmArena *arena) {
 bool cvm_object_write(const CvmObject *object, CvmObjectForm form, CvmArena *arena, CvmDiag *diag) {
     char *folder = cvm_arena_format(arena, "%s.XXXXXX", object->path);
     if (form >= CVM_OBJECT_OBJECT)
-        return write_code(object, form, arena, diag) && write_header(object, arena, diag);
+        return write_code(object, form, arena, diag) && write_header(object, form, arena, diag);
     if (!mkdtemp(folder))
         return cvm_object_fail(diag, 1804, NULL, "cannot write %s: %s", object->path,
                                strerror(errno));
     Pieces pieces = {.object = object, .folder = folder, .arena = arena, .diag = diag};
-    bool done = collect(&pieces) && link_pieces(&pieces, form) && write_header(object, arena, diag);
+    bool done =
+        collect(&pieces) && link_pieces(&pieces, form) && write_header(object, form, arena, diag);
     remove_folder(folder, arena);
     return done;
 }

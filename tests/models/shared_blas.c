@@ -107,6 +107,7 @@ static void it_is_asked_for_and_told(void **state) {
     cvm_test_expect(&place, 2, NULL, "--blas go with", "explain", "net.cvm", "--blas", NULL);
     cvm_test_expect(&place, 0, "link it with form-runtime.o, -lopenblas, -lm", NULL, "build",
                     "net.cvm", "--blas", "--batch", "64", "-o", "form", "--emit", "obj", NULL);
+    expect("grep 'To link it' form.h", "form-runtime.o -lopenblas -lm");
 }
 
 /* Few pictures, and layers that are small, are for generated code. */

@@ -459,17 +459,20 @@ static char *answer_of(const char *name, const char *files) {
 static void every_form_gives_the_same_bits(void **state) {
     (void)state;
     static const struct {
-        const char *emit, *files;
-    } rows[] = {{"static", "form.a"},
-                {"obj", "form.o form-runtime.o"},
-                {"asm", "form.s form-runtime.o"},
-                {"so", "./form.so"}};
+        const char *emit, *files, *hint;
+    } rows[] = {{"static", "form.a", "form.a -lm"},
+                {"obj", "form.o form-runtime.o", "form.o form-runtime.o -lm"},
+                {"asm", "form.s form-runtime.o", "form.s form-runtime.o -lm"},
+                {"so", "./form.so", "form.so -Wl"}};
     if (getenv("CVM_SANITIZED"))
         skip();
     char *first = answer_of("small", "./small.so");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         cvm_test_expect(&place, 0, "wrote form", NULL, "build", "small.cvm", "-o", "form", "--emit",
                         rows[i].emit, NULL);
+        char hint[256];
+        snprintf(hint, sizeof hint, "grep -F './%s' form.h", rows[i].hint);
+        free(cvm_test_shell(&place, hint));
         char *answer = answer_of("form", rows[i].files);
         assert_string_equal(answer, first);
         free(answer);
@@ -478,6 +481,30 @@ static void every_form_gives_the_same_bits(void **state) {
     cvm_test_expect(&place, 0, "wrote form.ll", NULL, "build", "small.cvm", "-o", "form", "--emit",
                     "llvm", NULL);
     cvm_test_expect(&place, 2, NULL, "--emit takes", "build", "small.cvm", "--emit", "wasm", NULL);
+}
+
+static void several_models_fit_into_one_program(void **state) {
+    (void)state;
+    if (getenv("CVM_SANITIZED"))
+        skip();
+    for (int i = 0; i < 3; i++) {
+        char name[16] = "one";
+        name[2] = (char)('a' + i);
+        cvm_test_expect(&place, 0, NULL, NULL, "build", "small.cvm", "-o", name, "--emit",
+                        i == 2 ? "so" : "static", NULL);
+    }
+    cvm_test_write_text(&place, "several.c",
+                        "#include \"ona.h\"\n#include \"onb.h\"\n#include \"onc.h\"\n"
+                        "#include <stdio.h>\n"
+                        "int main(void) {\n"
+                        "    ona_model *a = NULL; onb_model *b = NULL; onc_model *c = NULL;\n"
+                        "    if (ona_open(\"small.safetensors\", &a) ||\n"
+                        "        onb_open(\"small.safetensors\", &b) ||\n"
+                        "        onc_open(\"small.safetensors\", &c)) return 1;\n"
+                        "    return ona_close(a) || onb_close(b) || onc_close(c);\n"
+                        "}\n");
+    free(cvm_test_shell(&place, "cc several.c ona.a onb.a ./onc.so -lm -lpthread "
+                                "-Wl,-rpath,'$ORIGIN' -o several_models && ./several_models"));
 }
 
 static void code_for_several_processors_is_chosen_from(void **state) {
@@ -531,6 +558,10 @@ static void without_a_linker_that_is_said(void **state) {
     assert_non_null(strstr(said, "CVM1802"));
     free(said);
     assert_false(cvm_test_exists(&place, "unlinked.so"));
+    snprintf(command, sizeof command, "PATH=$PWD/none '%s' build small.cvm -o unlinked --emit obj",
+             getenv("CVMC"));
+    free(cvm_test_shell(&place, command));
+    assert_true(cvm_test_exists(&place, "unlinked.o"));
 }
 
 static void bad_command_lines_are_refused(void **state) {
@@ -566,6 +597,7 @@ int main(void) {
         cmocka_unit_test(it_needs_the_c_library_alone),
         cmocka_unit_test(a_c_program_links_it),
         cmocka_unit_test(every_form_gives_the_same_bits),
+        cmocka_unit_test(several_models_fit_into_one_program),
         cmocka_unit_test(code_for_several_processors_is_chosen_from),
         cmocka_unit_test(inspect_tells_without_running),
         cmocka_unit_test(without_a_linker_that_is_said),
