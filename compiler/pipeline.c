@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static double now(void) {
     struct timespec time;
@@ -33,11 +34,39 @@ struct CvmExecutable {
     CvmCompileStats stats;
 };
 
-static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
+CvmTuning *cvm_find_tuning(const CvmCompileOptions *options, CvmArena *arena,
+                           const char **ignored) {
+    CvmDiag silent;
+    CvmTarget target;
+    *ignored = NULL;
+    if (options->tuning || !options->tuning_folder ||
+        access(cvm_arena_format(arena, "%s/tuning", options->tuning_folder), F_OK))
+        return options->tuning; /* where nothing was measured, LLVM is not asked for the host */
+    cvm_diag_init(&silent, arena);
+    return cvm_target_find(options->cpu, arena, &target, &silent)
+               ? cvm_tuning_load(options->tuning_folder, cvm_code_identity(&target, arena), arena,
+                                 ignored)
+               : NULL;
+}
+
+bool cvm_record_tuning(const CvmCompileOptions *options, const CvmTuning *tuning, const char **path,
+                       CvmError *error) {
+    CvmDiag silent;
+    CvmTarget target;
+    cvm_diag_init(&silent, tuning->arena);
+    if (!cvm_target_find(options->cpu, tuning->arena, &target, &silent))
+        return cvm_error_set(error, CVM_ERROR_INPUT, "unknown CPU '%s'", options->cpu);
+    return cvm_tuning_save(tuning, options->tuning_folder,
+                           cvm_code_identity(&target, tuning->arena), path, error);
+}
+
+static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmTuning *tuning,
+                       CvmDiag *diag) {
     CvmPassContext context = {.diag = diag,
                               .vector_lanes = cvm_target_lanes(options->cpu),
                               .convolution = options->convolution,
                               .precision = options->precision,
+                              .tuning = tuning,
                               .memory_limit = options->memory_limit};
     return cvm_run_passes(&options->passes, &context, graph);
 }
@@ -73,8 +102,13 @@ static void place_kernels(CvmKernelList *kernels) {
 
 static bool run_stages(CvmGraph *graph, const CvmCompileOptions *options, CvmArena *arena,
                        Stages *stages, CvmDiag *diag) {
-    if (!run_passes(graph, options, diag) || !find_target(options, arena, &stages->target, diag) ||
-        !cvm_lower_graph(graph, stages->target.shape, arena, &stages->kernels, diag))
+    const char *ignored; /* whoever wants to know asks cvm_find_tuning */
+    CvmTuning *tuning = cvm_find_tuning(options, arena, &ignored);
+    if (!run_passes(graph, options, tuning, diag) ||
+        !find_target(options, arena, &stages->target, diag))
+        return false;
+    stages->target.shape.tuning = tuning;
+    if (!cvm_lower_graph(graph, stages->target.shape, arena, &stages->kernels, diag))
         return false;
     if (options->lines)
         place_kernels(&stages->kernels);
@@ -165,8 +199,10 @@ CvmCompileStats cvm_executable_stats(const CvmExecutable *executable) {
 bool cvm_lower_for(const CvmCompileOptions *options, CvmGraph *graph, CvmArena *arena,
                    CvmKernelList *kernels, CvmTargetShape *shape, CvmDiag *diag) {
     CvmTarget target;
+    const char *ignored;
     if (!find_target(options, arena, &target, diag))
         return false;
+    target.shape.tuning = cvm_find_tuning(options, arena, &ignored);
     *shape = target.shape;
     return cvm_lower_graph(graph, target.shape, arena, kernels, diag);
 }
@@ -210,16 +246,15 @@ bool cvm_dump_stage(CvmGraph *graph, const CvmCompileOptions *options, CvmStage 
         cvm_graph_print(graph, true, stream);
         return true;
     }
-    if (stage == CVM_STAGE_FUSED) {
-        if (!run_passes(graph, options, diag))
-            return false;
-        cvm_graph_print(graph, true, stream);
-        return true;
-    }
     CvmArena *arena = cvm_arena_create();
     Stages stages;
-    bool done = run_stages(graph, options, arena, &stages, diag);
-    if (done && stage == CVM_STAGE_KERNELS)
+    const char *ignored;
+    bool fused = stage == CVM_STAGE_FUSED;
+    bool done = fused ? run_passes(graph, options, cvm_find_tuning(options, arena, &ignored), diag)
+                      : run_stages(graph, options, arena, &stages, diag);
+    if (done && fused)
+        cvm_graph_print(graph, true, stream);
+    else if (done && stage == CVM_STAGE_KERNELS)
         dump_kernels(&stages, stream);
     else if (done && stage == CVM_STAGE_PLAN)
         cvm_plan_print(cvm_plan_build(graph, &stages.kernels, &stages.memory, arena), stream);

@@ -12,13 +12,15 @@ typedef struct CvmCompileOptions {
         *cpu; /* "host" (also NULL), or an LLVM CPU name: "x86-64", "x86-64-v3", "x86-64-v4" */
     CvmConvolution convolution;
     CvmPrecision precision;
-    int64_t memory_limit; /* of the arena, in bytes; 0: none */
-    const char *cache;    /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
-    int threads;          /* that compile kernels side by side; 0: one per core */
-    const char *symbols;  /* put behind the names of kernels, where code for several CPUs is linked
-                             together; NULL: nothing */
-    bool blas;            /* large linear layers may call OpenBLAS: not of code that is loaded */
-    bool lines;           /* code has line information, for debuggers */
+    int64_t memory_limit;      /* of the arena, in bytes; 0: none */
+    const char *tuning_folder; /* with records of measured choices; NULL: none are read */
+    CvmTuning *tuning;         /* choices that stand for those records; NULL: the records */
+    const char *cache;   /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */
+    int threads;         /* that compile kernels side by side; 0: one per core */
+    const char *symbols; /* put behind the names of kernels, where code for several CPUs is linked
+                            together; NULL: nothing */
+    bool blas;           /* large linear layers may call OpenBLAS: not of code that is loaded */
+    bool lines;          /* code has line information, for debuggers */
     bool verbose;
 } CvmCompileOptions;
 
@@ -69,10 +71,17 @@ typedef enum CvmStage {
 bool cvm_dump_stage(CvmGraph *graph, const CvmCompileOptions *options, CvmStage stage, FILE *stream,
                     CvmDiag *diag);
 
-/* The kernels of a graph that passes have finished with, for the CPU of the options, and
- * that CPU's shape; in the arena. False on error (reported). */
+/* The kernels of a graph that passes have finished with, for the options' CPU, and that CPU's
+ * shape; in the arena. False on error (reported). */
 bool cvm_lower_for(const CvmCompileOptions *options, CvmGraph *graph, CvmArena *arena,
                    CvmKernelList *kernels, CvmTargetShape *shape, CvmDiag *diag);
+
+/* The measured choices that a compilation with these options goes by; NULL: there are none.
+ * *ignored: the path of a damaged or foreign record, else NULL. In the arena. */
+CvmTuning *cvm_find_tuning(const CvmCompileOptions *options, CvmArena *arena, const char **ignored);
+/* Records choices that were measured with these options; *path is where. Error (machine). */
+bool cvm_record_tuning(const CvmCompileOptions *options, const CvmTuning *tuning, const char **path,
+                       CvmError *error);
 
 /* Lanes of f32 in a vector of the CPU named as in the options: 16, 8 or 4. */
 int cvm_target_lanes(const char *cpu);

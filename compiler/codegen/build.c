@@ -43,17 +43,36 @@ typedef struct Job {
     atomic_int next;
 } Job;
 
+/* Compiler and processor: what code depends on beside the kernel. */
+static void print_maker(const CvmTarget *target, FILE *stream) {
+    unsigned major, minor, patch;
+    LLVMGetVersion(&major, &minor, &patch);
+    fprintf(stream, "cvm %s\nllvm %u.%u.%u\ntarget %s %s %s\nlanes %d registers %d\n",
+            generator_version, major, minor, patch, target->triple, target->cpu, target->features,
+            target->shape.lanes, target->shape.registers);
+}
+
+const char *cvm_code_identity(const CvmTarget *target, CvmArena *arena) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        abort();
+    print_maker(target, stream);
+    fclose(stream);
+    const char *copy = cvm_arena_copy(arena, text, size);
+    free(text);
+    return copy;
+}
+
 static char *cache_key(const CvmKernel *kernel, const CvmTarget *target) {
     char *key = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&key, &size);
     if (!stream)
         return NULL;
-    unsigned major, minor, patch;
-    LLVMGetVersion(&major, &minor, &patch);
-    fprintf(stream, "cvm %s\nllvm %u.%u.%u\ntarget %s %s %s\nlanes %d registers %d\nsymbol %s\n",
-            generator_version, major, minor, patch, target->triple, target->cpu, target->features,
-            target->shape.lanes, target->shape.registers, kernel->symbol);
+    print_maker(target, stream);
+    fprintf(stream, "symbol %s\n", kernel->symbol);
     cvm_lines_print(kernel->place, stream);
     cvm_kernel_print(kernel, stream);
     return fclose(stream) == 0 ? key : NULL;

@@ -19,6 +19,9 @@ typedef struct CvmBuildOptions {
 CvmCode *cvm_code_compile(const CvmKernelList *kernels, const CvmTarget *target,
                           const CvmBuildOptions *options, CvmDiag *diag);
 
+/* A text that tells apart what code depends on beside its kernels: processor, LLVM, generators. */
+const char *cvm_code_identity(const CvmTarget *target, CvmArena *arena);
+
 /* The object of each distinct kernel and the one symbol it defines, for a linker; before they are
  * loaded. */
 const char *cvm_code_symbol(const CvmCode *code, int index);

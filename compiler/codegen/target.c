@@ -16,10 +16,12 @@ typedef struct Level {
 
 /* The x86-64 psABI's micro-architecture levels. */
 static const Level levels[] = {
-    {"x86-64", {4, 16, false, false}, "+sse2"},
-    {"x86-64-v2", {4, 16, false, false}, "+cx16,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2"},
-    {"x86-64-v3", {8, 16, false, false}, "+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"},
-    {"x86-64-v4", {16, 32, false, false}, "+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"},
+    {"x86-64", {.lanes = 4, .registers = 16}, "+sse2"},
+    {"x86-64-v2", {.lanes = 4, .registers = 16}, "+cx16,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2"},
+    {"x86-64-v3", {.lanes = 8, .registers = 16}, "+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"},
+    {"x86-64-v4",
+     {.lanes = 16, .registers = 32},
+     "+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"},
 };
 
 enum { LEVEL_COUNT = sizeof levels / sizeof levels[0] };
@@ -47,7 +49,7 @@ CvmTargetShape cvm_target_shape_of_host(void) {
         return levels[2].shape;
     return levels[0].shape;
 #else
-    return (CvmTargetShape){4, 32, false, false};
+    return (CvmTargetShape){.lanes = 4, .registers = 32};
 #endif
 }
 

@@ -8,6 +8,7 @@
 #include "compiler/driver/session.h"
 #include "compiler/driver/table.h"
 #include "compiler/driver/trace.h"
+#include "compiler/driver/tune.h"
 #include "compiler/roof.h"
 #include "runtime/random.h"
 
@@ -28,9 +29,9 @@ typedef struct Bench {
 
 /* --- measuring --- */
 
-/* Noise in [-1, 1) into every f32 input but scalars: with a learning rate of zero a training step
- * does all its work and the weights stay. Targets are class 0. */
-static void fill_inputs(CvmInstance *instance) {
+/* With a learning rate of zero a training step does all its work and the weights stay. Targets are
+ * class 0. */
+void cvm_bench_fill_inputs(CvmInstance *instance) {
     const CvmPlan *plan = cvm_instance_plan(instance);
     for (int i = 0; i < plan->input_count; i++) {
         const CvmPort *port = &plan->inputs[i];
@@ -47,21 +48,20 @@ static void fill_inputs(CvmInstance *instance) {
     }
 }
 
-static CvmInstance *make_instance(Bench *bench) {
-    CvmSession *session = bench->session;
+CvmInstance *cvm_bench_instance(CvmSession *session, const char **what, int64_t *batch) {
     const CvmOptions *options = session->options;
     if (options->training) {
         if (!cvm_session_need_train(session))
             return NULL;
-        bench->what = session->train->accumulate > 1 ? "micro-batch" : "training step";
-        bench->batch = options->batch ? options->batch : cvm_train_part(session->train);
-        return cvm_session_training(session, bench->batch);
+        *what = session->train->accumulate > 1 ? "micro-batch" : "training step";
+        *batch = options->batch ? options->batch : cvm_train_part(session->train);
+        return cvm_session_training(session, *batch);
     }
     if (!cvm_session_need_model(session))
         return NULL;
-    bench->what = "inference";
-    bench->batch = options->batch ? options->batch : 1;
-    return cvm_session_inference(session, bench->batch, false);
+    *what = "inference";
+    *batch = options->batch ? options->batch : 1;
+    return cvm_session_inference(session, *batch, false);
 }
 
 static bool measure_roof(Bench *bench, CvmPool *pool) {
@@ -88,12 +88,12 @@ static bool measure(Bench *bench) {
     CvmSession *session = bench->session;
     const CvmOptions *options = session->options;
     bench->counters = cvm_counters_open(session->arena); /* before there are other threads */
-    CvmInstance *instance = make_instance(bench);
+    CvmInstance *instance = cvm_bench_instance(session, &bench->what, &bench->batch);
     CvmPool *pool = instance ? cvm_session_pool(session) : NULL;
     if (!pool || !measure_roof(bench, pool))
         return false;
     bench->threads = cvm_pool_threads(pool);
-    fill_inputs(instance);
+    cvm_bench_fill_inputs(instance);
     bench->profile =
         cvm_profile(instance, pool, options->repeat,
                     options->seconds ? (double)options->seconds : SECONDS, session->arena);
@@ -283,7 +283,12 @@ int cvm_command_bench(const CvmOptions *options) {
     }
     CvmSession session;
     Bench bench = {.session = &session};
-    if (cvm_session_open(&session, options) && measure(&bench)) {
+    if (options->tune && !cvm_tune_options_agree(options))
+        return CVM_EXIT_USAGE;
+    bool opened = cvm_session_open(&session, options);
+    if (opened && options->tune) {
+        cvm_tune(&session);
+    } else if (opened && measure(&bench)) {
         if (options->json)
             print_json(&bench);
         else

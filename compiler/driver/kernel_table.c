@@ -23,7 +23,7 @@ typedef struct Entry {
 } Entry;
 
 /* What the pass that chooses algorithms said of the layer. */
-static const char *find_reason(const CvmPassLog *log, const CvmKernel *kernel) {
+static const char *find_remark(const CvmPassLog *log, const CvmKernel *kernel) {
     bool convolves = kernel->form == CVM_KERNEL_WINOGRAD ||
                      (kernel->form == CVM_KERNEL_REDUCE && kernel->window_count &&
                       kernel->combine == CVM_COMBINE_PRODUCTS);
@@ -32,6 +32,19 @@ static const char *find_reason(const CvmPassLog *log, const CvmKernel *kernel) {
             remark->node->origin.name && strcmp(remark->node->origin.name, kernel->layer) == 0)
             return remark->reason;
     return NULL;
+}
+
+/* Where there was more than one way: what the model or measurements say of the way that was taken,
+ * and measurements of how it is cut. */
+static const char *find_reason(const CvmPassLog *log, const CvmKernel *kernel, CvmArena *arena) {
+    const char *remark = find_remark(log, kernel), *cut = kernel->measured;
+    bool products = kernel->form == CVM_KERNEL_LINEAR || kernel->form == CVM_KERNEL_WINOGRAD ||
+                    (kernel->form == CVM_KERNEL_REDUCE && kernel->combine == CVM_COMBINE_PRODUCTS);
+    if (!remark)
+        return cut ? cut : products ? "model: the least cost" : NULL;
+    const char *way =
+        strncmp(remark, "measured: ", 10) ? cvm_arena_format(arena, "model: %s", remark) : remark;
+    return cut ? cvm_arena_format(arena, "%s; cut %s", way, cut) : way;
 }
 
 static const char *time_text(CvmArena *arena, double seconds) {
@@ -104,7 +117,7 @@ bool cvm_explain_kernels(CvmSession *session) {
     for (int i = 0; i < kernels.count; i++) {
         const CvmKernel *kernel = kernels.kernels[i];
         entries[i] = (Entry){kernel, cvm_kernel_describe(kernel, shape, threads, session->arena),
-                             find_reason(&log, kernel)};
+                             find_reason(&log, kernel, session->arena)};
     }
     if (session->options->json)
         print_json(entries, kernels.count);

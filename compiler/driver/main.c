@@ -89,7 +89,8 @@ static const Command commands[] = {
     {"bisect", cvm_command_bisect, "FILE [--bad COMMAND]", 1, 1,
      CVM_OPTION_BAD | CVM_OPTION_TOLERANCE | CVM_OPTION_FORWARD | CVM_OPTION_OUTPUT |
          CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_BATCH | CVM_OPTION_PASSES |
-         CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_PRECISION | CVM_OPTION_CPU,
+         CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_PRECISION | CVM_OPTION_CPU |
+         CVM_OPTION_NO_TUNING,
      "find the pass, and its application, that changes the results or makes a command fail",
      "  cvmc bisect models/lenet5.cvm                             # against no passes at all\n"
      "  cvmc bisect models/lenet5.cvm --tolerance 0               # to the last bit\n"
@@ -106,10 +107,11 @@ static const Command commands[] = {
     {"bench", cvm_command_bench, "FILE", 1, 1,
      CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_TRAINING | CVM_OPTION_BATCH |
          CVM_OPTION_THREADS | CVM_OPTION_SECONDS | CVM_OPTION_REPEAT | CVM_OPTION_TRACE |
-         CVM_OPTION_JSON | CVM_OPTIONS_COMPILE,
+         CVM_OPTION_TUNE | CVM_OPTION_JSON | CVM_OPTIONS_COMPILE,
      "how fast it runs: time, FLOP/s and share of the machine's best, kernel by kernel",
      "  cvmc bench models/lenet5.cvm --batch 64\n"
      "  cvmc bench models/lenet5.cvm --training --threads 1\n"
+     "  cvmc bench models/vgg16.cvm --tune --seconds 120   # later compilations go by it\n"
      "  cvmc bench models/lenet5.cvm --trace lenet5.json   # open it in ui.perfetto.dev\n"},
     {"dump", cvm_command_dump, "FILE --stage STAGE", 1, 1,
      CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_STAGE | CVM_OPTION_FORWARD |
@@ -124,7 +126,8 @@ static const Command commands[] = {
          CVM_OPTION_RAW | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES | CVM_OPTION_OUTPUT |
          CVM_OPTION_BATCH | CVM_OPTION_CPUS | CVM_OPTION_EMBED | CVM_OPTION_PACKED |
          CVM_OPTION_BLAS | CVM_OPTION_EMIT | CVM_OPTION_DEBUG | CVM_OPTION_PASSES |
-         CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_PRECISION | CVM_OPTION_NO_CACHE,
+         CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_PRECISION | CVM_OPTION_NO_CACHE |
+         CVM_OPTION_NO_TUNING,
      "the model as a native shared object with a C header, which need nothing of cvm",
      "  cvmc build models/lenet5.cvm -o lenet5      # lenet5.so and lenet5.h\n"
      "  cvmc build models/lenet5.cvm --checkpoint lenet5.safetensors --embed-weights\n"

@@ -65,8 +65,8 @@ static const Option table[] = {
     {CVM_OPTION_LIST, "list", 0, TEXT, "FILE", MEMBER(list),
      "more pictures and folders, one a line of this file; - for stdin"},
     {CVM_OPTION_A, "a", 0, TEXT, "SETTINGS", MEMBER(a),
-     "one side: passes=LIST limit=NAME=N conv=WAY precision=P threads=N cpu=NAME batch=N "
-     "mode=forward|train"},
+     "one side: passes=LIST limit=NAME=N conv=WAY precision=P tune=on|off threads=N "
+     "cpu=NAME batch=N mode=forward|train"},
     {CVM_OPTION_B, "b", 0, TEXT, "SETTINGS", MEMBER(b), "the other"},
     {CVM_OPTION_BAD, "bad", 0, TEXT, "COMMAND", MEMBER(bad),
      "fails when the model is compiled badly; {} stands for the options to try"},
@@ -141,6 +141,10 @@ static const Option table[] = {
      "keep names and lines of the .cvm file, for debuggers and profilers"},
     {CVM_OPTION_NO_CACHE, "no-cache", 0, FLAG, NULL, MEMBER(no_cache),
      "neither read nor write compiled kernels in the user's cache"},
+    {CVM_OPTION_TUNE, "tune", 0, FLAG, NULL, MEMBER(tune),
+     "measure how each kernel is best made here, for later compilations (default: 60 seconds)"},
+    {CVM_OPTION_NO_TUNING, "no-tune", 0, FLAG, NULL, MEMBER(no_tuning),
+     "do not go by what bench --tune has measured"},
     {CVM_OPTION_ONNX, "onnx", 0, TEXT, "PATH", MEMBER(onnx), "the ONNX file to write"},
     {CVM_OPTION_JSON, "json", 0, FLAG, NULL, MEMBER(json), "results as JSON"},
     {CVM_OPTION_VERBOSE, "verbose", 'v', FLAG, NULL, MEMBER(verbose), "say more, on stderr"},

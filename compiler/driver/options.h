@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 /* One bit an option, in a row, so that no two share one; a command's set is their sum. */
-typedef uint64_t CvmOptionSet;
+__extension__ typedef unsigned __int128 CvmOptionSet;
 #define CVM_OPTION_HELP (UINT64_C(1) << 0)
 #define CVM_OPTION_VERBOSE (UINT64_C(1) << 1)
 #define CVM_OPTION_JSON (UINT64_C(1) << 2)
@@ -74,16 +74,18 @@ typedef uint64_t CvmOptionSet;
 #define CVM_OPTION_PACKED (UINT64_C(1) << 60)
 #define CVM_OPTION_RAW (UINT64_C(1) << 61)
 #define CVM_OPTION_BLAS (UINT64_C(1) << 62)
+#define CVM_OPTION_TUNE (UINT64_C(1) << 63)
+#define CVM_OPTION_NO_TUNING ((CvmOptionSet)1 << 64)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
     (CVM_OPTION_PASSES | CVM_OPTION_PASS_LIMIT | CVM_OPTION_CONV | CVM_OPTION_PRECISION |          \
-     CVM_OPTION_CPU | CVM_OPTION_NO_CACHE | CVM_OPTION_MEMORY)
+     CVM_OPTION_CPU | CVM_OPTION_NO_CACHE | CVM_OPTION_NO_TUNING | CVM_OPTION_MEMORY)
 /* what decides, beside both sides' settings, what a trial compiles and runs */
 #define CVM_OPTIONS_TRIAL                                                                          \
     (CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_BATCH | CVM_OPTION_THREADS |                 \
      CVM_OPTION_SEED | CVM_OPTION_FORWARD | CVM_OPTION_CONV | CVM_OPTION_PRECISION |               \
-     CVM_OPTION_CPU | CVM_OPTION_NO_CACHE)
+     CVM_OPTION_CPU | CVM_OPTION_NO_CACHE | CVM_OPTION_NO_TUNING)
 #define CVM_OPTIONS_ALWAYS (CVM_OPTION_HELP | CVM_OPTION_VERBOSE)
 
 typedef struct CvmOptions {
@@ -93,7 +95,7 @@ typedef struct CvmOptions {
     int argument_count;
 
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
-        kernels, each, logits, svg, before_after, embed, debug, packed, raw, blas;
+        kernels, each, logits, svg, before_after, embed, debug, packed, raw, blas, tune, no_tuning;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list,
         *report, *confusion, *precision;

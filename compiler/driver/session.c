@@ -146,6 +146,14 @@ static bool choose_compile_options(CvmSession *session) {
     session->compile.verbose = options->verbose;
     if (!options->no_cache && cvm_cache_folder(session->cache, sizeof session->cache))
         session->compile.cache = session->cache;
+    if (!options->no_tuning)
+        session->compile.tuning_folder = session->compile.cache;
+    const char *ignored;
+    cvm_find_tuning(&session->compile, session->arena, &ignored);
+    if (ignored && !options->tune)
+        cvm_report_note("warning: %s is damaged, or was measured elsewhere: it is ignored; cvmc "
+                        "bench --tune writes a new one",
+                        ignored);
     return true;
 }
 
@@ -223,10 +231,13 @@ CvmGraph *cvm_session_graph(CvmSession *session) {
 }
 
 bool cvm_session_run_passes(CvmSession *session, CvmGraph *graph, CvmPassLog *log) {
+    const char *ignored;
     CvmPassContext context = {.diag = &session->diag,
                               .vector_lanes = cvm_target_lanes(session->compile.cpu),
                               .convolution = session->compile.convolution,
                               .precision = session->compile.precision,
+                              .tuning =
+                                  cvm_find_tuning(&session->compile, session->arena, &ignored),
                               .memory_limit = session->compile.memory_limit,
                               .log = log};
     return cvm_run_passes(&session->compile.passes, &context, graph) ||

@@ -337,6 +337,7 @@ typedef struct CvmKernel {
     int64_t extent;        /* work items of the compiled function */
     int64_t scratch_bytes; /* of its scratch buffer, for each thread; 0: it has none */
     double flops, bytes;   /* of the whole call */
+    const char *measured; /* why it is cut like that, where that was measured; NULL: by the model */
 } CvmKernel;
 
 /* Work items that a row of the copy is cut into. */

@@ -526,6 +526,7 @@ bool cvm_lower_graph(CvmGraph *graph, CvmTargetShape target, CvmArena *arena, Cv
             next++;
         CvmLowering lowering = {.arena = arena,
                                 .graph = graph,
+                                .tuning = target.tuning,
                                 .diag = diag,
                                 .blas = target.blas,
                                 .nodes = graph->nodes + i,

@@ -6,6 +6,7 @@
 
 #include "compiler/graph/op.h"
 #include "compiler/kernels/kernel.h"
+#include "compiler/tuning.h"
 
 /* The loops over the results that lie in a picture: over blocks of pictures and of channels (where
  * `group_channels` of them lie in a group, over groups too), rows, columns and the lanes of a
@@ -28,6 +29,7 @@ struct CvmLowering {
     int64_t channel_strides[CVM_MAX_AXES]; /* what a step along an axis adds to the channel index */
     CvmPictureAxes picture;                /* where the results are pictures */
     bool blas;                             /* OpenBLAS may be called */
+    CvmTuning *tuning;                     /* of the target */
     bool failed;
 };
 
@@ -101,18 +103,18 @@ void cvm_lower_copy(CvmLowering *lowering, CvmCopy copy);
 void cvm_lower_refuse(CvmLowering *lowering, const CvmNode *node, const char *why);
 
 /* The kernels of a graph that passes have finished with, in order; equal ones share a symbol but
- * each has its own buffers. NULL on error. lanes: f32 lanes of the target's vectors; registers: how
- * many it has. */
+ * each has its own buffers. */
 typedef struct CvmKernelList {
     CvmKernel **kernels;
     int count;
 } CvmKernelList;
 
 typedef struct CvmTargetShape {
-    int lanes;     /* f32 lanes of a vector */
-    int registers; /* vector registers */
-    bool dots;     /* has AVX512_BF16: sums of products of pairs of bf16 */
-    bool blas;     /* OpenBLAS is there to be called */
+    int lanes;         /* f32 lanes of a vector */
+    int registers;     /* vector registers */
+    bool dots;         /* has AVX512_BF16: sums of products of pairs of bf16 */
+    bool blas;         /* OpenBLAS is there to be called */
+    CvmTuning *tuning; /* what was measured on it; NULL: nothing */
 } CvmTargetShape;
 
 bool cvm_lower_graph(CvmGraph *graph, CvmTargetShape target, CvmArena *arena, CvmKernelList *list,

@@ -242,6 +242,14 @@ static double broadcast_score(const TileAxis *a, int64_t size_a, const TileAxis 
     return (double)(a->units * b->units) / cost;
 }
 
+static void set_tile(CvmSchedule *schedule, const TileAxis *a, const TileAxis *b,
+                     const int64_t sizes[2]) {
+    if (a->axis >= 0)
+        schedule->tile[a->axis] = sizes[0];
+    if (b->axis >= 0)
+        schedule->tile[b->axis] = sizes[1];
+}
+
 static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
     CvmSchedule *schedule = &kernel->schedule;
     TileAxis a = tile_of_a(kernel);
@@ -251,8 +259,7 @@ static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
                       : kernel->combine == CVM_COMBINE_NONE ? 4
                       : broadcast                           ? target.registers
                                                             : 8;
-    double best = -1;
-    int64_t best_a = a.fixed ? a.fixed : 1, best_b = 1;
+    CvmCuts cuts = {.count = 0};
     for (int64_t size_a = a.fixed ? a.fixed : a.step; size_a <= limit_a; size_a += a.step)
         for (int64_t size_b = 1; size_b <= 16 && size_b <= b.units; size_b++) {
             if (size_a > a.units && size_a > a.step)
@@ -261,26 +268,21 @@ static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
             bool fits = size_a * size_b + loaded + 1 <= target.registers;
             if (!fits && (size_b > 1 || (!a.fixed && size_a > a.step)))
                 continue;
-            if (a.axis >= 0)
-                schedule->tile[a.axis] = size_a;
-            if (b.axis >= 0)
-                schedule->tile[b.axis] = size_b;
+            set_tile(schedule, &a, &b, (const int64_t[]){size_a, size_b});
             if (schedule->slide >= 0 && !slide_is_affordable(kernel))
                 continue;
             double score = broadcast ? broadcast_score(&a, size_a, &b, size_b)
                                      : tile_score(&a, size_a, &b, size_b);
             if (kernel->flops > SPLIT_WORTH && work_items(kernel) < MIN_ITEMS)
                 score *= 0.55;
-            if (score > best) {
-                best = score;
-                best_a = size_a;
-                best_b = size_b;
-            }
+            cvm_cuts_add(&cuts, size_a, size_b, score);
         }
-    if (a.axis >= 0)
-        schedule->tile[a.axis] = best_a;
-    if (b.axis >= 0)
-        schedule->tile[b.axis] = best_b;
+    set_tile(schedule, &a, &b, (const int64_t[]){1, 1}); /* not cut yet: so a kernel asks */
+    if (kernel->combine != CVM_COMBINE_PRODUCTS)
+        target.tuning = NULL;
+    set_tile(schedule, &a, &b,
+             cuts.count ? cvm_cuts_choose(&cuts, kernel, target)->sizes
+                        : (const int64_t[]){a.fixed ? a.fixed : 1, 1});
 }
 
 /* The last window's taps are unrolled when they are few and its edges take little code. */

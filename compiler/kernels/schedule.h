@@ -46,6 +46,24 @@ void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target);
 /* Inputs along a side of a WINOGRAD kernel's tile: n of ops/winograd.h. */
 int64_t cvm_winograd_side(const CvmWinograd *winograd);
 
+/* Two sizes, or one and 0, that say how a kernel is cut; how good the model finds it; and the best
+ * of them, from the best one on (of equal ones, the one that was added first). */
+typedef struct CvmCut {
+    int64_t sizes[2];
+    double score;
+} CvmCut;
+
+typedef struct CvmCuts {
+    CvmCut list[CVM_TUNING_CANDIDATES + 1];
+    int count;
+} CvmCuts;
+
+void cvm_cuts_add(CvmCuts *cuts, int64_t a, int64_t b, double score);
+
+/* The cut that was measured to be the best for this kernel, whose schedule is not set yet, else the
+ * model's. There is at least one. */
+const CvmCut *cvm_cuts_choose(const CvmCuts *cuts, CvmKernel *kernel, CvmTargetShape target);
+
 /* Tiles of all pictures of a WINOGRAD kernel; and blocks of them that a part is cut into. */
 int64_t cvm_winograd_tiles(const CvmWinograd *winograd);
 int64_t cvm_winograd_blocks(const CvmWinograd *winograd);

@@ -25,23 +25,23 @@ static double cost_of_tile(int64_t batch, int64_t pictures, int64_t features) {
     return (double)((batch + pictures - 1) / pictures) * work / (double)features;
 }
 
-static void choose_tile(CvmLinear *linear, CvmTargetShape target) {
-    double least = 0;
+static void choose_tile(CvmKernel *kernel, CvmTargetShape target) {
+    CvmLinear *linear = &kernel->linear;
+    CvmCuts cuts = {.count = 0};
     for (int64_t features = 1; features <= FEATURES; features++)
-        for (int64_t pictures = 1; pictures <= smaller(linear->batch, PICTURES); pictures++) {
-            double cost = cost_of_tile(linear->batch, pictures, features);
+        for (int64_t pictures = 1; pictures <= smaller(linear->batch, PICTURES); pictures++)
             /* sums, a weight of each feature, and an element of x */
-            if (pictures * features + features + 1 > target.registers || (least && cost >= least))
-                continue;
-            least = cost;
-            linear->tile_pictures = pictures;
-            linear->tile_features = features;
-        }
+            if (pictures * features + features + 1 <= target.registers)
+                cvm_cuts_add(&cuts, pictures, features,
+                             -cost_of_tile(linear->batch, pictures, features));
+    const CvmCut *cut = cvm_cuts_choose(&cuts, kernel, target);
+    linear->tile_pictures = cut->sizes[0];
+    linear->tile_features = cut->sizes[1];
 }
 
 void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target) {
     CvmLinear *linear = &kernel->linear;
-    choose_tile(linear, target);
+    choose_tile(kernel, target);
     int64_t tiles = (linear->features + linear->tile_features - 1) / linear->tile_features;
     int64_t most = ITEM_FEATURES / linear->tile_features, wanted = tiles / WANTED_ITEMS;
     linear->block = linear->tile_features * (wanted < 1 ? 1 : smaller(wanted, most));

@@ -100,10 +100,24 @@ static int64_t choose_chunk(const CvmWinograd *winograd) {
     return count * winograd->lanes;
 }
 
+/* The model's, or half or twice as many where that was measured
+ * to be better. */
+static int64_t measured_block(CvmKernel *kernel, CvmTargetShape target) {
+    int64_t tiles = cvm_winograd_tiles(&kernel->winograd);
+    int64_t block = choose_block(&kernel->winograd, tiles);
+    CvmCuts cuts = {.count = 0};
+    cvm_cuts_add(&cuts, block, 0, 1);
+    if (block > 1)
+        cvm_cuts_add(&cuts, (block + 1) / 2, 0, 0);
+    if (2 * block <= tiles)
+        cvm_cuts_add(&cuts, 2 * block, 0, 0);
+    return cvm_cuts_choose(&cuts, kernel, target)->sizes[0];
+}
+
 void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target) {
     CvmWinograd *winograd = &kernel->winograd;
     int64_t side = cvm_winograd_side(winograd);
-    int64_t block = choose_block(winograd, cvm_winograd_tiles(winograd));
+    int64_t block = measured_block(kernel, target);
     winograd->group = choose_group(block, winograd->step / winograd->lanes, target);
     winograd->groups = (block + winograd->group - 1) / winograd->group;
     winograd->parts = choose_parts(winograd, cvm_winograd_blocks(winograd));

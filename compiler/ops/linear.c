@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+static const double WORTH_MEASURING = 1e6; /* operations of a layer */
+
 CvmNode *linear_build(CvmLayer *layer) {
     if (!cvm_layer_has_input(layer))
         return NULL;
@@ -179,14 +181,29 @@ static void lower_product(CvmLowering *lowering, const CvmNode *node, bool trans
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
-/* Whether the weights do not fit the nearest cache, so that a batch should share each reading of
- * them; not so many pictures that it matters no more. */
-static bool shares_weights(const CvmNode *node) {
+/* Whether a batch should share each reading of the weights: where those do not fit the nearest
+ * cache, unless it was measured otherwise; not so many pictures that it matters no more. */
+static bool shares_weights(CvmLowering *lowering, const CvmNode *node) {
     enum { CACHED = 1 << 13, MOST_PICTURES = 128 }; /* CACHED: floats, 32 KiB */
     int64_t batch = node->type.shape.sizes[0];
-    return node->type.layout == CVM_LAYOUT_PLAIN &&
-           node->inputs[0]->type.layout == CVM_LAYOUT_PLAIN && batch > 1 &&
-           batch <= MOST_PICTURES && cvm_count(node->inputs[1]) > CACHED;
+    const CvmType *x = &node->inputs[0]->type, *weight = &node->inputs[1]->type;
+    if (node->type.layout != CVM_LAYOUT_PLAIN || x->layout != CVM_LAYOUT_PLAIN ||
+        batch > MOST_PICTURES)
+        return false;
+    bool shares = batch > 1 && cvm_count(node->inputs[1]) > CACHED;
+    if (!lowering->tuning || linear_cost(node).flops < WORTH_MEASURING)
+        return shares;
+    static const char *const names[] = {"product", "shared weights"};
+    CvmTuningChoice choice = {.level = CVM_TUNING_WAY, .layer = lowering->kernel->layer};
+    cvm_tuning_offer(&choice, "%s", names[shares]);
+    cvm_tuning_offer(&choice, "%s", names[!shares]);
+    const char *question = cvm_arena_format(
+        lowering->arena, "linear %lld pictures, %lld inputs in %s, %lld features in %s",
+        (long long)batch, (long long)x->shape.sizes[1], cvm_dtype_name(x->dtype),
+        (long long)weight->shape.sizes[0], cvm_dtype_name(weight->dtype));
+    int chosen = cvm_tuning_choose(lowering->tuning, question, &choice);
+    lowering->kernel->measured = cvm_tuning_reason(lowering->tuning, question, &choice, chosen);
+    return (chosen == 0) == shares;
 }
 
 /* Where OpenBLAS may be called and is faster: for many pictures, whose products outweigh that it
@@ -203,7 +220,7 @@ static bool is_for_blas(const CvmLowering *lowering, const CvmNode *node) {
 void linear_lower(CvmLowering *lowering, const CvmNode *node) {
     bool blas = is_for_blas(lowering, node);
     lower_product(lowering, node, false);
-    if (!blas && !shares_weights(node))
+    if (!blas && !shares_weights(lowering, node))
         return;
     lowering->kernel->form = blas ? CVM_KERNEL_BLAS : CVM_KERNEL_LINEAR;
     lowering->kernel->linear = (CvmLinear){.batch = node->type.shape.sizes[0],

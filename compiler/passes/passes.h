@@ -4,6 +4,7 @@
 #define CVM_PASSES_PASSES_H
 
 #include "compiler/passes/log.h"
+#include "compiler/tuning.h"
 
 /* How 3x3 convolutions of stride 1 are computed: as a model of the costs says, or all the same way
  * where that can be. */
@@ -33,6 +34,7 @@ typedef struct CvmPassContext {
     CvmDiag *diag;
     int vector_lanes; /* f32 lanes of the target's vectors: 16, 8, 4 */
     CvmConvolution convolution;
+    CvmTuning *tuning; /* what was measured; NULL: nothing */
     CvmPrecision precision;
     int64_t memory_limit; /* bytes that the arena may take; 0: as many as it needs */
     CvmPassLog *log;      /* takes remarks and reports; NULL for none */

@@ -150,15 +150,19 @@ static const char *refuse(const CvmNode *conv) {
     return NULL;
 }
 
+static bool weights_fit(const Size *size, int64_t tile) {
+    double side = (double)(tile + size->taps - 1);
+    double bytes = side * side * 4 * size->inputs * size->vectors * size->lanes;
+    return bytes <= MOST_WEIGHTS * size->pictures;
+}
+
 /* Transformed weights of a larger tile take more memory, and have to be worth it. */
 static Way best_way(const Size *size) {
     Way best = {0};
     for (int64_t tile = 2; cvm_winograd_has(tile, size->taps); tile += 2) {
-        double side = (double)(tile + size->taps - 1);
-        double weights = side * side * 4 * size->inputs * size->vectors * size->lanes;
         for (int transforms = 0; transforms < 2; transforms++) {
             bool fits = transforms ? tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES
-                                   : weights <= MOST_WEIGHTS * size->pictures || !best.tile;
+                                   : weights_fit(size, tile) || !best.tile;
             Way way = {.tile = tile, .transforms = transforms};
             way.cost = cost_of_tiles(size, &way);
             if (fits && (!best.tile || way.cost < (transforms ? 1 : WORTH) * best.cost))
@@ -180,7 +184,7 @@ static Way best_way_of_gradient(const Size *size) {
     return best;
 }
 
-/* Tile 0 where the direct way is to be taken: then *why says it. */
+/* By the model. Tile 0 where the direct way is to be taken. *why: the reason. */
 static Way choose_way(const CvmPassContext *context, const CvmGraph *graph, const CvmNode *conv,
                       const char **why) {
     *why = refuse(conv);
@@ -191,15 +195,66 @@ static Way choose_way(const CvmPassContext *context, const CvmGraph *graph, cons
     Size size = size_of(graph, conv);
     Way way = conv->op == CVM_OP_CONV ? best_way(&size) : best_way_of_gradient(&size);
     if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
-        way.cost < WORTH * cost_of_direct(&size))
+        way.cost < WORTH * cost_of_direct(&size)) {
+        *why = way.transforms ? "fewer multiplications, filters transformed on the way"
+                              : "fewer multiplications";
         return way;
+    }
     *why = "it would take longer";
     return (Way){0};
 }
 
-static const char *reason_for(const Way *way) {
-    return way->transforms ? "fewer multiplications, filters transformed on the way"
-                           : "fewer multiplications";
+/* --- measured ways --- */
+
+/* The ways that can be taken, the model's first. */
+typedef struct Ways {
+    Way list[CVM_TUNING_CANDIDATES];
+    CvmTuningChoice choice; /* they by name */
+} Ways;
+
+static void add_way(Ways *ways, Way way) {
+    int count = ways->choice.count;
+    if (way.tile)
+        cvm_tuning_offer(&ways->choice, "F(%d)%s", (int)way.tile,
+                         way.transforms ? " on the way" : "");
+    else
+        cvm_tuning_offer(&ways->choice, "direct");
+    if (ways->choice.count > count)
+        ways->list[count] = way;
+}
+
+static void add_ways(Ways *ways, const Size *size) {
+    add_way(ways, (Way){0});
+    for (int64_t tile = 2; cvm_winograd_has(tile, size->taps); tile += 2)
+        for (int transforms = 0; transforms < 2; transforms++)
+            if (transforms ? tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES
+                           : tile == 2 || weights_fit(size, tile))
+                add_way(ways, (Way){.tile = tile, .transforms = transforms});
+}
+
+/* What was measured to be faster than the model's choice, where that was free. */
+static Way measured_way(const CvmPassContext *context, const CvmGraph *graph, const CvmNode *conv,
+                        Way model, const char **why) {
+    if (!context->tuning || conv->op != CVM_OP_CONV ||
+        context->convolution != CVM_CONVOLUTION_AUTO || refuse(conv))
+        return model;
+    Size size = size_of(graph, conv);
+    Ways ways = {
+        .choice = {.level = CVM_TUNING_WAY, .layer = conv->origin.name ? conv->origin.name : ""}};
+    add_way(&ways, model);
+    add_ways(&ways, &size);
+    const int64_t *pad = cvm_node_attribute(conv, "pad")->integers;
+    const char *question = cvm_arena_format(
+        graph->arena,
+        "conv %lldx%lld, %lld pictures %lldx%lld, %lld to %lld channels by %d, pad %lld %lld%s",
+        (long long)size.taps, (long long)size.taps, (long long)size.pictures,
+        (long long)size.height, (long long)size.width, (long long)size.inputs,
+        (long long)(size.vectors * size.lanes), size.lanes, (long long)pad[0], (long long)pad[1],
+        size.learns ? ", learns" : "");
+    int chosen = cvm_tuning_choose(context->tuning, question, &ways.choice);
+    const char *measured = cvm_tuning_reason(context->tuning, question, &ways.choice, chosen);
+    *why = measured ? measured : *why;
+    return ways.list[chosen];
 }
 
 static const char *name_of(CvmArena *arena, const CvmNode *conv, int64_t tile) {
@@ -249,12 +304,13 @@ bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph) {
             continue;
         const char *why;
         Way way = choose_way(context, graph, conv, &why);
+        way = measured_way(context, graph, conv, way, &why);
         bool applies = way.tile && cvm_may_apply(context);
-        if (applies || why)
+        if (applies || !way.tile)
             cvm_remark(context, (CvmRemark){.refused = !applies,
                                             .action = name_of(graph->arena, conv, way.tile),
                                             .node = conv,
-                                            .reason = why ? why : reason_for(&way)});
+                                            .reason = why});
         if (applies && !replace(context, graph, conv, &way))
             return false;
     }

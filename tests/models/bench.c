@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,6 +158,51 @@ static void what_cannot_be_measured_is_refused(void **state) {
                     "nowhere/trace.json", NULL);
 }
 
+#define WIDE                                                                                       \
+    "model Wide { input image: [16, 16, 16] conv(32, kernel=3, pad=1) relu conv(32, kernel=3) "    \
+    "flatten linear(200) }\n"
+
+static void what_was_measured_is_gone_by(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "wide.cvm", WIDE);
+    cvm_test_expect(&place, 0, "model: ", NULL, "explain", "wide.cvm", "--kernels", NULL);
+    CvmTestResult result =
+        cvm_test_cvmc(&place, "bench", "wide.cvm", "--tune", "--seconds", "1", "--json", NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *object = cJSON_Parse(result.out);
+    assert_true(cJSON_GetArraySize(cJSON_GetObjectItem(object, "choices")) > 0);
+    assert_true(number(object, "rounds") > 0 && number(object, "seconds") > 0);
+    cvm_test_expect(&place, 0, "measured: ", "", "explain", "wide.cvm", "--kernels", NULL);
+    static const char *const without[] = {"--no-tune", "--no-cache"};
+    for (int i = 0; i < 2; i++) {
+        CvmTestResult plain =
+            cvm_test_cvmc(&place, "explain", "wide.cvm", "--kernels", without[i], NULL);
+        assert_null(strstr(plain.out, "measured: "));
+        cvm_test_result_free(&plain);
+    }
+    FILE *record = fopen(text(object, "record"), "w");
+    assert_non_null(record);
+    fputs("cvm tuning 1 0\n", record);
+    fclose(record);
+    cvm_test_expect(&place, 0, "model: ", "it is ignored", "explain", "wide.cvm", "--kernels",
+                    NULL);
+    cvm_test_expect(&place, 0, "recorded in", "", "bench", "wide.cvm", "--tune", "--seconds", "1",
+                    NULL);
+    cvm_test_expect(&place, 0, "measured: ", "", "explain", "wide.cvm", "--kernels", NULL);
+    cJSON_Delete(object);
+    cvm_test_result_free(&result);
+}
+
+static void tuning_wants_a_place_to_record_in(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 2, NULL, "--no-cache", "bench", "model.cvm", "--tune", "--no-cache",
+                    NULL);
+    cvm_test_expect(&place, 2, NULL, "--no-tune", "bench", "model.cvm", "--tune", "--no-tune",
+                    NULL);
+    cvm_test_expect(&place, 2, NULL, "--repeat", "bench", "model.cvm", "--tune", "--repeat", "3",
+                    NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_tells_every_kernel_of_an_inference),
@@ -164,6 +210,8 @@ int main(void) {
         cmocka_unit_test(the_table_names_layers_and_what_bounds_them),
         cmocka_unit_test(a_trace_has_an_event_for_each_call),
         cmocka_unit_test(what_cannot_be_measured_is_refused),
+        cmocka_unit_test(what_was_measured_is_gone_by),
+        cmocka_unit_test(tuning_wants_a_place_to_record_in),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

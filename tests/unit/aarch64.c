@@ -21,7 +21,7 @@ enum { FORMS = CVM_KERNEL_PROBE, EACH = 3 }; /* a probe is made by hand, apart f
 static const CvmTarget target = {.cpu = "generic",
                                  .features = "+neon",
                                  .triple = "aarch64-linux-gnu",
-                                 .shape = {4, 32, false, true}};
+                                 .shape = {.lanes = 4, .registers = 32, .blas = true}};
 
 static void compile(const CvmKernel *kernel) {
     char *error = NULL;

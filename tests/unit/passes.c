@@ -244,8 +244,8 @@ static void every_group_becomes_a_kernel(void **state) {
         CvmPassContext context = {.diag = &diag, .vector_lanes = 2, .verify = true};
         assert_true(cvm_run_passes(&choice, &context, graph));
         CvmKernelList kernels;
-        bool lowered =
-            cvm_lower_graph(graph, (CvmTargetShape){2, 16, false, false}, arena, &kernels, &diag);
+        bool lowered = cvm_lower_graph(graph, (CvmTargetShape){.lanes = 2, .registers = 16}, arena,
+                                       &kernels, &diag);
         if (!lowered) {
             cvm_diag_print(&diag, stderr);
             cvm_graph_print(graph, false, stderr);

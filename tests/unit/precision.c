@@ -111,7 +111,7 @@ static void pairs_are_multiplied_by_one_instruction_where_there_is_one(void **st
     static const CvmTarget target = {.cpu = "cooperlake",
                                      .features = "",
                                      .triple = "x86_64-linux-gnu",
-                                     .shape = {16, 32, true, false}};
+                                     .shape = {.lanes = 16, .registers = 32, .dots = true}};
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();

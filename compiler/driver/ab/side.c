@@ -26,6 +26,12 @@ static bool read_precision(CvmSession *session, const char *value, CvmAbSide *si
     return cvm_precision_parse(value, &side->compile.precision, &session->diag);
 }
 
+static bool read_tune(CvmSession *session, const char *value, CvmAbSide *side) {
+    bool on = strcmp(value, "on") == 0;
+    side->compile.tuning_folder = on ? session->compile.cache : NULL;
+    return on || strcmp(value, "off") == 0;
+}
+
 static bool read_cpu(CvmSession *session, const char *value, CvmAbSide *side) {
     (void)session;
     side->compile.cpu = value;
@@ -69,6 +75,7 @@ static const Setting settings[] = {
     {"mode", "forward|train", read_mode},
     {"conv", "auto|direct|winograd", read_conv},
     {"precision", "f32|bf16-weights|bf16", read_precision},
+    {"tune", "on|off", read_tune},
 };
 enum { SETTING_COUNT = sizeof settings / sizeof *settings };
 
