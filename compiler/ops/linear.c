@@ -184,7 +184,7 @@ static void lower_product(CvmLowering *lowering, const CvmNode *node, bool trans
 /* Whether a batch should share each reading of the weights: where those do not fit the nearest
  * cache, unless it was measured otherwise; not so many pictures that it matters no more. */
 static bool shares_weights(CvmLowering *lowering, const CvmNode *node) {
-    enum { CACHED = 1 << 13, MOST_PICTURES = 128 }; /* CACHED: floats, 32 KiB */
+    enum { CACHED = 1 << 13, MOST_PICTURES = 1024 }; /* CACHED: floats, 32 KiB */
     int64_t batch = node->type.shape.sizes[0];
     const CvmType *x = &node->inputs[0]->type, *weight = &node->inputs[1]->type;
     if (node->type.layout != CVM_LAYOUT_PLAIN || x->layout != CVM_LAYOUT_PLAIN ||
