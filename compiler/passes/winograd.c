@@ -13,7 +13,7 @@
  * are what kernels reach. */
 static const double TRANSFORM = 0.92, DIRECT_SHARE = 0.9, CONTRACTION_SHARE = 0.8;
 /* The same for the transform of a weight's vector, which stays in the nearest caches. */
-static const double WEIGHT_TRANSFORM = 3.6;
+static const double WEIGHT_TRANSFORM = 8;
 /* While a vector is multiplied, so many bytes for each of its lanes can come from memory; and about
  * half of that time is hidden behind the arithmetic. */
 static const double BYTES_A_LANE = 0.22, EXPOSED = 0.5;
