@@ -166,6 +166,9 @@ static void report_epoch(const Run *run, const CvmEpochResult *result) {
         "epoch %d/%d  loss %.4f  test accuracy %.4f  test loss %.4f  %.1f s  %.0f images/s",
         run->info.epoch, session->train->epochs, result->loss, run->info.accuracy, evaluation->loss,
         result->seconds, speed);
+    if (session->options->verbose && result->seconds > 0)
+        cvm_report_note("of its time, %.1f%% waiting for pictures",
+                        100 * result->waited / result->seconds);
     if (!session->options->json)
         return;
     cJSON *object = cJSON_CreateObject();
