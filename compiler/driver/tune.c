@@ -14,7 +14,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { SECONDS = 60, MOST_ROUNDS = 128, CONFIRMING = 3 };
+/* LEAST_ROUNDS: the model's choices, which all are compared with, and one to compare with them,
+ * however little time there is. */
+enum { SECONDS = 60, LEAST_ROUNDS = 2, MOST_ROUNDS = 128, CONFIRMING = 3 };
 static const double ROUND_SECONDS = 0.25, ROUND_SHARE = 1.0 / 40; /* of running, at most */
 static const double WORTH = 0.97; /* share of the model's time that another must not exceed */
 
@@ -123,9 +125,9 @@ static int most_candidates(const Tuner *tuner, CvmTuningLevel level) {
 static bool run_rounds(Tuner *tuner) {
     for (int cut = 0; cut == 0 || cut < most_candidates(tuner, CVM_TUNING_CUT); cut++)
         for (int way = 0; way == 0 || way < most_candidates(tuner, CVM_TUNING_WAY); way++) {
-            bool first = tuner->round_count == 0; /* the model's, which all are compared with */
             double least = INFINITY;
-            if (tuner->round_count == MOST_ROUNDS || (!first && cvm_seconds() > tuner->end))
+            if (tuner->round_count == MOST_ROUNDS ||
+                (tuner->round_count >= LEAST_ROUNDS && cvm_seconds() > tuner->end))
                 return true;
             set_answers(tuner, (const int[]){way, cut});
             if (!run_round(tuner, &least))
