@@ -11,6 +11,8 @@
  * Every sum has one fixed order, whatever the split over threads. */
 #include "compiler/codegen/emit_reduce.h"
 
+#include "compiler/codegen/emit_side.h"
+
 static void emit_output_axis(CvmReduce *reduce, int axis, LLVMValueRef item_rest);
 
 /* --- one step of the sums --- */
@@ -440,8 +442,39 @@ static void emit_pooled_axis(CvmReduce *reduce, int i) {
     cvm_loop_end(emitter, &loop);
 }
 
+/* The side sum of the item's channels, where the item begins all axes that are none of channels. */
+static void emit_side(CvmReduce *reduce) {
+    CvmEmitter *emitter = reduce->emitter;
+    const CvmSideSum *side = &reduce->kernel->side;
+    LLVMValueRef channel = cvm_i64(emitter, 0), begins = NULL;
+    int64_t channels = 1;
+    for (int axis = 0; axis < reduce->kernel->axis_count; axis++) {
+        LLVMValueRef index = reduce->index[axis];
+        if (reduce->kernel->axes[axis].reduce || !index)
+            continue;
+        channel = cvm_sum(emitter, channel, cvm_scale(emitter, index, side->steps[axis]));
+        channels *= side->steps[axis] ? reduce->count[axis] : 1;
+        if (side->steps[axis] || LLVMIsNull(index))
+            continue;
+        LLVMValueRef zero =
+            LLVMBuildICmp(emitter->builder, LLVMIntEQ, index, cvm_i64(emitter, 0), "");
+        begins = begins ? LLVMBuildAnd(emitter->builder, begins, zero, "") : zero;
+    }
+    CvmBranch branch;
+    if (begins)
+        branch = cvm_branch_begin(emitter, begins);
+    CvmSide sums = cvm_side_begin(emitter, channel, channels,
+                                  side->across ? (int)channels : reduce->schedule->lanes);
+    cvm_side_add_all(&sums);
+    cvm_side_store(&sums);
+    if (begins)
+        cvm_branch_end(emitter, &branch);
+}
+
 /* All output axes but the slide's positions are bound. */
 static void emit_item(CvmReduce *reduce) {
+    if (reduce->kernel->side.buffer >= 0)
+        emit_side(reduce);
     if (!cvm_reduce_is_pooled(reduce)) {
         emit_blocks(reduce);
         return;

@@ -1,31 +1,6 @@
 /* The generator of RELAYOUT kernels: [rows][inner] to [rows/lanes][inner][lanes] and back, by
- * transposing lanes x lanes blocks in registers. A work item is one such block.
- *
- * The transpose exchanges off-diagonal halves at every power of two (J. O. Eklundh, "A fast
- * computer method for matrix transposing", IEEE Trans. Computers, 1972). */
+ * transposing lanes x lanes blocks in registers. A work item is one such block. */
 #include "compiler/codegen/emitter.h"
-
-static void exchange(CvmEmitter *emitter, LLVMValueRef *a, LLVMValueRef *b, int lanes, int half) {
-    LLVMValueRef first[64], second[64];
-    for (int i = 0; i < lanes; i++) {
-        bool upper = i & half;
-        first[i] = LLVMConstInt(emitter->i32, (unsigned)(upper ? lanes + i - half : i), false);
-        second[i] = LLVMConstInt(emitter->i32, (unsigned)(upper ? lanes + i : i + half), false);
-    }
-    LLVMValueRef new_a = LLVMBuildShuffleVector(emitter->builder, *a, *b,
-                                                LLVMConstVector(first, (unsigned)lanes), "");
-    LLVMValueRef new_b = LLVMBuildShuffleVector(emitter->builder, *a, *b,
-                                                LLVMConstVector(second, (unsigned)lanes), "");
-    *a = new_a;
-    *b = new_b;
-}
-
-static void transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes) {
-    for (int half = lanes / 2; half > 0; half /= 2)
-        for (int i = 0; i < lanes; i++)
-            if (!(i & half))
-                exchange(emitter, &rows[i], &rows[i + half], lanes, half);
-}
 
 /* Where inner element number `element` stands among the vectors of blocked memory. */
 static LLVMValueRef place_of(CvmEmitter *emitter, LLVMValueRef element) {
@@ -64,7 +39,7 @@ static void emit_block(CvmEmitter *emitter, LLVMValueRef block, LLVMValueRef fir
         rows[i] = back && i >= count ? cvm_float(emitter, lanes, 0)
                                      : cvm_load(emitter, back ? in_blocked[i] : in_plain[i], 1,
                                                 back ? &all : &some, 0);
-    transpose(emitter, rows, lanes);
+    cvm_emit_transpose(emitter, rows, lanes);
     for (int i = 0; i < lanes; i++)
         if (back || i < count)
             cvm_store(emitter, rows[i], back ? in_plain[i] : in_blocked[i], 1, back ? &some : &all);

@@ -5,7 +5,8 @@
  * chunk's pixels, and put back. Pixels at the ends of a row, where some taps lie outside of the
  * picture, are generated one by one with the taps that do not. Every sum has one order, whatever
  * the split over threads. */
-#include "compiler/codegen/emitter.h"
+#include "compiler/codegen/emit_side.h"
+#include "compiler/kernels/schedule.h"
 
 enum { MAX_SUMS = 64 };
 
@@ -17,6 +18,8 @@ typedef struct Weights {
     int64_t first_tap, taps; /* of the tile, in a row of taps */
     LLVMValueRef slots[MAX_SUMS];
     CvmLanes all;
+    CvmSide side;           /* the sum of dy, where the kernel makes one … */
+    LLVMValueRef makes_sum; /* … and whether this item does; NULL: none */
 } Weights;
 
 /* Elements of dy between neighbouring rows, and between neighbouring output vectors. */
@@ -28,10 +31,25 @@ static int64_t dy_vector(const Weights *weights) {
     return weights->shape->size[0] * dy_row(weights);
 }
 
-/* Elements of the result that an output vector has. */
+static int64_t taps_of(const CvmWeightGrad *shape) {
+    return shape->kernel[0] * shape->kernel[1];
+}
+
+/* Elements between the sums of neighbouring output vectors. */
 static int64_t sums_vector(const Weights *weights) {
     const CvmWeightGrad *shape = weights->shape;
-    return shape->inputs * shape->kernel[0] * shape->kernel[1] * weights->lanes;
+    int64_t run = shape->unpacks ? cvm_weights_item_run(shape) : shape->inputs * taps_of(shape);
+    return run * weights->lanes;
+}
+
+/* Between those of neighbouring taps, and of neighbouring inputs of a block: a filter has taps
+ * outside, plain weights inputs. */
+static int64_t sums_tap(const Weights *weights) {
+    return (weights->shape->unpacks ? 1 : weights->shape->run) * weights->lanes;
+}
+
+static int64_t sums_input(const Weights *weights) {
+    return (weights->shape->unpacks ? taps_of(weights->shape) : 1) * weights->lanes;
 }
 
 static LLVMValueRef *slot_of(Weights *weights, int64_t output, int64_t input, int64_t tap) {
@@ -47,8 +65,8 @@ static void for_sums(Weights *weights, void (*visit)(CvmEmitter *emitter, LLVMVa
     for (int64_t o = 0; o < shape->tile_outputs; o++)
         for (int64_t i = 0; i < shape->tile_inputs; i++)
             for (int64_t t = 0; t < weights->taps; t++) {
-                int64_t tap = (weights->first_tap + t) * shape->run * weights->lanes;
-                int64_t offset = o * sums_vector(weights) + tap + i * weights->lanes;
+                int64_t tap = (weights->first_tap + t) * sums_tap(weights);
+                int64_t offset = o * sums_vector(weights) + tap + i * sums_input(weights);
                 visit(emitter, slot_of(weights, o, i, t),
                       cvm_advance(emitter, weights->sums, cvm_i64(emitter, offset)), &weights->all);
             }
@@ -196,9 +214,9 @@ static void emit_block(Weights *weights, LLVMValueRef in, LLVMValueRef sums, LLV
     LLVMValueRef from =
         cvm_advance(emitter, in, cvm_scale(emitter, inputs.index, shape->in_inside));
     CvmLoop taps = cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->kernel[0]), 1);
-    LLVMValueRef offset = cvm_sum(
-        emitter, cvm_scale(emitter, taps.index, shape->kernel[1] * shape->run * weights->lanes),
-        cvm_scale(emitter, inputs.index, weights->lanes));
+    LLVMValueRef offset =
+        cvm_sum(emitter, cvm_scale(emitter, taps.index, shape->kernel[1] * sums_tap(weights)),
+                cvm_scale(emitter, inputs.index, sums_input(weights)));
     weights->sums = cvm_advance(emitter, sums, offset);
     LLVMValueRef first_row = first, last_row = last;
     clip_rows(weights, taps.index, &first_row, &last_row);
@@ -233,6 +251,116 @@ static LLVMValueRef block_of_part(Weights *weights, LLVMValueRef part) {
                          cvm_i64(emitter, weights->shape->parts), "");
 }
 
+/* One of the work items that read the same dy sums it up, picture by picture, before its own sums
+ * read it from the cache. */
+static void begin_side(Weights *weights, LLVMValueRef output, LLVMValueRef part) {
+    CvmEmitter *emitter = weights->emitter;
+    if (emitter->kernel->side.buffer < 0)
+        return;
+    weights->side = cvm_side_begin(emitter, cvm_scale(emitter, output, weights->lanes),
+                                   weights->shape->tile_outputs * weights->lanes, weights->lanes);
+    weights->makes_sum =
+        LLVMBuildICmp(emitter->builder, LLVMIntEQ, part, cvm_i64(emitter, 0), "makes_sum");
+}
+
+static void add_to_side(Weights *weights, LLVMValueRef picture) {
+    if (!weights->makes_sum)
+        return;
+    CvmBranch branch = cvm_branch_begin(weights->emitter, weights->makes_sum);
+    cvm_side_add(&weights->side, picture);
+    cvm_branch_end(weights->emitter, &branch);
+}
+
+static void end_side(Weights *weights) {
+    if (!weights->makes_sum)
+        return;
+    CvmBranch branch = cvm_branch_begin(weights->emitter, weights->makes_sum);
+    cvm_side_store(&weights->side);
+    cvm_branch_end(weights->emitter, &branch);
+}
+
+/* --- unpacking --- */
+
+/* An element of the plain result, where a result's expression is read and stored. */
+typedef struct Plain {
+    Weights *weights;
+    LLVMValueRef offset;
+    CvmLanes lanes;
+} Plain;
+
+static LLVMValueRef plain_place(const Plain *plain, int buffer) {
+    CvmEmitter *emitter = plain->weights->emitter;
+    int64_t stride = emitter->kernel->buffers[buffer].strides[0];
+    return cvm_advance(emitter, emitter->buffers[buffer],
+                       cvm_scale(emitter, plain->offset, stride));
+}
+
+static LLVMValueRef plain_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
+    const Plain *plain = state;
+    return cvm_load(emitter, plain_place(plain, expr->index),
+                    emitter->kernel->buffers[expr->index].strides[0], &plain->lanes, 0);
+}
+
+/* `count` neighbouring sums (at most as many as a vector has lanes) of all outputs of a vector:
+ * transposed, they are as many neighbours in a row of the plain weights of each. at: the first;
+ * plain: its place in the first output's row. */
+static void unpack_square(Weights *weights, LLVMValueRef at, LLVMValueRef plain, int64_t count) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmKernel *kernel = emitter->kernel;
+    int64_t row = weights->shape->inputs * taps_of(weights->shape);
+    int lanes = weights->lanes;
+    LLVMValueRef rows[64], values[64][CVM_MAX_RESULTS];
+    Plain place = {.weights = weights, .lanes = cvm_lanes_first(lanes, count)};
+    for (int i = 0; i < lanes; i++)
+        rows[i] = i < count
+                      ? cvm_load(emitter, cvm_advance(emitter, at, cvm_i64(emitter, i * lanes)), 1,
+                                 &weights->all, 0)
+                      : cvm_float(emitter, lanes, 0);
+    cvm_emit_transpose(emitter, rows, lanes);
+    for (int i = 0; i < lanes; i++) {
+        place.offset = cvm_sum(emitter, plain, cvm_i64(emitter, i * row));
+        CvmExprContext context = {rows[i], lanes, plain_leaf, &place};
+        for (int k = 0; k < kernel->result_count; k++)
+            values[i][k] = cvm_emit_expr(emitter, kernel->results[k].value, &context);
+    }
+    for (int i = 0; i < lanes; i++) {
+        place.offset = cvm_sum(emitter, plain, cvm_i64(emitter, i * row));
+        for (int k = 0; k < kernel->result_count; k++)
+            cvm_store(emitter, values[i][k], plain_place(&place, kernel->results[k].buffer), 1,
+                      &place.lanes);
+    }
+}
+
+/* The item's sums, of blocks of inputs from `first` to below `last`, as results on plain weights.
+ * output: number of its first output vector. */
+static void unpack(Weights *weights, LLVMValueRef sums, LLVMValueRef output, LLVMValueRef first,
+                   LLVMValueRef last) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    int lanes = weights->lanes;
+    int64_t row = shape->inputs * taps_of(shape), block = shape->run * taps_of(shape);
+    int64_t rest = shape->parts == 1 ? row % lanes : 0; /* blocks are whole vectors where there
+                                                           are several */
+    LLVMValueRef count =
+        cvm_sum(emitter, cvm_scale(emitter, last, block), cvm_scale(emitter, first, -block));
+    LLVMValueRef whole = cvm_sum(emitter, count, cvm_i64(emitter, -rest));
+    for (int64_t o = 0; o < shape->tile_outputs; o++) {
+        LLVMValueRef from = cvm_advance(emitter, sums, cvm_i64(emitter, o * sums_vector(weights)));
+        LLVMValueRef plain = cvm_sum(emitter, cvm_scale(emitter, output, lanes * row),
+                                     cvm_scale(emitter, first, block));
+        plain = cvm_sum(emitter, plain, cvm_i64(emitter, o * lanes * row));
+        CvmLoop loop = cvm_loop_begin(emitter, cvm_i64(emitter, 0), whole, lanes);
+        unpack_square(weights, cvm_advance(emitter, from, cvm_scale(emitter, loop.index, lanes)),
+                      cvm_sum(emitter, plain, loop.index), lanes);
+        cvm_loop_end(emitter, &loop);
+        if (rest)
+            unpack_square(weights, cvm_advance(emitter, from, cvm_scale(emitter, whole, lanes)),
+                          cvm_sum(emitter, plain, whole), rest);
+    }
+}
+
+/* --- pictures --- */
+
 /* All pictures, chunk by chunk. in, dy, sums: of the item's group and output vectors. */
 static void emit_pictures(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LLVMValueRef sums,
                           LLVMValueRef first, LLVMValueRef last) {
@@ -244,14 +372,16 @@ static void emit_pictures(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LL
     CvmLoop pictures = cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->pictures), 1);
     weights->dy = cvm_advance(emitter, dy, cvm_scale(emitter, pictures.index, dy_picture));
     in = cvm_advance(emitter, in, cvm_scale(emitter, pictures.index, shape->in_picture));
+    add_to_side(weights, pictures.index);
     CvmLoop chunks = cvm_loop_begin(emitter, zero, rows, shape->chunk_rows);
     LLVMValueRef ends[] = {cvm_sum(emitter, chunks.index, cvm_i64(emitter, shape->chunk_rows)),
                            rows};
     LLVMValueRef end = cvm_intrinsic(emitter, "llvm.smin", emitter->i64, ends, 2);
     CvmLoop blocks = cvm_loop_begin(emitter, first, last, 1);
+    LLVMValueRef stored =
+        shape->unpacks ? LLVMBuildSub(emitter->builder, blocks.index, first, "") : blocks.index;
     emit_block(weights, cvm_advance(emitter, in, cvm_scale(emitter, blocks.index, shape->in_block)),
-               cvm_advance(emitter, sums, cvm_scale(emitter, blocks.index, block)), chunks.index,
-               end);
+               cvm_advance(emitter, sums, cvm_scale(emitter, stored, block)), chunks.index, end);
     cvm_loop_end(emitter, &blocks);
     cvm_loop_end(emitter, &chunks);
     cvm_loop_end(emitter, &pictures);
@@ -275,12 +405,18 @@ void cvm_emit_weights(CvmEmitter *emitter, LLVMValueRef item) {
         cvm_advance(emitter, emitter->buffers[0], cvm_scale(emitter, group, shape->in_group));
     LLVMValueRef dy =
         cvm_advance(emitter, emitter->buffers[1], cvm_scale(emitter, output, dy_vector(&weights)));
-    LLVMValueRef sums = cvm_advance(emitter, emitter->buffers[2],
-                                    cvm_scale(emitter, output, sums_vector(&weights)));
+    LLVMValueRef sums = emitter->buffers[2];
+    if (!shape->unpacks)
+        sums = cvm_advance(emitter, sums, cvm_scale(emitter, output, sums_vector(&weights)));
     LLVMValueRef first = block_of_part(&weights, part);
     LLVMValueRef last = block_of_part(&weights, cvm_sum(emitter, part, cvm_i64(emitter, 1)));
     int64_t block = shape->run * shape->kernel[0] * shape->kernel[1] * lanes;
-    clear_sums(&weights, cvm_advance(emitter, sums, cvm_scale(emitter, first, block)),
-               cvm_scale(emitter, LLVMBuildSub(builder, last, first, ""), block));
+    LLVMValueRef start =
+        shape->unpacks ? sums : cvm_advance(emitter, sums, cvm_scale(emitter, first, block));
+    clear_sums(&weights, start, cvm_scale(emitter, LLVMBuildSub(builder, last, first, ""), block));
+    begin_side(&weights, output, part);
     emit_pictures(&weights, in, dy, sums, first, last);
+    if (shape->unpacks)
+        unpack(&weights, sums, output, first, last);
+    end_side(&weights);
 }

@@ -12,6 +12,7 @@
  *            sums      [frequency][o/step][c][step]
  *
  * Every sum has one order, whatever the split over threads. */
+#include "compiler/codegen/emit_side.h"
 #include "compiler/codegen/emit_tiles.h"
 #include "compiler/kernels/schedule.h"
 
@@ -217,6 +218,23 @@ static void emit_results(const Gradient *gradient) {
     cvm_loop_end(emitter, &vectors);
 }
 
+/* --- the side sum, by those of the work items that read the same dy that have the first inputs --- */
+
+static void emit_bias(const Gradient *gradient) {
+    CvmEmitter *emitter = gradient->emitter;
+    if (emitter->kernel->side.buffer < 0)
+        return;
+    LLVMValueRef first = LLVMBuildICmp(emitter->builder, LLVMIntEQ, gradient->input,
+                                       constant(gradient, 0), "makes_sum");
+    CvmBranch branch = cvm_branch_begin(emitter, first);
+    CvmSide sums =
+        cvm_side_begin(emitter, cvm_scale(emitter, gradient->output, gradient->lanes),
+                       gradient->shape->item_outputs, (int)gradient->lanes);
+    cvm_side_add_all(&sums);
+    cvm_side_store(&sums);
+    cvm_branch_end(emitter, &branch);
+}
+
 /* --- the work item --- */
 
 static void clear_sums(const Gradient *gradient) {
@@ -250,6 +268,7 @@ void cvm_emit_winograd_grad(CvmEmitter *emitter, LLVMValueRef item) {
     gradient.sums =
         cvm_advance(emitter, gradient.gradients,
                     constant(&gradient, frequencies * cvm_winograd_grad_output_step(shape)));
+    emit_bias(&gradient);
     clear_sums(&gradient);
     LLVMValueRef tiles = constant(&gradient, cvm_winograd_grad_tiles(shape));
     CvmLoop blocks = cvm_loop_begin(emitter, constant(&gradient, 0), tiles, shape->block);

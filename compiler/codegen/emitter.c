@@ -251,3 +251,27 @@ void cvm_store(CvmEmitter *emitter, LLVMValueRef value, LLVMValueRef pointer, in
         LLVMSetAlignment(LLVMBuildStore(builder, lane, at), 4);
     }
 }
+
+/* --- transposing --- */
+
+static void exchange(CvmEmitter *emitter, LLVMValueRef *a, LLVMValueRef *b, int lanes, int half) {
+    LLVMValueRef first[64], second[64];
+    for (int i = 0; i < lanes; i++) {
+        bool upper = i & half;
+        first[i] = LLVMConstInt(emitter->i32, (unsigned)(upper ? lanes + i - half : i), false);
+        second[i] = LLVMConstInt(emitter->i32, (unsigned)(upper ? lanes + i : i + half), false);
+    }
+    LLVMValueRef new_a = LLVMBuildShuffleVector(emitter->builder, *a, *b,
+                                                LLVMConstVector(first, (unsigned)lanes), "");
+    LLVMValueRef new_b = LLVMBuildShuffleVector(emitter->builder, *a, *b,
+                                                LLVMConstVector(second, (unsigned)lanes), "");
+    *a = new_a;
+    *b = new_b;
+}
+
+void cvm_emit_transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes) {
+    for (int half = lanes / 2; half > 0; half /= 2)
+        for (int i = 0; i < lanes; i++)
+            if (!(i & half))
+                exchange(emitter, &rows[i], &rows[i + half], lanes, half);
+}

@@ -92,6 +92,11 @@ void cvm_store_to(CvmEmitter *emitter, int buffer, LLVMValueRef value, LLVMValue
 LLVMValueRef cvm_load_pairs(CvmEmitter *emitter, LLVMValueRef pointer, int lanes, int64_t count);
 LLVMValueRef cvm_emit_dot(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum);
 
+/* Transposes `lanes` vectors of as many lanes, a power of two, by exchanging off-diagonal halves at
+ * every power of two (J. O. Eklundh, "A fast computer method for matrix transposing", IEEE Trans.
+ * Computers, 1972). */
+void cvm_emit_transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes);
+
 /* Keeps LLVM from sharing or moving loads across this point: they would need registers that sums
  * have. The processor looks ahead by itself. */
 void cvm_emit_load_barrier(CvmEmitter *emitter);

@@ -24,7 +24,7 @@
 
 enum {
     CVM_MAX_AXES = 10,
-    CVM_MAX_BUFFERS = 16,
+    CVM_MAX_BUFFERS = 20,
     CVM_MAX_RESULTS = 8,
     CVM_MAX_WINDOWS = 2,
     CVM_MAX_POOLED_WINDOWS = 512, /* side by side in a row that a REDUCE pools, on the stack */
@@ -46,6 +46,8 @@ typedef struct CvmKernelBuffer {
     const CvmNode *value; /* NULL: scratch memory of the thread's own */
     CvmDtype dtype;
     bool written;
+    bool
+        beside; /* the side sum's alone: strides[0] is 1 where there is a number for each channel */
     bool pooled; /* strides are of windows along the axes that the kernel's pooling combines */
     int64_t strides[CVM_MAX_AXES];
 } CvmKernelBuffer;
@@ -144,6 +146,21 @@ typedef struct CvmPooling {
     const CvmExpr *value; /* what is combined, in terms of what the reduction gave; the results are
                              in terms of what the pooling gave */
 } CvmPooling;
+
+/* A sum that a contraction makes beside its own results, of one of the tensors that it reads: over
+ * everything but the channels, as the gradient of a bias is. */
+typedef struct CvmSideSum {
+    int buffer;         /* what is summed; -1: there is no such sum */
+    bool across;        /* neighbours in memory are channels, else elements of one channel */
+    int64_t blocks;     /* of pictures … */
+    int64_t block_step; /* … and how far they are apart */
+    int64_t run;        /* elements of a channel in a block; across: vectors of channels */
+    int64_t channel_step;
+    int64_t steps[CVM_MAX_AXES]; /* REDUCE: what a step along an axis adds to the channel. Work
+                                    items that begin all other output axes make the sum */
+    CvmResult results[CVM_MAX_RESULTS]; /* in terms of it */
+    int result_count;
+} CvmSideSum;
 
 /* How a REDUCE kernel's loops are cut; see schedule.h. */
 typedef struct CvmSchedule {
@@ -269,6 +286,10 @@ typedef struct CvmWeightGrad {
     /* elements of `in` between neighbouring pictures, groups, blocks of inputs, inputs of a block,
      * rows, columns */
     int64_t in_picture, in_group, in_block, in_inside, in_row, in_column;
+    /* Whether the kernel unpacks the filter and gives results on plain weights: buffer 2 is scratch
+     * memory then, where an item's sums stand in the plain order of inputs and taps. Buffers of
+     * results have strides[0] 1, scalars 0. */
+    bool unpacks;
     /* the schedule: a tile of output vectors, inputs and taps of a row has its sums in registers;
      * rows of dy in a chunk; parts that the blocks of inputs are split into for work items */
     int64_t tile_outputs, tile_inputs, tile_taps, chunk_rows, parts;
@@ -311,6 +332,7 @@ typedef struct CvmKernel {
     /* REDUCE, SCATTER, WINOGRAD, LINEAR */
     CvmResult results[CVM_MAX_RESULTS];
     int result_count;
+    CvmSideSum side;                               /* REDUCE, WEIGHTS */
     const CvmWindowTable *tables[CVM_MAX_WINDOWS]; /* of height, width; NULL: not needed */
 
     /* ROWS: one row for each position of each picture; vectors [n, c] are pictures of one position,

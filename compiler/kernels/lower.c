@@ -147,6 +147,15 @@ static bool set_result_strides(CvmLowering *lowering, int buffer, const CvmNode 
     int64_t *strides = kernel->buffers[buffer].strides;
     kernel->buffers[buffer].pooled = kernel->pooling.combine != CVM_COMBINE_NONE;
     const CvmShape *shape = &value->type.shape;
+    if (lowering->beside) {
+        kernel->buffers[buffer].beside = true;
+        strides[0] = shape->rank;
+        return shape->rank <= 1;
+    }
+    if (kernel->form == CVM_KERNEL_WEIGHTS) {
+        strides[0] = shape->rank > 0;
+        return shape->rank == 0 || cvm_shape_equal(shape, &lowering->type->shape);
+    }
     if (in_rows(lowering)) {
         set_row_strides(&value->type, strides);
         return true;
@@ -169,6 +178,7 @@ static int result_buffer(CvmLowering *lowering, const CvmNode *value, bool writt
     for (int i = 0; i < buffer && !written; i++)
         if (kernel->buffers[i].value == value && !kernel->buffers[i].written &&
             kernel->buffers[i].pooled == kernel->buffers[buffer].pooled &&
+            kernel->buffers[i].beside == kernel->buffers[buffer].beside &&
             !memcmp(kernel->buffers[i].strides, kernel->buffers[buffer].strides,
                     sizeof kernel->buffers[i].strides)) {
             kernel->buffer_count = buffer; /* read already: one buffer serves both */
@@ -234,6 +244,26 @@ void cvm_lower_pooling(CvmLowering *lowering, const CvmNode *node, CvmCombine co
     kernel->axes[axes.x].extent = node->type.shape.sizes[3] * sizes[1];
     lowering->type = &node->type;
     cvm_lower_picture(lowering, &node->type, axes);
+}
+
+void cvm_lower_side_sum(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmType *type = &node->inputs[0]->type;
+    CvmStrides strides = cvm_value_strides(type);
+    int64_t pixels = type->shape.rank == 4 ? type->shape.sizes[2] * type->shape.sizes[3] : 1;
+    bool across = strides.block[1] > 1 || (type->shape.rank == 2 && strides.block[0] == 1);
+    kernel->side = (CvmSideSum){.buffer = -1,
+                                .across = across,
+                                .blocks = type->shape.sizes[0] / strides.block[0],
+                                .block_step = strides.dims[0],
+                                .run = across ? pixels : pixels * strides.block[0],
+                                .channel_step = strides.dims[1] / strides.block[1]};
+    memcpy(kernel->side.steps, lowering->side_steps, sizeof lowering->side_steps);
+    for (int i = 0; i < kernel->buffer_count; i++)
+        if (kernel->buffers[i].value == node->inputs[0])
+            kernel->side.buffer = i;
+    if (kernel->side.buffer < 0)
+        cvm_lower_refuse(lowering, node, "its kernel does not read what it sums up");
 }
 
 void cvm_lower_rows(CvmLowering *lowering, const CvmType *type) {
@@ -363,10 +393,31 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
 }
 
 /* Kernels whose lower function names all buffers, the result's too. */
-static bool names_buffers(CvmKernelForm form) {
+static bool names_buffers(const CvmKernel *kernel) {
+    CvmKernelForm form = kernel->form;
     return form == CVM_KERNEL_RELAYOUT || form == CVM_KERNEL_COPY || form == CVM_KERNEL_TURN ||
-           form == CVM_KERNEL_WEIGHTS || form == CVM_KERNEL_WINOGRAD_WEIGHT ||
-           form == CVM_KERNEL_WINOGRAD_GRAD;
+           (form == CVM_KERNEL_WEIGHTS && !kernel->weights.unpacks) ||
+           form == CVM_KERNEL_WINOGRAD_WEIGHT || form == CVM_KERNEL_WINOGRAD_GRAD;
+}
+
+/* Whether the node follows from a contraction's side sum: one number for each channel, where the
+ * contraction gives weights. */
+static bool is_beside(const CvmLowering *lowering, const CvmNode *node) {
+    CvmOp anchor = lowering->nodes[0]->op;
+    return (anchor == CVM_OP_CONV_GRAD_WEIGHT || anchor == CVM_OP_LINEAR_GRAD_WEIGHT ||
+            anchor == CVM_OP_WINOGRAD_GRAD_WEIGHT) &&
+           node->type.shape.rank == 1;
+}
+
+static void add_result(CvmLowering *lowering, const CvmNode *node, int buffer,
+                       const CvmExpr *value) {
+    CvmKernel *kernel = lowering->kernel;
+    CvmResult *results = lowering->beside ? kernel->side.results : kernel->results;
+    int *count = lowering->beside ? &kernel->side.result_count : &kernel->result_count;
+    if (*count < CVM_MAX_RESULTS)
+        results[(*count)++] = (CvmResult){buffer, value};
+    else
+        cvm_lower_refuse(lowering, node, "its group stores more results than a kernel can");
 }
 
 /* Stores what the world outside the group reads. */
@@ -377,7 +428,8 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
         if (!read_outside[node->id])
             continue;
         const CvmExpr *value = lowering->values[i];
-        if (names_buffers(kernel->form))
+        lowering->beside = is_beside(lowering, node);
+        if (names_buffers(kernel) && !lowering->beside)
             continue;
         int buffer = result_buffer(lowering, node, true);
         if (in_rows(lowering)) {
@@ -388,10 +440,8 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
                     : cvm_lower_statement(
                           lowering, per_column ? CVM_STATEMENT_VALUE : CVM_STATEMENT_STORE, value);
             kernel->statements[statement].buffer = buffer;
-        } else if (kernel->result_count < CVM_MAX_RESULTS) {
-            kernel->results[kernel->result_count++] = (CvmResult){buffer, value};
         } else {
-            cvm_lower_refuse(lowering, node, "its group stores more results than a kernel can");
+            add_result(lowering, node, buffer, value);
         }
     }
 }
@@ -444,7 +494,7 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
     CvmKernel *kernel = lowering->kernel = CVM_NEW(lowering->arena, CvmKernel);
     CvmNode *anchor = lowering->nodes[0];
     kernel->a = kernel->b = -1;
-    kernel->scatter.index = kernel->scatter.gradient = -1;
+    kernel->scatter.index = kernel->scatter.gradient = kernel->side.buffer = -1;
     kernel->layer = anchor->origin.name ? anchor->origin.name : "";
     kernel->nodes = lowering->nodes;
     kernel->node_count = lowering->node_count;
@@ -458,6 +508,7 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
         lower_map_axes(lowering);
     for (int i = 0; i < lowering->node_count && !lowering->failed; i++) {
         const CvmOpInfo *info = cvm_op_info(lowering->nodes[i]->op);
+        lowering->beside = is_beside(lowering, lowering->nodes[i]);
         if (info->lower)
             info->lower(lowering, lowering->nodes[i]);
         else

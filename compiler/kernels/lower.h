@@ -30,6 +30,9 @@ struct CvmLowering {
     CvmPictureAxes picture;                /* where the results are pictures */
     bool blas;                             /* OpenBLAS may be called */
     CvmTuning *tuning;                     /* of the target */
+    int64_t side_steps[CVM_MAX_AXES];      /* what a step along an axis adds to the channel of the
+                                              gradient that weights' gradients are made of */
+    bool beside;                           /* the node at hand follows from the side sum */
     bool failed;
 };
 
@@ -76,6 +79,9 @@ void cvm_lower_picture_strides(CvmLowering *lowering, int buffer, const CvmType 
  * `sizes` rows and columns; what follows is read and stored where it lies. */
 void cvm_lower_pooling(CvmLowering *lowering, const CvmNode *node, CvmCombine combine,
                        const int64_t sizes[2]);
+/* Says that `node` sums up its operand, which the kernel's contraction reads, over everything but
+ * the channels. */
+void cvm_lower_side_sum(CvmLowering *lowering, const CvmNode *node);
 /* Whether the node's operand is computed by the same kernel. */
 bool cvm_lower_has_operand(const CvmLowering *lowering, const CvmNode *node, int operand);
 /* Adds a buffer for a node's value, with no strides yet; returns its index. */

@@ -66,12 +66,15 @@ static void print_buffers(const CvmKernel *kernel, FILE *stream) {
                   : kernel->form == CVM_KERNEL_REDUCE || kernel->form == CVM_KERNEL_WINOGRAD ||
                           kernel->form == CVM_KERNEL_LINEAR || kernel->form == CVM_KERNEL_BLAS
                       ? kernel->axis_count
-                      : 0;
+                      : kernel->form == CVM_KERNEL_WEIGHTS;
     for (int i = 0; i < kernel->buffer_count; i++) {
         const CvmKernelBuffer *buffer = &kernel->buffers[i];
         fprintf(stream, "  buffer %d %s %s%s", i, cvm_dtype_name(buffer->dtype),
-                buffer->written ? "write" : "read", buffer->pooled ? " pooled" : "");
-        for (int k = 0; k < strides; k++)
+                buffer->written ? "write" : "read",
+                buffer->pooled   ? " pooled"
+                : buffer->beside ? " beside"
+                                 : "");
+        for (int k = 0; k < (buffer->beside ? 1 : strides); k++)
             fprintf(stream, " %" PRId64, buffer->strides[k]);
         fputc('\n', stream);
     }
@@ -127,6 +130,25 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
     fprintf(stream, "  pool %s of ", combines[kernel->pooling.combine]);
     print_expr(kernel->pooling.value, stream);
     fputc('\n', stream);
+}
+
+static void print_side(const CvmKernel *kernel, FILE *stream) {
+    const CvmSideSum *side = &kernel->side;
+    if (side->buffer < 0)
+        return;
+    fprintf(stream,
+            "  side sum of %d %s blocks %" PRId64 " step %" PRId64 " run %" PRId64
+            " channels %" PRId64,
+            side->buffer, side->across ? "across" : "along", side->blocks, side->block_step,
+            side->run, side->channel_step);
+    for (int i = 0; i < kernel->axis_count; i++)
+        fprintf(stream, " %" PRId64, side->steps[i]);
+    fputc('\n', stream);
+    for (int i = 0; i < side->result_count; i++) {
+        fprintf(stream, "  beside %d = ", side->results[i].buffer);
+        print_expr(side->results[i].value, stream);
+        fputc('\n', stream);
+    }
 }
 
 static void print_tables(const CvmKernel *kernel, FILE *stream) {
@@ -189,9 +211,9 @@ static void print_winograd_grad(const CvmWinogradGrad *grad, FILE *stream) {
 static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
     fprintf(stream,
             "  pictures %" PRId64 " groups %" PRId64 " inputs %" PRId64 " run %" PRId64
-            " outputs %" PRId64 "%s\n",
+            " outputs %" PRId64 "%s%s\n",
             weights->pictures, weights->groups, weights->inputs, weights->run, weights->outputs,
-            weights->depthwise ? " depthwise" : "");
+            weights->depthwise ? " depthwise" : "", weights->unpacks ? " unpacked" : "");
     for (int i = 0; i < 2; i++)
         fprintf(stream,
                 "  %s kernel %" PRId64 " stride %" PRId64 " pad %" PRId64 " dilation %" PRId64
@@ -319,6 +341,7 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         break;
     }
     print_tables(kernel, stream);
+    print_side(kernel, stream);
     for (int i = 0; i < kernel->result_count; i++) {
         fprintf(stream, "  result %d = ", kernel->results[i].buffer);
         print_expr(kernel->results[i].value, stream);

@@ -109,6 +109,8 @@ static bool can_fill_vectors(const CvmKernel *kernel, int axis) {
     if (window && kernel->axes[window->tap].extent > MAX_TAPS)
         return false;
     for (int i = 0; i < kernel->buffer_count; i++) {
+        if (kernel->buffers[i].beside)
+            continue;
         int64_t stride = axis_stride(kernel, i, axis);
         bool summed = i == kernel->a || i == kernel->b;
         if (loop->reduce ? summed && stride != 1

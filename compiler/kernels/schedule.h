@@ -25,6 +25,8 @@ CvmStripAxes cvm_strip_axes(const CvmKernel *kernel);
 
 /* The same for a WEIGHTS kernel: its tile, its chunks and its work items. */
 void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target);
+/* Sums that a work item of it has for each output, at most. */
+int64_t cvm_weights_item_run(const CvmWeightGrad *weights);
 /* The same for a WINOGRAD kernel: how many tiles share registers, how many of such groups and what
  * part of the output channels a work item has; and the scratch memory (schedule_winograd.c). */
 void cvm_schedule_winograd(CvmKernel *kernel, CvmTargetShape target);

@@ -39,6 +39,12 @@ static void choose_tile(CvmWeightGrad *weights, int registers) {
             }
 }
 
+int64_t cvm_weights_item_run(const CvmWeightGrad *weights) {
+    int64_t blocks = weights->inputs / weights->run;
+    int64_t most = (blocks + weights->parts - 1) / weights->parts;
+    return most * weights->run * weights->kernel[0] * weights->kernel[1];
+}
+
 void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target) {
     CvmWeightGrad *weights = &kernel->weights;
     choose_tile(weights, target.registers);
@@ -56,4 +62,7 @@ void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target) {
            (items * weights->parts < ENOUGH_ITEMS || bytes / weights->parts > ITEM_BYTES))
         weights->parts *= 2;
     kernel->extent = items * weights->parts;
+    if (weights->unpacks)
+        kernel->scratch_bytes =
+            weights->tile_outputs * cvm_weights_item_run(weights) * target.lanes * 4;
 }

@@ -244,8 +244,6 @@ void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
 static void lower_filter_grad(CvmLowering *lowering, const CvmNode *node) {
     const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
     ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
-    if (lowering->node_count > 1)
-        cvm_lower_refuse(lowering, node, "its sums are complete only at the end");
     bool depthwise = cvm_conv_is_depthwise(&node->type.shape, loops.groups);
     int64_t lanes = node->type.lanes, run = cvm_layout_block(&node->type, 1);
     int64_t inputs = depthwise ? lanes : loops.group_inputs; /* of `in` that a group reads */
@@ -273,10 +271,16 @@ static void lower_filter_grad(CvmLowering *lowering, const CvmNode *node) {
     }
     cvm_conv_edges(node, loops.x_size[1], loops.y_size[1], loops.kernel[1], &weights.left,
                    &weights.right);
+    for (int i = 1; i < lowering->node_count; i++)
+        weights.unpacks |= lowering->nodes[i]->op == CVM_OP_RELAYOUT;
     lowering->kernel->weights = weights;
     cvm_lower_buffer(lowering, x, false);
     cvm_lower_buffer(lowering, dy, false);
-    cvm_lower_buffer(lowering, node, true);
+    if (weights.unpacks)
+        cvm_lower_scratch(lowering);
+    else
+        cvm_lower_buffer(lowering, node, true);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
 static void lower_weight_grad(CvmLowering *lowering, const CvmNode *node) {
@@ -304,6 +308,8 @@ static void lower_weight_grad(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_output(lowering, axes.input, taps, 0);
     cvm_lower_output(lowering, axes.tap[0], loops.kernel[1], 0);
     cvm_lower_output(lowering, axes.tap[1], 1, 0);
+    lowering->side_steps[axes.group] = loops.group_outputs;
+    lowering->side_steps[axes.output] = 1;
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 

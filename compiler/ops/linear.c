@@ -247,5 +247,6 @@ void linear_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
     vector_strides(lowering, kernel->b, &dy->type, batch, output);
     cvm_lower_output(lowering, output, node->type.shape.sizes[1], 0);
     cvm_lower_output(lowering, input, 1, 0);
+    lowering->side_steps[output] = 1;
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }

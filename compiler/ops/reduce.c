@@ -97,8 +97,12 @@ int cvm_lower_channel_operand(CvmLowering *lowering, const CvmChannelSum *sum,
 }
 
 void bias_grad_lower(CvmLowering *lowering, const CvmNode *node) {
-    CvmChannelSum sum = cvm_lower_channel_sum(lowering, &node->inputs[0]->type);
-    lowering->kernel->a = cvm_lower_channel_operand(lowering, &sum, node->inputs[0]);
+    if (node != lowering->nodes[0]) {
+        cvm_lower_side_sum(lowering, node);
+    } else {
+        CvmChannelSum sum = cvm_lower_channel_sum(lowering, &node->inputs[0]->type);
+        lowering->kernel->a = cvm_lower_channel_operand(lowering, &sum, node->inputs[0]);
+    }
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 

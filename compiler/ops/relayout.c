@@ -39,6 +39,10 @@ void relayout_lower(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
     const CvmType *from = &node->inputs[0]->type, *to = &node->type;
     bool to_plain = to->layout == CVM_LAYOUT_PLAIN;
+    if (node != lowering->nodes[0]) { /* the kernel of a filter's gradient unpacks it itself */
+        cvm_lower_value(lowering, node, cvm_lower_operand(lowering, node, 0));
+        return;
+    }
     if (to_plain == (from->layout == CVM_LAYOUT_PLAIN)) {
         cvm_lower_refuse(lowering, node, "one of the layouts must be plain, the other not");
         return;

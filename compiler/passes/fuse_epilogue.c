@@ -99,12 +99,22 @@ static const char *refuse_update(const CvmFusion *fusion, const Anchor *anchor,
     return NULL;
 }
 
+/* Gradients of weights in blocks are unpacked by the kernel that sums them up, behind its last sum;
+ * what follows then is on plain weights. */
+static bool is_unpacking(const CvmNode *first, const CvmNode *node) {
+    return node->op == CVM_OP_RELAYOUT && node->inputs[0] == first &&
+           first->op == CVM_OP_CONV_GRAD_WEIGHT && first->type.layout == CVM_LAYOUT_FILTER &&
+           node->type.layout == CVM_LAYOUT_PLAIN;
+}
+
 /* members[count] is the candidate, the one before it the tail it reads. */
 static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
                                CvmNode *const *members, int count) {
     const CvmNode *tail = members[count - 1], *node = members[count];
-    if (members[0]->type.layout == CVM_LAYOUT_FILTER)
-        return "its sums are complete only at the end";
+    if (is_unpacking(members[0], node))
+        return node->group != CVM_NO_GROUP ? "it has a kernel already" : NULL;
+    if (tail->type.layout == CVM_LAYOUT_FILTER)
+        return "the filter is not unpacked yet";
     if (anchor->scatters && !windows_are_separate(members[0]))
         return "windows overlap, elements are complete only at the end";
     if (node->group != CVM_NO_GROUP)
@@ -121,14 +131,14 @@ static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
     return refuse_update(fusion, anchor, members[0], node);
 }
 
-/* The pointwise node that alone reads the tail, or NULL. */
+/* The node that alone reads the tail and may be fused, or NULL. */
 static CvmNode *find_next(const CvmFusion *fusion, const CvmNode *anchor, const CvmNode *tail) {
     const CvmUses *uses = &fusion->uses;
     CvmNode *const *users = uses->users[tail->id];
     int count = uses->user_counts[tail->id];
     CvmNode *next = NULL, *other = NULL;
     for (int i = 0; i < count; i++) {
-        if (!next && cvm_is_pointwise(users[i]))
+        if (!next && (cvm_is_pointwise(users[i]) || is_unpacking(anchor, users[i])))
             next = users[i];
         if (users[i] != users[0])
             other = users[i];

@@ -7,8 +7,8 @@
 #include "compiler/passes/pass.h"
 
 enum {
-    CVM_FUSION_READS = 10,      /* tensors a group may read (a kernel takes 16 in all) … */
-    CVM_FUSION_RESULTS = 5,     /* … and store */
+    CVM_FUSION_READS = 11,      /* tensors a group may read (a kernel takes 20 in all) … */
+    CVM_FUSION_RESULTS = 6,     /* … and store */
     CVM_FUSION_EXPRESSION = 64, /* nodes of a result's expression tree: operands used several times
                                    count as often, since trees are written out */
 };

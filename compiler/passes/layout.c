@@ -273,6 +273,21 @@ static void rewire_results(Assignment *assignment, CvmNamedValue *results, int c
             results[i].value = convert(assignment, results[i].value, CVM_LAYOUT_PLAIN);
 }
 
+/* The layout that the value is to have, where the pass may apply once more. */
+static CvmLayoutKind assign_layout(Assignment *assignment, const CvmNode *node) {
+    static const char *const reasons[] = {
+        [CVM_LAYOUT_BATCH] = "vectors across pictures",
+        [CVM_LAYOUT_CHANNEL] = "vectors across channels",
+        [CVM_LAYOUT_FILTER] = "one stream of vectors for convolutions in channels",
+    };
+    CvmLayoutKind layout = choose_layout(assignment, node);
+    if (layout == CVM_LAYOUT_PLAIN || !cvm_may_apply(assignment->context))
+        return CVM_LAYOUT_PLAIN;
+    cvm_remark(assignment->context,
+               (CvmRemark){.action = "laid out", .node = node, .reason = reasons[layout]});
+    return layout;
+}
+
 bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph) {
     CvmLayoutKind region = choose_region(context, graph);
     if (region == CVM_LAYOUT_PLAIN)
@@ -290,11 +305,8 @@ bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph) {
         .layouts = cvm_arena_array(scratch, ids, sizeof *assignment.layouts),
         .converted = cvm_arena_array(scratch, ids, sizeof *assignment.converted),
     };
-    for (int i = 0; i < count; i++) {
-        CvmLayoutKind layout = choose_layout(&assignment, graph->nodes[i]);
-        assignment.layouts[graph->nodes[i]->id] =
-            layout != CVM_LAYOUT_PLAIN && cvm_may_apply(context) ? layout : CVM_LAYOUT_PLAIN;
-    }
+    for (int i = 0; i < count; i++)
+        assignment.layouts[graph->nodes[i]->id] = assign_layout(&assignment, graph->nodes[i]);
     for (int i = 0; i < count && !assignment.failed; i++)
         rewire(&assignment, graph->nodes[i]);
     rewire_results(&assignment, graph->outputs, graph->output_count);

@@ -17,6 +17,7 @@ bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph);
 bool cvm_turn_gradients(CvmPassContext *context, CvmGraph *graph); /* a part of assign_layouts */
 bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph);
+bool cvm_fuse_bias_gradients(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_pools(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_pointwise(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_losses(CvmPassContext *context, CvmGraph *graph);

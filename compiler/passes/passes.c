@@ -20,6 +20,8 @@ static const CvmPass table[] = {
      cvm_choose_winograd},
     {"fuse-epilogue", "applies bias, activation and the like to a result before it is stored", true,
      cvm_fuse_epilogues},
+    {"fuse-bias-grad", "sums up a bias's gradient where weights' gradient is made of the same",
+     true, cvm_fuse_bias_gradients},
     {"fuse-pool", "pools what a convolution gives before it is stored", true, cvm_fuse_pools},
     {"fuse-pointwise", "makes one kernel of chains of pointwise nodes", true, cvm_fuse_pointwise},
     {"fuse-loss", "makes one kernel of log_softmax, nll and their gradients", true,

@@ -44,11 +44,11 @@ static void settle_output(Settling *settling, CvmNamedValue *output) {
 }
 
 /* Whether a kernel writes each of its results once, after it has read what its pointwise nodes need
- * there. */
+ * there. (A relayout in a kernel with others is a contraction's, which unpacks its sums.) */
 static bool writes_once(const CvmNode *node) {
     CvmOpClass class = cvm_op_info(node->op)->class;
     return class == CVM_CLASS_POINTWISE || class == CVM_CLASS_CONTRACTION ||
-           class == CVM_CLASS_REDUCE;
+           class == CVM_CLASS_REDUCE || node->op == CVM_OP_RELAYOUT;
 }
 
 static bool can_be_overwritten(const CvmGraph *graph, const CvmNode *value, const char *parameter) {

@@ -102,8 +102,10 @@ static void pass_limits_are_checked(void **state) {
     cvm_test_expect(&place, 2, NULL, "CVM1171", "passes", "small.cvm", "--pass-limit", "cse", NULL);
     cvm_test_expect(&place, 2, NULL, "did you mean 'cse'?", "passes", "small.cvm", "--pass-limit",
                     "csee=1", NULL);
-    cvm_test_expect(&place, 0, "0 fused", NULL, "explain", "small.cvm", "--fusion",
-                    "--pass-limit=fuse-epilogue=0,fuse-pool=0,fuse-pointwise=0,fuse-loss=0", NULL);
+    cvm_test_expect(
+        &place, 0, "0 fused", NULL, "explain", "small.cvm", "--fusion",
+        "--pass-limit=fuse-epilogue=0,fuse-bias-grad=0,fuse-pool=0,fuse-pointwise=0,fuse-loss=0",
+        NULL);
 }
 
 static void precision_is_for_inference(void **state) {

@@ -112,14 +112,16 @@ static CvmGraph *conv_graph(const ConvCase *c, int64_t lanes) {
 static void test_conv(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof conv_cases / sizeof conv_cases[0]; i++)
-        check(conv_graph(&conv_cases[i], 0), conv_cases[i].name, "none");
+        check(conv_graph(&conv_cases[i], 0), conv_cases[i].name,
+              i % 2 ? "none" : "none,+fuse-bias-grad");
 }
 
 static void test_conv_batch_blocked(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof conv_cases / sizeof conv_cases[0]; i += 2)
         for (int64_t lanes = 4; lanes <= cvm_target_lanes("host"); lanes *= 2)
-            check(conv_graph(&conv_cases[i], lanes), conv_cases[i].name, "none");
+            check(conv_graph(&conv_cases[i], lanes), conv_cases[i].name,
+                  i % 4 ? "none" : "none,+fuse-bias-grad");
 }
 
 /* Channels that fit blocks of 8; the first has 3 inputs, read from plain pictures. */
@@ -209,26 +211,27 @@ static void test_conv_gradients_channel_blocked(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof gradient_cases / sizeof gradient_cases[0]; i++)
         check(conv_gradients(&gradient_cases[i]), gradient_cases[i].name,
-              "none,+layout,+dead-code");
+              i % 2 ? "none,+layout,+dead-code" : "none,+layout,+fuse-epilogue,+fuse-bias-grad");
 }
 
 /* Sums have one order, however the work items are split. */
 static void test_gradients_give_the_same_bits_on_any_threads(void **state) {
     (void)state;
     const ConvCase c = {"threads", 2, 32, 7, 9, 48, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 1};
-    float *first[3] = {NULL};
+    float *first[4] = {NULL};
     for (int threads = 1; threads <= 3; threads++) {
         CvmGraph *graph = conv_gradients(&c);
         CvmNode *dy = input(graph, "rows", shape2(7, 200)),
                 *weight = input(graph, "w", shape2(200, 999));
         cvm_graph_output(graph, "strips",
                          add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
-        const char *const names[] = {"dx", "dw", "strips"};
+        const char *const names[] = {"dx", "dw", "db", "strips"};
         Compiled compiled =
-            compiled_open(cvm_graph_copy(graph, arena), "none,+layout", "host", threads);
+            compiled_open(cvm_graph_copy(graph, arena),
+                          "none,+layout,+fuse-epilogue,+fuse-bias-grad", "host", threads);
         checked_fill(&compiled, graph, arena);
         compiled_run(&compiled);
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
             int64_t count;
             cvm_shape_count(&cvm_graph_find_output(graph, names[i])->type.shape, &count);
             const float *found = compiled_output(&compiled, names[i]);
@@ -284,6 +287,7 @@ static void test_linear(void **state) {
         masked = add(graph, CVM_OP_RELU_GRAD, NULL, 2, masked, x, NULL);
         cvm_graph_output(graph, "masked", masked);
         check(graph, "linear", "none,+fuse-epilogue");
+        check(graph, "linear", "none,+fuse-bias-grad");
     }
 }
 

@@ -196,9 +196,12 @@ static CvmGraph *make_gradient(const Case *c, int64_t tile, int lanes, bool dire
     CvmNode *dy = input(graph, "dy", result);
     CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
     CvmAttribute ones = {.integers = {1, 1}}, taps = {.integers = {c->taps, c->taps}};
+    CvmNode *inside = relayout(graph, dy, channel);
     CvmNode *dw = add(graph, CVM_OP_WINOGRAD_GRAD_WEIGHT,
                       (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->taps}}}, 2,
-                      relayout(graph, x, channel), relayout(graph, dy, channel));
+                      relayout(graph, x, channel), inside);
+    if (!direct)
+        cvm_graph_output(graph, "bias", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, inside, NULL));
     cvm_graph_output(graph, "y", relayout(graph, dw, "plain"));
     if (direct)
         cvm_graph_output(graph, "direct",
@@ -216,7 +219,7 @@ static void test_gradient(void **state) {
             if (i < 6)
                 check_reference(make_gradient(&cases[i], tile, 8, true));
             checked_run(make_gradient(&cases[i], tile, tile == 4 ? 8 : 4, false), arena, "gradient",
-                        "none", 3e-4f);
+                        "none,+fuse-bias-grad", 3e-4f);
         }
     if (cvm_target_lanes("host") == 16)
         checked_run(make_gradient(&cases[1], 4, 16, false), arena, "gradient", "none", 3e-4f);
