@@ -71,7 +71,10 @@ static void the_standard_library_is_named_as_such(void **state) {
                         "    vgg_stage(4, 1) flatten linear(3) }\n");
     cvm_test_expect(&place, 0, NULL, NULL, "build", "std.cvm", "-g", NULL);
     expect(LINES_OF("std.so", "conv"), "vgg_stage\nstd/vgg.cvm:");
-    expect("! grep -F \"$CVM_SOURCE_DIR\" std.so && echo nowhere", "nowhere");
+    /* a sanitizer puts paths of the runtime into the data; the lines are what counts */
+    expect("! objdump --dwarf=info --dwarf=decodedline std.so | grep -F \"$CVM_SOURCE_DIR\" && "
+           "echo nowhere",
+           "nowhere");
 }
 
 static void it_changes_no_code(void **state) {
