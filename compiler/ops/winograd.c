@@ -40,9 +40,10 @@ static Weights weights_of(const CvmNode *node) {
     Weights weights = {-1, sizes[2], 0, sizes[3]};
     if (__builtin_mul_overflow(sizes[1], sizes[3], &weights.outputs))
         return weights;
+    int64_t tile = cvm_node_int(node, "tile");
     for (int64_t side = 1; side <= CVM_WINOGRAD_SIDE; side++)
-        if (side * side == sizes[0])
-            weights.taps = side - cvm_node_int(node, "tile") + 1;
+        if (side * side == sizes[0] && tile > 0 && tile <= side)
+            weights.taps = side - tile + 1;
     return weights;
 }
 

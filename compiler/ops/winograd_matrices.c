@@ -17,7 +17,7 @@ static const Points table[] = {
 };
 
 static const Points *find_points(int64_t tile, int64_t taps) {
-    if (tile < 2 || taps < 2)
+    if (tile < 2 || taps < 2 || tile > CVM_WINOGRAD_SIDE || taps > CVM_WINOGRAD_TAPS)
         return NULL;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].side == tile + taps - 1)
