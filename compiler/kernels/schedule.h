@@ -66,6 +66,9 @@ void cvm_cuts_add(CvmCuts *cuts, int64_t a, int64_t b, double score);
  * model's. There is at least one. */
 const CvmCut *cvm_cuts_choose(const CvmCuts *cuts, CvmKernel *kernel, CvmTargetShape target);
 
+/* Tiles of tile x tile that so many pictures of size[0] x size[1] are cut into. */
+int64_t cvm_count_tiles(int64_t pictures, const int64_t size[2], int64_t tile);
+
 /* Tiles of all pictures of a WINOGRAD kernel; and blocks of them that a part is cut into. */
 int64_t cvm_winograd_tiles(const CvmWinograd *winograd);
 int64_t cvm_winograd_blocks(const CvmWinograd *winograd);

@@ -18,11 +18,12 @@ int64_t cvm_winograd_side(const CvmWinograd *winograd) {
     return winograd->tile + winograd->taps - 1;
 }
 
+int64_t cvm_count_tiles(int64_t pictures, const int64_t size[2], int64_t tile) {
+    return pictures * ((size[0] + tile - 1) / tile) * ((size[1] + tile - 1) / tile);
+}
+
 int64_t cvm_winograd_tiles(const CvmWinograd *winograd) {
-    int64_t tiles = winograd->pictures;
-    for (int i = 0; i < 2; i++)
-        tiles *= (winograd->output[i] + winograd->tile - 1) / winograd->tile;
-    return tiles;
+    return cvm_count_tiles(winograd->pictures, winograd->output, winograd->tile);
 }
 
 int64_t cvm_winograd_blocks(const CvmWinograd *winograd) {

@@ -10,10 +10,7 @@ enum {
 };
 
 int64_t cvm_winograd_grad_tiles(const CvmWinogradGrad *grad) {
-    int64_t tiles = grad->pictures;
-    for (int i = 0; i < 2; i++)
-        tiles *= (grad->output[i] + grad->tile - 1) / grad->tile;
-    return tiles;
+    return cvm_count_tiles(grad->pictures, grad->output, grad->tile);
 }
 
 /* As with WINOGRAD, a cache line more than needed keeps frequencies out of each other's way. */

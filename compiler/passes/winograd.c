@@ -1,4 +1,4 @@
-/* Winograd: which 3x3 and 5x5 convolutions are computed by minimal filtering, and with tiles of
+/* Winograd: which convolutions, and gradients of filters, are computed by minimal filtering, and with tiles of
  * which size, from a model of what each way costs. It runs after the layouts are known: kernels
  * exist for pictures in channel blocks alone. The weights' transform becomes a node of its own,
  * which is computed once where it depends on parameters alone; or it is left to the convolution's
@@ -18,7 +18,7 @@ static const double WEIGHT_TRANSFORM = 8;
  * half of that time is hidden behind the arithmetic. */
 static const double BYTES_A_LANE = 0.22, EXPOSED = 0.5;
 /* Larger tiles have more weights, 2.25 times as many for 4 as for 2: they must be worth it, and may
- * take so many bytes for each picture of the batch. So VGG-16's prepared weights take 131 MB. */
+ * take so many bytes for each picture of the batch. */
 static const double WORTH = 0.9, MOST_WEIGHTS = 20e6;
 
 bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDiag *diag) {
