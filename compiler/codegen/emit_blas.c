@@ -67,10 +67,7 @@ static void emit_product(const Blas *blas) {
 }
 
 static LLVMValueRef address_of(CvmEmitter *emitter, const Place *place, int buffer) {
-    const int64_t *strides = emitter->kernel->buffers[buffer].strides; /* along n, output */
-    LLVMValueRef offset = cvm_sum(emitter, cvm_scale(emitter, place->picture, strides[0]),
-                                  cvm_scale(emitter, place->feature, strides[1]));
-    return cvm_advance(emitter, emitter->buffers[buffer], offset);
+    return cvm_linear_address(emitter, buffer, place->picture, place->feature);
 }
 
 static LLVMValueRef leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {

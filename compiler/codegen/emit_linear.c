@@ -272,11 +272,16 @@ typedef struct Result {
     LLVMValueRef picture, feature;
 } Result;
 
-static LLVMValueRef address_of(CvmEmitter *emitter, const Result *result, int buffer) {
+LLVMValueRef cvm_linear_address(CvmEmitter *emitter, int buffer, LLVMValueRef picture,
+                                LLVMValueRef feature) {
     const int64_t *strides = emitter->kernel->buffers[buffer].strides; /* along n, output */
-    LLVMValueRef offset = cvm_sum(emitter, cvm_scale(emitter, result->picture, strides[0]),
-                                  cvm_scale(emitter, result->feature, strides[1]));
+    LLVMValueRef offset = cvm_sum(emitter, cvm_scale(emitter, picture, strides[0]),
+                                  cvm_scale(emitter, feature, strides[1]));
     return cvm_advance(emitter, emitter->buffers[buffer], offset);
+}
+
+static LLVMValueRef address_of(CvmEmitter *emitter, const Result *result, int buffer) {
+    return cvm_linear_address(emitter, buffer, result->picture, result->feature);
 }
 
 static LLVMValueRef result_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {

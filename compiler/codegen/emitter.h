@@ -153,6 +153,9 @@ void cvm_emit_strip(CvmEmitter *emitter, LLVMValueRef item); /* a REDUCE kernel'
 void cvm_emit_rows(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_scatter(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item);
+/* Of a linear layer: where a buffer has the element of a picture and a feature. */
+LLVMValueRef cvm_linear_address(CvmEmitter *emitter, int buffer, LLVMValueRef picture,
+                                LLVMValueRef feature);
 void cvm_emit_blas(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item);

@@ -1,8 +1,8 @@
-/* Winograd: which convolutions, and gradients of filters, are computed by minimal filtering, and with tiles of
- * which size, from a model of what each way costs. It runs after the layouts are known: kernels
- * exist for pictures in channel blocks alone. The weights' transform becomes a node of its own,
- * which is computed once where it depends on parameters alone; or it is left to the convolution's
- * kernel, where that has few tiles. */
+/* Winograd: which convolutions, and gradients of filters, are computed by minimal filtering, and
+ * with tiles of which size, from a model of what each way costs. It runs after the layouts are
+ * known: kernels exist for pictures in channel blocks alone. The weights' transform becomes a node
+ * of its own, which is computed once where it depends on parameters alone; or it is left to the
+ * convolution's kernel, where that has few tiles. */
 #include "compiler/ops/winograd.h"
 #include "compiler/passes/pass.h"
 
