@@ -9,6 +9,7 @@
 #include "compiler/driver/table.h"
 #include "compiler/driver/trace.h"
 #include "compiler/driver/tune.h"
+#include "compiler/driver/waiting.h"
 #include "compiler/roof.h"
 #include "runtime/random.h"
 
@@ -25,6 +26,7 @@ typedef struct Bench {
     CvmProfile profile;
     CvmCounters counters; /* of the counted runs */
     int counted_runs;
+    CvmWaiting waiting; /* of a training step; else its `data` is NULL */
 } Bench;
 
 /* --- measuring --- */
@@ -50,7 +52,7 @@ void cvm_bench_fill_inputs(CvmInstance *instance) {
 
 CvmInstance *cvm_bench_instance(CvmSession *session, const char **what, int64_t *batch) {
     const CvmOptions *options = session->options;
-    if (options->training) {
+    if (options->given & CVM_OPTION_TRAINING) {
         if (!cvm_session_need_train(session))
             return NULL;
         *what = session->train->accumulate > 1 ? "micro-batch" : "training step";
@@ -94,16 +96,17 @@ static bool measure(Bench *bench) {
         return false;
     bench->threads = cvm_pool_threads(pool);
     cvm_bench_fill_inputs(instance);
-    bench->profile =
-        cvm_profile(instance, pool, options->repeat,
-                    options->seconds ? (double)options->seconds : SECONDS, session->arena);
+    double seconds = options->seconds ? (double)options->seconds : SECONDS;
+    bench->profile = cvm_profile(instance, pool, options->repeat, seconds, session->arena);
     count_runs(bench, instance, pool);
     cvm_counters_close(&bench->counters);
     CvmError error;
     if (options->trace && !cvm_trace_write(options->trace, cvm_instance_plan(instance),
                                            bench->profile.last, bench->threads, &error))
         return cvm_session_fail(session, &error);
-    return true;
+    return !(options->given & CVM_OPTION_TRAINING) ||
+           cvm_measure_waiting(session, instance, bench->batch, options->repeat, seconds,
+                               &bench->waiting);
 }
 
 /* --- judging --- */
@@ -139,6 +142,10 @@ static double total_flops(const CvmProfile *profile) {
     for (int i = 0; i < profile->count; i++)
         sum += profile->rows[i].flops;
     return sum;
+}
+
+static double step_seconds(const CvmWaiting *waiting) {
+    return rate(waiting->seconds, (double)waiting->steps);
 }
 
 /* --- for people --- */
@@ -198,6 +205,18 @@ static void print_counters(const Bench *bench) {
     puts("");
 }
 
+static void print_waiting(const Bench *bench) {
+    const CvmWaiting *waiting = &bench->waiting;
+    if (waiting->refusal)
+        printf("on %s: not measured, since %s\n", waiting->data, waiting->refusal);
+    else
+        printf("on %s: %s a step (mean of %lld), of which %.1f%% waiting for pictures that %s\n",
+               waiting->data, time_text(bench->session->arena, step_seconds(waiting)),
+               (long long)waiting->steps, 100 * rate(waiting->waited, waiting->seconds),
+               waiting->ahead ? "a thread of its own reads ahead"
+                              : "all threads read between the steps");
+}
+
 static void print_text(const Bench *bench) {
     const CvmSession *session = bench->session;
     const CvmProfile *profile = &bench->profile;
@@ -222,6 +241,8 @@ static void print_text(const Bench *bench) {
            rate(total_flops(profile), profile->median) * 1e-9,
            rate((double)bench->batch, profile->median));
     print_counters(bench);
+    if (bench->waiting.data)
+        print_waiting(bench);
 }
 
 /* --- for programs --- */
@@ -248,6 +269,19 @@ static void add_peak(cJSON *object, const char *name, const CvmPeak *peak) {
     cJSON_AddNumberToObject(member, "bytes_per_second", peak->bytes);
 }
 
+static void add_waiting(cJSON *object, const CvmWaiting *waiting) {
+    cJSON *member = cJSON_AddObjectToObject(object, "data");
+    cJSON_AddStringToObject(member, "name", waiting->data);
+    if (waiting->refusal) {
+        cJSON_AddStringToObject(member, "refused", waiting->refusal);
+        return;
+    }
+    cJSON_AddNumberToObject(member, "steps", (double)waiting->steps);
+    cJSON_AddNumberToObject(member, "step_seconds", step_seconds(waiting));
+    cJSON_AddNumberToObject(member, "waited_share", rate(waiting->waited, waiting->seconds));
+    cJSON_AddBoolToObject(member, "read_ahead", waiting->ahead);
+}
+
 static void print_json(const Bench *bench) {
     const CvmProfile *profile = &bench->profile;
     cJSON *object = cJSON_CreateObject();
@@ -270,6 +304,8 @@ static void print_json(const Bench *bench) {
             cJSON_AddNumberToObject(counters, cvm_counter_name(i), counted(bench, i));
     if (bench->counters.refusal)
         cJSON_AddStringToObject(object, "counters_refused", bench->counters.refusal);
+    if (bench->waiting.data)
+        add_waiting(object, &bench->waiting);
     cJSON *kernels = cJSON_AddArrayToObject(object, "kernels");
     for (int i = 0; i < profile->count; i++)
         cJSON_AddItemToArray(kernels, row_json(bench, &profile->rows[i]));

@@ -220,6 +220,13 @@ static bool read_cifar(const CvmData *data, const Found *found, CvmDataset *data
     return cvm_dataset_read_cifar(kind, paths, found->count, data->classes, dataset, error);
 }
 
+bool cvm_session_has_data(const CvmSession *session, CvmDataPart part) {
+    Places places;
+    Found found;
+    list_places(session, &places);
+    return find_in_places(session, &places, part, &found);
+}
+
 bool cvm_session_read_data(CvmSession *session, CvmDataPart part, CvmDataset *dataset) {
     const CvmData *data = session->train->data;
     Places places;

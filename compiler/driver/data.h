@@ -11,6 +11,9 @@
 /* A folder of pictures keeps them in memory when they need no more than this. */
 enum { CVM_KEPT_PICTURE_BYTES = 1 << 30 };
 
+/* Whether a part of the train's data set is on this machine. Reports nothing. */
+bool cvm_session_has_data(const CvmSession *session, CvmDataPart part);
+
 /* Reads a part of the train's data set. A missing one: exit code 3, and a message with every place
  * looked at. A folder's pictures that cannot be read are reported and left out. Where the classes
  * have no names yet, the folder's are the session's. On success the caller frees it. */

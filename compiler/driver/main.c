@@ -105,12 +105,12 @@ static const Command commands[] = {
      "  cvmc passes models/lenet5.cvm --forward\n"
      "  cvmc passes models/lenet5.cvm --passes=-layout --pass-limit fuse-epilogue=3\n"},
     {"bench", cvm_command_bench, "FILE", 1, 1,
-     CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_TRAINING | CVM_OPTION_BATCH |
+     CVM_OPTION_TRAINING | CVM_OPTION_MODEL | CVM_OPTION_BATCH | CVM_OPTION_DATA |
          CVM_OPTION_THREADS | CVM_OPTION_SECONDS | CVM_OPTION_REPEAT | CVM_OPTION_TRACE |
          CVM_OPTION_TUNE | CVM_OPTION_JSON | CVM_OPTIONS_COMPILE,
      "how fast it runs: time, FLOP/s and share of the machine's best, kernel by kernel",
      "  cvmc bench models/lenet5.cvm --batch 64\n"
-     "  cvmc bench models/lenet5.cvm --training --threads 1\n"
+     "  cvmc bench models/lenet5.cvm --train --threads 1\n"
      "  cvmc bench models/vgg16.cvm --tune --seconds 120   # later compilations go by it\n"
      "  cvmc bench models/lenet5.cvm --trace lenet5.json   # open it in ui.perfetto.dev\n"},
     {"dump", cvm_command_dump, "FILE --stage STAGE", 1, 1,

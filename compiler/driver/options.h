@@ -94,8 +94,8 @@ typedef struct CvmOptions {
     const char *const *arguments; /* what is not an option, in order */
     int argument_count;
 
-    bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, training, fusion,
-        kernels, each, logits, svg, before_after, embed, debug, packed, raw, blas, tune, no_tuning;
+    bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, fusion, kernels,
+        each, logits, svg, before_after, embed, debug, packed, raw, blas, tune, no_tuning;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list,
         *report, *confusion, *precision;

@@ -11,7 +11,7 @@ bool cvm_tune(CvmSession *session);
 /* False (reported): options were given that --tune does not go with. */
 bool cvm_tune_options_agree(const CvmOptions *options);
 
-/* What `cvmc bench` runs: the inference, or with --training the step, compiled with the session's
+/* What `cvmc bench` runs: the inference, or with --train the step, compiled with the session's
  * settings; and what to call it. NULL on error (reported). */
 CvmInstance *cvm_bench_instance(CvmSession *session, const char **what, int64_t *batch);
 

@@ -1,5 +1,6 @@
 /* cvmc bench: what it prints and writes. No time is judged. */
 #include "tests/support/command.h"
+#include "tests/support/patterns.h"
 #include "tests/support/programs.h"
 
 #include <setjmp.h>
@@ -98,11 +99,31 @@ static void json_tells_every_kernel_of_an_inference(void **state) {
 
 static void a_training_step_has_the_files_batch_and_backward_kernels(void **state) {
     (void)state;
-    cJSON *object = bench("--training", NULL);
+    cJSON *object = bench("--train", NULL);
     assert_string_equal(text(object, "what"), "training step");
     assert_true(number(object, "batch") == 32);
     assert_true(flops_of(object, "conv_grad_weight") > 0);
     cJSON_Delete(object);
+}
+
+static void a_training_step_tells_how_long_it_waits_for_pictures(void **state) {
+    (void)state;
+    cJSON *without = bench("--train", "Small");
+    const cJSON *data = cJSON_GetObjectItem(without, "data");
+    assert_string_equal(text(data, "name"), "patterns");
+    assert_non_null(strstr(text(data, "refused"), "not on this machine"));
+    cJSON_Delete(without);
+    cvm_test_write_patterns(&place, 70, 8); /* two batches of 32, so that an epoch ends */
+    cJSON *with = bench("--train", "Small");
+    data = cJSON_GetObjectItem(with, "data");
+    assert_true(number(data, "steps") == 3 && number(data, "step_seconds") > 0);
+    assert_true(number(data, "waited_share") >= 0 && number(data, "waited_share") <= 1);
+    cJSON_Delete(with);
+    cvm_test_expect(&place, 0, "waiting for pictures", NULL, "bench", "small.cvm", "--train",
+                    "--repeat", "1", NULL);
+    cvm_test_write_text(&place, "data/patterns/train-labels", "no labels");
+    cvm_test_expect(&place, 1, NULL, "train-labels", "bench", "small.cvm", "--train", "--repeat",
+                    "1", NULL);
 }
 
 static void the_table_names_layers_and_what_bounds_them(void **state) {
@@ -150,7 +171,7 @@ static void a_trace_has_an_event_for_each_call(void **state) {
 
 static void what_cannot_be_measured_is_refused(void **state) {
     (void)state;
-    cvm_test_expect(&place, 1, NULL, "no train", "bench", "model.cvm", "--training", NULL);
+    cvm_test_expect(&place, 1, NULL, "no train", "bench", "model.cvm", "--train", NULL);
     cvm_test_expect(&place, 2, NULL, "'0' is none", "bench", "model.cvm", "--seconds", "0", NULL);
     cvm_test_expect(&place, 2, NULL, "at most 10000", "bench", "model.cvm", "--repeat", "10001",
                     NULL);
@@ -207,6 +228,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_tells_every_kernel_of_an_inference),
         cmocka_unit_test(a_training_step_has_the_files_batch_and_backward_kernels),
+        cmocka_unit_test(a_training_step_tells_how_long_it_waits_for_pictures),
         cmocka_unit_test(the_table_names_layers_and_what_bounds_them),
         cmocka_unit_test(a_trace_has_an_event_for_each_call),
         cmocka_unit_test(what_cannot_be_measured_is_refused),

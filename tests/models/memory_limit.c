@@ -100,7 +100,7 @@ static void a_limit_that_cannot_be_met_is_an_error(void **state) {
              arena_with("+recompute") / 1e6);
     cvm_test_expect(&place, 1, NULL, least, "train", "net.cvm", "--memory", "100K", "-o",
                     "none.safetensors", NULL);
-    cvm_test_expect(&place, 1, NULL, "CVM1607", "bench", "net.cvm", "--training", "--memory=100K",
+    cvm_test_expect(&place, 1, NULL, "CVM1607", "bench", "net.cvm", "--train", "--memory=100K",
                     NULL);
     assert_false(cvm_test_exists(&place, "none.safetensors"));
     cvm_test_expect(&place, 2, NULL, "--memory", "train", "net.cvm", "--memory", "much", NULL);
