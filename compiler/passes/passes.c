@@ -24,7 +24,7 @@ static const CvmPass table[] = {
      true, cvm_fuse_bias_gradients},
     {"fuse-pool", "pools what a convolution gives before it is stored", true, cvm_fuse_pools},
     {"fuse-pointwise", "makes one kernel of chains of pointwise nodes", true, cvm_fuse_pointwise},
-    {"fuse-loss", "makes one kernel of log_softmax, nll and their gradients", true,
+    {"fuse-loss", "makes one kernel of log_softmax, nll and their gradients", false,
      cvm_fuse_losses},
     {"early-updates", "updates each parameter as soon as its gradient is there", true,
      cvm_update_early},

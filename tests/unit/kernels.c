@@ -455,7 +455,7 @@ static void test_rows(void **state) {
         cvm_graph_output(graph, "log_softmax_grad",
                          add(graph, CVM_OP_LOG_SOFTMAX_GRAD, NULL, 2, spread, log, NULL));
         check(graph, "rows", "none");
-        check(graph, "rows, fused", "default");
+        check(graph, "rows, fused", "+fuse-loss");
     }
 }
 
