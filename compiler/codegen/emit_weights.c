@@ -1,8 +1,9 @@
 /* The generator of WEIGHTS kernels: the gradient of a convolution's weights from channel-blocked
- * pictures (kernel.h says what of). A work item is a tile of output vectors with a part of the
+ * pictures (kernel.h says what of). A work item is some tiles of output vectors with a part of the
  * inputs. Its sums are cleared, and then, picture by picture and chunk of rows by chunk of rows,
  * every tile of them (some inputs and taps of a row) is loaded into registers, taken through the
- * chunk's pixels, and put back. Pixels at the ends of a row, where some taps lie outside of the
+ * chunk's pixels, and put back. Where a tile has few sums, neighbouring pixels are added to copies
+ * of them. Pixels at the ends of a row, where some taps lie outside of the
  * picture, are generated one by one with the taps that do not. Every sum has one order, whatever
  * the split over threads. */
 #include "compiler/codegen/emit_side.h"
@@ -52,14 +53,20 @@ static int64_t sums_input(const Weights *weights) {
     return (weights->shape->unpacks ? taps_of(weights->shape) : 1) * weights->lanes;
 }
 
-static LLVMValueRef *slot_of(Weights *weights, int64_t output, int64_t input, int64_t tap) {
-    int64_t inputs = weights->shape->tile_inputs;
-    return &weights->slots[(output * inputs + input) * weights->taps + tap];
+static int64_t item_outputs(const CvmWeightGrad *shape) {
+    return shape->item_tiles * shape->tile_outputs;
+}
+
+/* The copies of a sum, one behind the other. */
+static LLVMValueRef *slots_of(Weights *weights, int64_t output, int64_t input, int64_t tap) {
+    const CvmWeightGrad *shape = weights->shape;
+    int64_t sum = (output * shape->tile_inputs + input) * weights->taps + tap;
+    return &weights->slots[sum * shape->copies];
 }
 
 /* Visits the tile's sums with their place in memory. */
-static void for_sums(Weights *weights, void (*visit)(CvmEmitter *emitter, LLVMValueRef *slot,
-                                                     LLVMValueRef place, const CvmLanes *all)) {
+static void for_sums(Weights *weights,
+                     void (*visit)(Weights *weights, LLVMValueRef *slots, LLVMValueRef place)) {
     CvmEmitter *emitter = weights->emitter;
     const CvmWeightGrad *shape = weights->shape;
     for (int64_t o = 0; o < shape->tile_outputs; o++)
@@ -67,22 +74,28 @@ static void for_sums(Weights *weights, void (*visit)(CvmEmitter *emitter, LLVMVa
             for (int64_t t = 0; t < weights->taps; t++) {
                 int64_t tap = (weights->first_tap + t) * sums_tap(weights);
                 int64_t offset = o * sums_vector(weights) + tap + i * sums_input(weights);
-                visit(emitter, slot_of(weights, o, i, t),
-                      cvm_advance(emitter, weights->sums, cvm_i64(emitter, offset)), &weights->all);
+                visit(weights, slots_of(weights, o, i, t),
+                      cvm_advance(emitter, weights->sums, cvm_i64(emitter, offset)));
             }
 }
 
-static void take_sum(CvmEmitter *emitter, LLVMValueRef *slot, LLVMValueRef place,
-                     const CvmLanes *all) {
-    LLVMValueRef value = cvm_load(emitter, place, 1, all, 0);
-    *slot = cvm_stack_slot(emitter, LLVMTypeOf(value), "sum");
-    LLVMBuildStore(emitter->builder, value, *slot);
+static void take_sum(Weights *weights, LLVMValueRef *slots, LLVMValueRef place) {
+    CvmEmitter *emitter = weights->emitter;
+    LLVMValueRef zero = cvm_float(emitter, weights->lanes, 0);
+    for (int64_t k = 0; k < weights->shape->copies; k++) {
+        slots[k] = cvm_stack_slot(emitter, LLVMTypeOf(zero), "sum");
+        LLVMBuildStore(emitter->builder, k ? zero : cvm_load(emitter, place, 1, &weights->all, 0),
+                       slots[k]);
+    }
 }
 
-static void put_sum(CvmEmitter *emitter, LLVMValueRef *slot, LLVMValueRef place,
-                    const CvmLanes *all) {
-    LLVMTypeRef type = cvm_float_type(emitter, all->lanes);
-    cvm_store(emitter, LLVMBuildLoad2(emitter->builder, type, *slot, ""), place, 1, all);
+static void put_sum(Weights *weights, LLVMValueRef *slots, LLVMValueRef place) {
+    LLVMBuilderRef builder = weights->emitter->builder;
+    LLVMTypeRef type = cvm_float_type(weights->emitter, weights->lanes);
+    LLVMValueRef sum = LLVMBuildLoad2(builder, type, slots[0], "");
+    for (int64_t k = 1; k < weights->shape->copies; k++)
+        sum = LLVMBuildFAdd(builder, sum, LLVMBuildLoad2(builder, type, slots[k], ""), "");
+    cvm_store(weights->emitter, sum, place, 1, &weights->all);
 }
 
 static void multiply_add(Weights *weights, LLVMValueRef slot, LLVMValueRef a, LLVMValueRef b) {
@@ -94,9 +107,9 @@ static void multiply_add(Weights *weights, LLVMValueRef slot, LLVMValueRef a, LL
 /* --- pixels --- */
 
 /* A pixel whose taps from `first` to below `last` (of the row) lie inside. Its first tap lies
- * `start` elements behind `in`, its gradient at dy. */
+ * `start` elements behind `in`, its gradient at dy. copy: of the sums that it is added to. */
 static void emit_pixel(Weights *weights, LLVMValueRef in, int64_t start, LLVMValueRef dy,
-                       int64_t first, int64_t last) {
+                       int64_t first, int64_t last, int64_t copy) {
     CvmEmitter *emitter = weights->emitter;
     const CvmWeightGrad *shape = weights->shape;
     LLVMValueRef gradients[MAX_SUMS];
@@ -114,7 +127,7 @@ static void emit_pixel(Weights *weights, LLVMValueRef in, int64_t start, LLVMVal
             LLVMValueRef at = cvm_advance(emitter, in, cvm_i64(emitter, offset));
             LLVMValueRef x = cvm_load(emitter, at, shape->depthwise, &weights->all, 0);
             for (int64_t o = 0; o < shape->tile_outputs; o++)
-                multiply_add(weights, *slot_of(weights, o, i, t), gradients[o], x);
+                multiply_add(weights, slots_of(weights, o, i, t)[copy], gradients[o], x);
         }
     cvm_emit_load_barrier(emitter);
 }
@@ -129,30 +142,31 @@ static void emit_edge(Weights *weights, LLVMValueRef in, LLVMValueRef dy, int64_
     int64_t last = room < 0 ? 0 : room / dilation + 1;
     last = last < shape->kernel[1] ? last : shape->kernel[1];
     emit_pixel(weights, in, column * shape->in_column,
-               cvm_advance(emitter, dy, cvm_i64(emitter, pixel * weights->lanes)), first, last);
+               cvm_advance(emitter, dy, cvm_i64(emitter, pixel * weights->lanes)), first, last,
+               pixel % shape->copies);
 }
 
 static void emit_row(Weights *weights, LLVMValueRef in, LLVMValueRef dy) {
-    enum { TOGETHER = 2 };
     CvmEmitter *emitter = weights->emitter;
     const CvmWeightGrad *shape = weights->shape;
+    int64_t together = shape->copies > 1 ? shape->copies : 2;
     int64_t pixels = shape->size[1], right = pixels - shape->right;
     int64_t step = shape->stride[1] * shape->in_column;
     for (int64_t pixel = 0; pixel < shape->left; pixel++)
         emit_edge(weights, in, dy, pixel);
-    int64_t whole = shape->left + (right - shape->left) / TOGETHER * TOGETHER;
+    int64_t whole = shape->left + (right - shape->left) / together * together;
     if (whole > shape->left) {
         CvmLoop loop = cvm_loop_begin(emitter, cvm_i64(emitter, shape->left),
-                                      cvm_i64(emitter, whole), TOGETHER);
+                                      cvm_i64(emitter, whole), together);
         LLVMValueRef column = cvm_sum(emitter, cvm_scale(emitter, loop.index, step),
                                       cvm_i64(emitter, -shape->pad[1] * shape->in_column));
         LLVMValueRef from = cvm_advance(emitter, in, column);
         LLVMValueRef gradient =
             cvm_advance(emitter, dy, cvm_scale(emitter, loop.index, weights->lanes));
-        for (int64_t k = 0; k < TOGETHER; k++)
+        for (int64_t k = 0; k < together; k++)
             emit_pixel(weights, from, k * step,
                        cvm_advance(emitter, gradient, cvm_i64(emitter, k * weights->lanes)), 0,
-                       shape->kernel[1]);
+                       shape->kernel[1], k % shape->copies);
         cvm_loop_end(emitter, &loop);
     }
     for (int64_t pixel = whole; pixel < pixels; pixel++)
@@ -235,10 +249,13 @@ static void emit_block(Weights *weights, LLVMValueRef in, LLVMValueRef sums, LLV
 static void clear_sums(Weights *weights, LLVMValueRef sums, LLVMValueRef elements) {
     CvmEmitter *emitter = weights->emitter;
     LLVMTypeRef byte = LLVMInt8TypeInContext(emitter->context);
-    for (int64_t o = 0; o < weights->shape->tile_outputs; o++)
-        LLVMBuildMemSet(emitter->builder,
-                        cvm_advance(emitter, sums, cvm_i64(emitter, o * sums_vector(weights))),
-                        LLVMConstInt(byte, 0, false), cvm_scale(emitter, elements, 4), 4);
+    CvmLoop outputs = cvm_loop_begin(emitter, cvm_i64(emitter, 0),
+                                     cvm_i64(emitter, item_outputs(weights->shape)), 1);
+    LLVMBuildMemSet(
+        emitter->builder,
+        cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, sums_vector(weights))),
+        LLVMConstInt(byte, 0, false), cvm_scale(emitter, elements, 4), 4);
+    cvm_loop_end(emitter, &outputs);
 }
 
 /* Where block of inputs number part * blocks / parts is. */
@@ -258,7 +275,7 @@ static void begin_side(Weights *weights, LLVMValueRef output, LLVMValueRef part)
     if (emitter->kernel->side.buffer < 0)
         return;
     weights->side = cvm_side_begin(emitter, cvm_scale(emitter, output, weights->lanes),
-                                   weights->shape->tile_outputs * weights->lanes, weights->lanes);
+                                   item_outputs(weights->shape) * weights->lanes, weights->lanes);
     weights->makes_sum =
         LLVMBuildICmp(emitter->builder, LLVMIntEQ, part, cvm_i64(emitter, 0), "makes_sum");
 }
@@ -344,45 +361,61 @@ static void unpack(Weights *weights, LLVMValueRef sums, LLVMValueRef output, LLV
     LLVMValueRef count =
         cvm_sum(emitter, cvm_scale(emitter, last, block), cvm_scale(emitter, first, -block));
     LLVMValueRef whole = cvm_sum(emitter, count, cvm_i64(emitter, -rest));
-    for (int64_t o = 0; o < shape->tile_outputs; o++) {
-        LLVMValueRef from = cvm_advance(emitter, sums, cvm_i64(emitter, o * sums_vector(weights)));
-        LLVMValueRef plain = cvm_sum(emitter, cvm_scale(emitter, output, lanes * row),
-                                     cvm_scale(emitter, first, block));
-        plain = cvm_sum(emitter, plain, cvm_i64(emitter, o * lanes * row));
-        CvmLoop loop = cvm_loop_begin(emitter, cvm_i64(emitter, 0), whole, lanes);
-        unpack_square(weights, cvm_advance(emitter, from, cvm_scale(emitter, loop.index, lanes)),
-                      cvm_sum(emitter, plain, loop.index), lanes);
-        cvm_loop_end(emitter, &loop);
-        if (rest)
-            unpack_square(weights, cvm_advance(emitter, from, cvm_scale(emitter, whole, lanes)),
-                          cvm_sum(emitter, plain, whole), rest);
-    }
+    CvmLoop outputs =
+        cvm_loop_begin(emitter, cvm_i64(emitter, 0), cvm_i64(emitter, item_outputs(shape)), 1);
+    LLVMValueRef from =
+        cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, sums_vector(weights)));
+    LLVMValueRef plain =
+        cvm_sum(emitter, cvm_scale(emitter, cvm_sum(emitter, output, outputs.index), lanes * row),
+                cvm_scale(emitter, first, block));
+    CvmLoop loop = cvm_loop_begin(emitter, cvm_i64(emitter, 0), whole, lanes);
+    unpack_square(weights, cvm_advance(emitter, from, cvm_scale(emitter, loop.index, lanes)),
+                  cvm_sum(emitter, plain, loop.index), lanes);
+    cvm_loop_end(emitter, &loop);
+    if (rest)
+        unpack_square(weights, cvm_advance(emitter, from, cvm_scale(emitter, whole, lanes)),
+                      cvm_sum(emitter, plain, whole), rest);
+    cvm_loop_end(emitter, &outputs);
 }
 
 /* --- pictures --- */
 
-/* All pictures, chunk by chunk. in, dy, sums: of the item's group and output vectors. */
-static void emit_pictures(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LLVMValueRef sums,
-                          LLVMValueRef first, LLVMValueRef last) {
+/* A chunk of rows of a picture, tile by tile. */
+static void emit_chunk(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LLVMValueRef sums,
+                       const LLVMValueRef blocks[2], const LLVMValueRef rows[2]) {
     CvmEmitter *emitter = weights->emitter;
     const CvmWeightGrad *shape = weights->shape;
-    int64_t block = shape->run * shape->kernel[0] * shape->kernel[1] * weights->lanes;
+    int64_t block = shape->run * taps_of(shape) * weights->lanes;
+    CvmLoop outputs = cvm_loop_begin(emitter, cvm_i64(emitter, 0),
+                                     cvm_i64(emitter, item_outputs(shape)), shape->tile_outputs);
+    weights->dy = cvm_advance(emitter, dy, cvm_scale(emitter, outputs.index, dy_vector(weights)));
+    sums = cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, sums_vector(weights)));
+    CvmLoop inputs = cvm_loop_begin(emitter, blocks[0], blocks[1], 1);
+    LLVMValueRef stored =
+        shape->unpacks ? LLVMBuildSub(emitter->builder, inputs.index, blocks[0], "") : inputs.index;
+    emit_block(weights, cvm_advance(emitter, in, cvm_scale(emitter, inputs.index, shape->in_block)),
+               cvm_advance(emitter, sums, cvm_scale(emitter, stored, block)), rows[0], rows[1]);
+    cvm_loop_end(emitter, &inputs);
+    cvm_loop_end(emitter, &outputs);
+}
+
+/* All pictures, chunk by chunk. in, dy, sums: of the item's group and output vectors; blocks: of
+ * inputs, the first and the one behind the last. */
+static void emit_pictures(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LLVMValueRef sums,
+                          const LLVMValueRef blocks[2]) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
     int64_t dy_picture = shape->groups * shape->outputs * dy_vector(weights);
     LLVMValueRef zero = cvm_i64(emitter, 0), rows = cvm_i64(emitter, shape->size[0]);
     CvmLoop pictures = cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->pictures), 1);
-    weights->dy = cvm_advance(emitter, dy, cvm_scale(emitter, pictures.index, dy_picture));
+    dy = cvm_advance(emitter, dy, cvm_scale(emitter, pictures.index, dy_picture));
     in = cvm_advance(emitter, in, cvm_scale(emitter, pictures.index, shape->in_picture));
     add_to_side(weights, pictures.index);
     CvmLoop chunks = cvm_loop_begin(emitter, zero, rows, shape->chunk_rows);
     LLVMValueRef ends[] = {cvm_sum(emitter, chunks.index, cvm_i64(emitter, shape->chunk_rows)),
                            rows};
     LLVMValueRef end = cvm_intrinsic(emitter, "llvm.smin", emitter->i64, ends, 2);
-    CvmLoop blocks = cvm_loop_begin(emitter, first, last, 1);
-    LLVMValueRef stored =
-        shape->unpacks ? LLVMBuildSub(emitter->builder, blocks.index, first, "") : blocks.index;
-    emit_block(weights, cvm_advance(emitter, in, cvm_scale(emitter, blocks.index, shape->in_block)),
-               cvm_advance(emitter, sums, cvm_scale(emitter, stored, block)), chunks.index, end);
-    cvm_loop_end(emitter, &blocks);
+    emit_chunk(weights, in, dy, sums, blocks, (const LLVMValueRef[]){chunks.index, end});
     cvm_loop_end(emitter, &chunks);
     cvm_loop_end(emitter, &pictures);
 }
@@ -394,13 +427,13 @@ void cvm_emit_weights(CvmEmitter *emitter, LLVMValueRef item) {
     Weights weights = {
         .emitter = emitter, .shape = shape, .lanes = lanes, .all = cvm_lanes_first(lanes, lanes)};
     LLVMValueRef parts = cvm_i64(emitter, shape->parts);
-    LLVMValueRef tiles = cvm_i64(emitter, shape->outputs / shape->tile_outputs);
+    LLVMValueRef turns = cvm_i64(emitter, shape->outputs / item_outputs(shape));
     LLVMValueRef part = LLVMBuildURem(builder, item, parts, "part");
     LLVMValueRef rest = LLVMBuildUDiv(builder, item, parts, "");
-    LLVMValueRef tile = LLVMBuildURem(builder, rest, tiles, "tile");
-    LLVMValueRef group = LLVMBuildUDiv(builder, rest, tiles, "group");
+    LLVMValueRef turn = LLVMBuildURem(builder, rest, turns, "turn");
+    LLVMValueRef group = LLVMBuildUDiv(builder, rest, turns, "group");
     LLVMValueRef output = cvm_sum(emitter, cvm_scale(emitter, group, shape->outputs),
-                                  cvm_scale(emitter, tile, shape->tile_outputs));
+                                  cvm_scale(emitter, turn, item_outputs(shape)));
     LLVMValueRef in =
         cvm_advance(emitter, emitter->buffers[0], cvm_scale(emitter, group, shape->in_group));
     LLVMValueRef dy =
@@ -410,12 +443,12 @@ void cvm_emit_weights(CvmEmitter *emitter, LLVMValueRef item) {
         sums = cvm_advance(emitter, sums, cvm_scale(emitter, output, sums_vector(&weights)));
     LLVMValueRef first = block_of_part(&weights, part);
     LLVMValueRef last = block_of_part(&weights, cvm_sum(emitter, part, cvm_i64(emitter, 1)));
-    int64_t block = shape->run * shape->kernel[0] * shape->kernel[1] * lanes;
+    int64_t block = shape->run * taps_of(shape) * lanes;
     LLVMValueRef start =
         shape->unpacks ? sums : cvm_advance(emitter, sums, cvm_scale(emitter, first, block));
     clear_sums(&weights, start, cvm_scale(emitter, LLVMBuildSub(builder, last, first, ""), block));
     begin_side(&weights, output, part);
-    emit_pictures(&weights, in, dy, sums, first, last);
+    emit_pictures(&weights, in, dy, sums, (const LLVMValueRef[]){first, last});
     if (shape->unpacks)
         unpack(&weights, sums, output, first, last);
     end_side(&weights);

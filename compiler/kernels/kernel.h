@@ -290,9 +290,11 @@ typedef struct CvmWeightGrad {
      * memory then, where an item's sums stand in the plain order of inputs and taps. Buffers of
      * results have strides[0] 1, scalars 0. */
     bool unpacks;
-    /* the schedule: a tile of output vectors, inputs and taps of a row has its sums in registers;
-     * rows of dy in a chunk; parts that the blocks of inputs are split into for work items */
-    int64_t tile_outputs, tile_inputs, tile_taps, chunk_rows, parts;
+    /* the schedule: a tile of output vectors, inputs and taps of a row has its sums in registers,
+     * where there are few of them in several copies that take turns along a row; rows of dy in a
+     * chunk; tiles of outputs in a work item, and parts that the blocks of inputs are split into
+     * for work items */
+    int64_t tile_outputs, tile_inputs, tile_taps, copies, chunk_rows, item_tiles, parts;
 } CvmWeightGrad;
 
 /* RELAYOUT: [rows][inner] to [rows/lanes][inner][lanes], or back. In blocked memory element
@@ -359,6 +361,7 @@ typedef struct CvmKernel {
     int64_t extent;        /* work items of the compiled function */
     int64_t scratch_bytes; /* of its scratch buffer, for each thread; 0: it has none */
     double flops, bytes;   /* of the whole call */
+    const char *question; /* what it asked the tuning about its cut; NULL: nothing */
     const char *measured; /* why it is cut like that, where that was measured; NULL: by the model */
 } CvmKernel;
 

@@ -226,10 +226,10 @@ static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
             weights->in_picture, weights->in_group, weights->in_block, weights->in_inside,
             weights->in_row, weights->in_column);
     fprintf(stream,
-            "  tile %" PRId64 " outputs %" PRId64 " inputs %" PRId64 " taps, chunks of %" PRId64
-            " rows, %" PRId64 " parts\n",
-            weights->tile_outputs, weights->tile_inputs, weights->tile_taps, weights->chunk_rows,
-            weights->parts);
+            "  tile %" PRId64 " outputs %" PRId64 " inputs %" PRId64 " taps %" PRId64
+            " copies, chunks of %" PRId64 " rows, items of %" PRId64 " tiles, %" PRId64 " parts\n",
+            weights->tile_outputs, weights->tile_inputs, weights->tile_taps, weights->copies,
+            weights->chunk_rows, weights->item_tiles, weights->parts);
 }
 
 static void print_winograd(const CvmKernel *kernel, FILE *stream) {

@@ -1,14 +1,18 @@
 /* The schedule of WEIGHTS kernels. A tile of t output vectors x k inputs and taps has t k sums in
  * registers, which take t + k loads for t k multiply-adds at each pixel. Chunks are as large as dy
- * of a tile may be to stay in the first cache while the tiles of a work item pass over it. Blocks
- * of inputs are split into parts until there are work items for all threads, and until the sums of
- * an item fit the second cache. */
+ * of a tile may be to stay in the first cache while the tiles of a work item pass over it. Each
+ * work item reads all pixels of its inputs and of its outputs' gradients, so a work item has as
+ * many of either as leaves items for all threads, while its sums fit the second cache; how they are
+ * shared out is what takes the fewest bytes read. */
 #include "compiler/kernels/schedule.h"
 
 enum {
     CHUNK_PIXELS = 256,
     ITEM_BYTES = 128 << 10, /* of sums */
-    ENOUGH_ITEMS = 16,
+    ITEM_OUTPUTS = 32,      /* vectors of them at most */
+    ENOUGH_ITEMS = 4,
+    OVERLAPPING = 8, /* multiply-adds under way at once: fewer sums wait for each other … */
+    COPIES = 4,      /* … so there are copies of them, at most so many */
 };
 
 /* Multiply-adds per cycle's worth of work: two of them and two loads go together, fewer than ten
@@ -39,30 +43,77 @@ static void choose_tile(CvmWeightGrad *weights, int registers) {
             }
 }
 
+/* Copies of the tile's sums, for pixels in turn. */
+static int64_t choose_copies(const CvmWeightGrad *weights, int registers) {
+    int64_t sums = weights->tile_outputs * weights->tile_inputs * weights->tile_taps;
+    int64_t copies = (OVERLAPPING + sums - 1) / sums;
+    copies = copies < COPIES ? copies : COPIES;
+    while (copies > 1 && copies * sums + weights->tile_outputs + 1 > registers)
+        copies--;
+    return copies;
+}
+
 int64_t cvm_weights_item_run(const CvmWeightGrad *weights) {
     int64_t blocks = weights->inputs / weights->run;
     int64_t most = (blocks + weights->parts - 1) / weights->parts;
     return most * weights->run * weights->kernel[0] * weights->kernel[1];
 }
 
+static int64_t item_bytes(const CvmWeightGrad *weights, int lanes) {
+    return weights->item_tiles * weights->tile_outputs * cvm_weights_item_run(weights) * lanes * 4;
+}
+
+static int64_t count_items(const CvmWeightGrad *weights) {
+    int64_t tiles = weights->outputs / weights->tile_outputs;
+    return weights->groups * (tiles / weights->item_tiles) * weights->parts;
+}
+
+/* Floats that all items read: x once for each part of the outputs, dy for each of the inputs. */
+static double floats_read(const CvmWeightGrad *weights, int lanes) {
+    double x = (double)(weights->depthwise ? lanes : weights->inputs) *
+               (double)(weights->in_size[0] * weights->in_size[1]);
+    double dy = (double)(weights->outputs * lanes) * (double)(weights->size[0] * weights->size[1]);
+    double turns = (double)(weights->outputs / weights->tile_outputs / weights->item_tiles);
+    return turns * x + (double)weights->parts * dy;
+}
+
+static double score_of_items(const CvmWeightGrad *weights, int lanes) {
+    double score = -floats_read(weights, lanes);
+    int64_t items = count_items(weights), bytes = item_bytes(weights, lanes);
+    if (items < ENOUGH_ITEMS)
+        score *= (double)ENOUGH_ITEMS / (double)items;
+    return bytes > ITEM_BYTES ? score * 4 * (double)bytes / ITEM_BYTES : score;
+}
+
+static void choose_items(CvmKernel *kernel, CvmTargetShape target) {
+    CvmWeightGrad *weights = &kernel->weights;
+    int64_t tiles = weights->outputs / weights->tile_outputs;
+    int64_t blocks = weights->inputs / weights->run;
+    CvmCuts cuts = {.count = 0};
+    for (int64_t item = 1; item <= tiles && item * weights->tile_outputs <= ITEM_OUTPUTS; item++)
+        for (int64_t parts = 1; parts <= blocks; parts *= 2) {
+            weights->item_tiles = item;
+            weights->parts = parts;
+            if (tiles % item == 0)
+                cvm_cuts_add(&cuts, item, parts, score_of_items(weights, target.lanes));
+        }
+    weights->item_tiles = weights->parts = 0; /* not cut yet: so a kernel asks */
+    const CvmCut *cut = cvm_cuts_choose(&cuts, kernel, target);
+    weights->item_tiles = cut->sizes[0];
+    weights->parts = cut->sizes[1];
+}
+
 void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target) {
     CvmWeightGrad *weights = &kernel->weights;
     choose_tile(weights, target.registers);
+    weights->copies = choose_copies(weights, target.registers);
     weights->chunk_rows = CHUNK_PIXELS / weights->size[1];
     if (weights->chunk_rows > weights->size[0])
         weights->chunk_rows = weights->size[0];
     if (weights->chunk_rows < 1)
         weights->chunk_rows = 1;
-    int64_t blocks = weights->inputs / weights->run;
-    int64_t items = weights->groups * (weights->outputs / weights->tile_outputs);
-    int64_t bytes = weights->tile_outputs * weights->inputs * weights->kernel[0] *
-                    weights->kernel[1] * target.lanes * 4;
-    weights->parts = 1;
-    while (weights->parts * 2 <= blocks &&
-           (items * weights->parts < ENOUGH_ITEMS || bytes / weights->parts > ITEM_BYTES))
-        weights->parts *= 2;
-    kernel->extent = items * weights->parts;
+    choose_items(kernel, target);
+    kernel->extent = count_items(weights);
     if (weights->unpacks)
-        kernel->scratch_bytes =
-            weights->tile_outputs * cvm_weights_item_run(weights) * target.lanes * 4;
+        kernel->scratch_bytes = item_bytes(weights, target.lanes);
 }
