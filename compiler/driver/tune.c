@@ -1,9 +1,10 @@
 /* See tune.h. All choice points try a candidate at a time, side by side: in round (i, j) every
  * choice among algorithms takes its candidate number i, and every choice among cuts its number j,
- * so that a few compilations measure all of them, each in the place where it runs. What a candidate
- * costs is the time of the kernels that hold its layers, with whatever other rounds had fused into
- * them, so that a pooling which only one algorithm takes along counts for both. The least of all
- * rounds counts; the model's choice stays unless another one is clearly faster. */
+ * so that a few compilations measure all of them, each in the place where it runs. What an
+ * algorithm costs is the time of the kernels that hold its layers, with whatever other rounds had
+ * fused into them, so that a pooling which only one algorithm takes along counts for both; what a
+ * cut costs is the time of the kernel that is cut. The least of all rounds counts; the model's
+ * choice stays unless another one is clearly faster. */
 #include "compiler/driver/tune.h"
 
 #include "compiler/driver/profile.h"
@@ -24,6 +25,7 @@ static const double WORTH = 0.97; /* share of the model's time that another must
 typedef struct Part {
     const char **layers;
     int layer_count;
+    const char *question; /* that it asked about its cut */
     double seconds;
 } Part;
 
@@ -72,7 +74,10 @@ static Part part_of(Tuner *tuner, const CvmKernelList *kernels, const CvmProfile
     const char **layers = cvm_arena_array(arena, (size_t)most + 1, sizeof *layers);
     for (int i = 0; i < kernels->count; i++) {
         const CvmKernel *kernel = kernels->kernels[i];
-        for (int k = 0; !strcmp(kernel->symbol, row->kernel) && k < kernel->node_count; k++) {
+        if (strcmp(kernel->symbol, row->kernel) != 0)
+            continue;
+        part.question = kernel->question;
+        for (int k = 0; k < kernel->node_count; k++) {
             const char *name = kernel->nodes[k]->origin.name;
             if (name && !has_layer(layers, part.layer_count, name))
                 layers[part.layer_count++] = name;
@@ -158,13 +163,16 @@ static int layers_with(const Tuner *tuner, const CvmTuningEntry *entry, const ch
     return count;
 }
 
-static double seconds_of(const Round *round, const char *const *layers, int count) {
+/* Of the kernels that asked the entry's question, or hold one of the layers. */
+static double seconds_of(const Round *round, const CvmTuningEntry *entry, const char *const *layers,
+                         int count) {
     double seconds = 0;
     for (int p = 0; p < round->count; p++) {
-        bool with = false;
-        for (int i = 0; i < round->parts[p].layer_count; i++)
-            with |= has_layer(layers, count, round->parts[p].layers[i]);
-        seconds += with ? round->parts[p].seconds : 0;
+        const Part *part = &round->parts[p];
+        bool with = part->question && strcmp(part->question, entry->question) == 0;
+        for (int i = 0; i < part->layer_count; i++)
+            with |= has_layer(layers, count, part->layers[i]);
+        seconds += with ? part->seconds : 0;
     }
     return seconds;
 }
@@ -182,14 +190,14 @@ static void find_least(const Tuner *tuner, const CvmTuningEntry *entry, int inde
                        double least[CVM_TUNING_CANDIDATES]) {
     const char **layers = cvm_arena_array(
         tuner->session->arena, (size_t)(most_layers(tuner) + entry->layer_count), sizeof *layers);
-    int count = layers_with(tuner, entry, layers);
+    int count = entry->choice.level == CVM_TUNING_WAY ? layers_with(tuner, entry, layers) : 0;
     for (int i = 0; i < CVM_TUNING_CANDIDATES; i++)
         least[i] = INFINITY;
     for (int r = first; r < tuner->round_count; r++) {
         const Round *round = &tuner->rounds[r];
         int number = index < round->entries ? round->taken[index] : -1;
         if (number >= 0)
-            least[number] = fmin(least[number], seconds_of(round, layers, count));
+            least[number] = fmin(least[number], seconds_of(round, entry, layers, count));
     }
 }
 

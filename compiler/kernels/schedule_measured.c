@@ -38,7 +38,9 @@ const CvmCut *cvm_cuts_choose(const CvmCuts *cuts, CvmKernel *kernel, CvmTargetS
              cvm_hash_text(0, cvm_kernel_text(kernel, scratch)));
     cvm_arena_free(scratch);
     int chosen = cvm_tuning_choose(tuning, question, &choice);
+    const CvmTuningEntry *entry = cvm_tuning_find(tuning, question);
     const char *measured = cvm_tuning_reason(tuning, question, &choice, chosen);
+    kernel->question = entry ? entry->question : NULL;
     kernel->measured = measured ? measured : kernel->measured;
     return &cuts->list[chosen];
 }

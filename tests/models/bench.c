@@ -214,6 +214,22 @@ static void what_was_measured_is_gone_by(void **state) {
     cvm_test_result_free(&result);
 }
 
+/* Cuts of filters' gradients are choices too, each judged by its own kernel's time. */
+static void a_training_steps_gradients_are_measured(void **state) {
+    (void)state;
+    cvm_test_write_text(
+        &place, "step.cvm",
+        "model Step { input image: [3, 16, 16] conv(80, kernel=1) conv(80, kernel=1) flatten "
+        "linear(2) }\n"
+        "data pictures { folder \"none\" image [3, 16, 16] resize 16 split 0.5 }\n"
+        "train Step on pictures { loss cross_entropy optimizer sgd(rate=0.1) epochs 1 batch 2 }\n");
+    CvmTestResult result = cvm_test_cvmc(&place, "bench", "step.cvm", "--tune", "--train",
+                                         "--seconds", "1", "--json", NULL);
+    assert_int_equal(result.code, 0);
+    assert_non_null(strstr(result.out, "cut conv_grad_weight "));
+    cvm_test_result_free(&result);
+}
+
 static void tuning_wants_a_place_to_record_in(void **state) {
     (void)state;
     cvm_test_expect(&place, 2, NULL, "--no-cache", "bench", "model.cvm", "--tune", "--no-cache",
@@ -233,6 +249,7 @@ int main(void) {
         cmocka_unit_test(a_trace_has_an_event_for_each_call),
         cmocka_unit_test(what_cannot_be_measured_is_refused),
         cmocka_unit_test(what_was_measured_is_gone_by),
+        cmocka_unit_test(a_training_steps_gradients_are_measured),
         cmocka_unit_test(tuning_wants_a_place_to_record_in),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
