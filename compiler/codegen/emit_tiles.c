@@ -89,6 +89,20 @@ static void copy_to_patch(const CvmTiles *tiles, const CvmTilePictures *pictures
     cvm_loop_end(emitter, &rows);
 }
 
+/* The pixels by which a tile some way on in the row reaches further than the one before it: so that
+ * they are there in time, which a processor does not see to by itself in runs as short as a tile's
+ * rows. `tile`: the first pixel of the one at hand. A fetch from outside the picture does no harm.
+ */
+static void fetch_ahead(const CvmTiles *tiles, const CvmTilePictures *pictures, LLVMValueRef tile) {
+    enum { TILES_AHEAD = 3, LINE = 16 };
+    int64_t lanes = tiles->lanes, row = pictures->size[1] * lanes;
+    int64_t first = (pictures->side + (TILES_AHEAD - 1) * pictures->apart) * lanes;
+    for (int64_t i = 0; i < pictures->side; i++)
+        for (int64_t j = 0; j < pictures->apart * lanes; j += LINE)
+            cvm_emit_prefetch(tiles->emitter, cvm_advance(tiles->emitter, tile,
+                                                          constant(tiles, first + i * row + j)));
+}
+
 LLVMValueRef cvm_tile_pixels(const CvmTiles *tiles, const CvmTilePictures *pictures,
                              const CvmTilePlace *place, LLVMValueRef block, LLVMValueRef *step) {
     CvmEmitter *emitter = tiles->emitter;
@@ -101,12 +115,15 @@ LLVMValueRef cvm_tile_pixels(const CvmTiles *tiles, const CvmTilePictures *pictu
     LLVMValueRef plane =
         cvm_advance(emitter, pictures->buffer,
                     cvm_scale(emitter, plane_index, pictures->size[0] * width * lanes));
+    LLVMValueRef first =
+        cvm_scale(emitter, cvm_sum(emitter, cvm_scale(emitter, top, width), left), lanes);
+    LLVMValueRef tile = cvm_advance(emitter, plane, first);
+    fetch_ahead(tiles, pictures, tile);
     LLVMValueRef at = cvm_stack_slot(emitter, emitter->pointer, "pixels");
     LLVMValueRef apart = cvm_stack_slot(emitter, emitter->i64, "step");
     CvmBranch branch =
         cvm_branch_begin(emitter, lies_inside(tiles, pictures, top, left, pictures->side));
-    LLVMValueRef pixel = cvm_sum(emitter, cvm_scale(emitter, top, width), left);
-    LLVMBuildStore(builder, cvm_advance(emitter, plane, cvm_scale(emitter, pixel, lanes)), at);
+    LLVMBuildStore(builder, tile, at);
     LLVMBuildStore(builder, constant(tiles, width * lanes), apart);
     cvm_branch_else(emitter, &branch);
     copy_to_patch(tiles, pictures, plane, top, left);
@@ -135,23 +152,46 @@ static LLVMValueRef add_scaled(const CvmTiles *tiles, LLVMValueRef sum, double f
                : LLVMBuildFMul(emitter->builder, x, scale, "");
 }
 
+/* The sum of every step-th term of the row from `first` on, divided by *scale. Terms whose factor
+ * is 1 come first, since all others are added to them with one instruction each; *scale makes one
+ * of them such. */
+static LLVMValueRef sum_of_row(const CvmTiles *tiles, const double *row, int columns, int first,
+                               int step, LLVMValueRef *in, double *scale) {
+    LLVMValueRef sum = NULL;
+    int unit = -1;
+    for (int k = first; k < columns; k += step)
+        if (row[k] != 0 && (unit < 0 || row[k] == 1))
+            unit = k;
+    *scale = unit < 0 ? 1 : row[unit];
+    if (unit >= 0)
+        sum = in[unit];
+    for (int k = first; k < columns; k += step)
+        if (k != unit)
+            sum = add_scaled(tiles, sum, row[k] / *scale, in[k]);
+    return sum;
+}
+
+static LLVMValueRef scale_vector(const CvmTiles *tiles, LLVMValueRef x, double factor) {
+    return add_scaled(tiles, NULL, factor, x);
+}
+
 /* out[i] = sum of row i of the matrix times in. Rows of opposite points differ in the sign of the
  * odd columns alone, so that two rows share their even and odd sums. */
 static void transform_rows(const CvmTiles *tiles, const double (*matrix)[SIDE], int columns,
                            LLVMValueRef *in, LLVMValueRef *out) {
-    LLVMBuilderRef builder = tiles->emitter->builder;
     int last = tiles->matrices.side - 1;
-    for (int i = 0; i <= last; i++) {
-        LLVMValueRef sums[2] = {NULL, NULL};
-        bool paired = i > 0 && i < last;
-        for (int k = columns - 1; k >= 0; k--) /* the highest has the factor 1 */
-            sums[paired ? k % 2 : 0] =
-                add_scaled(tiles, sums[paired ? k % 2 : 0], matrix[i][k], in[k]);
-        out[i] = sums[0];
-        if (!paired)
+    double scale;
+    for (int i = 0; i <= last; i += i > 0 && i < last - 1 ? 2 : 1) {
+        if (i == 0 || i == last) {
+            out[i] = sum_of_row(tiles, matrix[i], columns, 0, 1, in, &scale);
+            out[i] = scale_vector(tiles, out[i], scale);
             continue;
-        out[i] = LLVMBuildFAdd(builder, sums[0], sums[1], "");
-        out[++i] = LLVMBuildFSub(builder, sums[0], sums[1], "");
+        }
+        LLVMValueRef even = sum_of_row(tiles, matrix[i], columns, 0, 2, in, &scale);
+        even = scale_vector(tiles, even, scale);
+        LLVMValueRef odd = sum_of_row(tiles, matrix[i], columns, 1, 2, in, &scale);
+        out[i] = add_scaled(tiles, even, scale, odd);
+        out[i + 1] = add_scaled(tiles, even, -scale, odd);
     }
 }
 

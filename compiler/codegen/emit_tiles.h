@@ -39,14 +39,15 @@ CvmTilePlace cvm_tile_place(const CvmTiles *tiles, LLVMValueRef index, const int
                             int64_t apart);
 
 /* Pictures in channel blocks: [picture][block][height][width][lanes]. Tiles of `side` x `side`
- * pixels begin so many rows and columns (pad) before their place. */
+ * pixels begin so many rows and columns (pad) before their place, and the next one in its row
+ * `apart` columns later. */
 typedef struct CvmTilePictures {
     LLVMValueRef buffer;
-    int64_t blocks, size[2], pad[2], side;
+    int64_t blocks, size[2], pad[2], side, apart;
 } CvmTilePictures;
 
 /* A tile's pixels: in the picture where it lies inside, else a copy with zeros. Rows are `*step`
- * elements apart. */
+ * elements apart. Those of a later tile are fetched meanwhile. */
 LLVMValueRef cvm_tile_pixels(const CvmTiles *tiles, const CvmTilePictures *pictures,
                              const CvmTilePlace *place, LLVMValueRef block, LLVMValueRef *step);
 

@@ -5,16 +5,18 @@
  *
  *   1. input     tiles of n x n pixels, transformed; tiles at the picture's edge are first copied
  *                into a patch with zeros around
+ *   In turns, each for some steps of output channels together:
  *   2. contract  for each frequency, groups of tiles times the transformed weights: vectors of
  *                output channels meet single elements of the tiles, sums stay in registers
  *   3. result    sums transformed back to m x m pixels, epilogue, store
  *
  *   scratch: transformed [frequency][group][c/lanes][tile of the group][lanes],
- *            sums        [o/lanes][frequency][tile][lanes],
- *            weights     [frequency][c of a chunk][step], where the item transforms filters itself
+ *            sums        [o/lanes of a turn][frequency][tile][lanes],
+ *            weights     [frequency][step of a turn][c of a chunk][step], where the item transforms
+ *                        filters itself
  *
- * With few tiles the work item does that for a step of output channels and a chunk of input
- * channels at a time: filters are less to fetch from memory than their transforms.
+ * With few tiles the work item does that for a chunk of input channels at a time: filters are less
+ * to fetch from memory than their transforms.
  *
  * Every sum has one order, whatever the split over threads. */
 #include "compiler/codegen/emit_tiles.h"
@@ -27,8 +29,9 @@ typedef struct Winograd {
     const CvmWinograd *shape;
     CvmTiles tiles;
     int lanes;
-    LLVMValueRef first, count;               /* the work item's tiles */
-    LLVMValueRef output;                     /* its first output channel, in steps of the weights */
+    LLVMValueRef first, count; /* the work item's tiles */
+    LLVMValueRef
+        output; /* first output channel, of the item or the turn, in steps of the weights */
     LLVMValueRef transformed, sums, weights; /* scratch memory */
 } Winograd;
 
@@ -63,7 +66,8 @@ static void emit_input_tile(const Winograd *winograd, LLVMValueRef block, LLVMVa
                                 shape->inputs / lanes,
                                 {shape->input[0], shape->input[1]},
                                 {shape->pad[0], shape->pad[1]},
-                                side};
+                                side,
+                                shape->tile};
     CvmTilePlace place = place_of(winograd, tile);
     CvmTileSource source = {.column_step = lanes, .size = side};
     source.pointer = cvm_tile_pixels(&winograd->tiles, &pictures, &place, block, &source.row_step);
@@ -121,17 +125,22 @@ static void transform_block(const Winograd *winograd, LLVMValueRef filters, LLVM
     cvm_loop_end(emitter, &inputs);
 }
 
-/* A chunk of input channels for one step of output channels, into the scratch memory. */
-static void transform_chunk(const Winograd *winograd, LLVMValueRef step, LLVMValueRef chunk) {
+/* A chunk of input channels for the turn's output channels, into the scratch memory. */
+static void transform_chunk(const Winograd *winograd, LLVMValueRef chunk) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
     int64_t size = shape->chunk / shape->lanes;
-    CvmLoop blocks = cvm_loop_begin(emitter, constant(winograd, 0), constant(winograd, size), 1);
-    transform_block(winograd, emitter->buffers[emitter->kernel->b], step,
+    LLVMValueRef zero = constant(winograd, 0);
+    CvmLoop steps = cvm_loop_begin(emitter, zero, constant(winograd, shape->together), 1);
+    CvmLoop blocks = cvm_loop_begin(emitter, zero, constant(winograd, size), 1);
+    LLVMValueRef to = cvm_sum(emitter, cvm_scale(emitter, steps.index, shape->chunk * shape->step),
+                              cvm_scale(emitter, blocks.index, shape->lanes * shape->step));
+    transform_block(winograd, emitter->buffers[emitter->kernel->b],
+                    cvm_sum(emitter, winograd->output, steps.index),
                     cvm_sum(emitter, cvm_scale(emitter, chunk, size), blocks.index),
-                    cvm_advance(emitter, winograd->weights,
-                                cvm_scale(emitter, blocks.index, shape->lanes * shape->step)));
+                    cvm_advance(emitter, winograd->weights, to));
     cvm_loop_end(emitter, &blocks);
+    cvm_loop_end(emitter, &steps);
 }
 
 /* --- 2. contraction --- */
@@ -164,14 +173,14 @@ static int64_t step_inputs(const CvmWinograd *shape) {
     return shape->transforms ? shape->chunk : shape->inputs;
 }
 
-/* From one step's weights to those that are read next: its next frequency's, or the next step's. */
-static int64_t next_weights(const CvmWinograd *shape) {
-    return shape->transforms ? cvm_winograd_weight_step(shape) : shape->inputs * shape->step;
-}
+/* Those of one frequency and step, and those that are read next. */
+typedef struct Weights {
+    LLVMValueRef here, next;
+} Weights;
 
 /* The sums of one group of tiles over all input channels, for one frequency and one step of output
  * channels. While a group is multiplied, its share of the weights that come next is fetched. */
-static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValueRef tiles,
+static void emit_group(const Winograd *winograd, const Weights *weights, LLVMValueRef tiles,
                        LLVMValueRef group, LLVMValueRef to) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
@@ -188,13 +197,12 @@ static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValue
                        sums[i]);
     }
     LLVMValueRef blocks = constant(winograd, step_inputs(shape) / lanes);
-    LLVMValueRef ahead = cvm_advance(
-        emitter, weights,
-        cvm_sum(emitter, constant(winograd, next_weights(shape)),
-                cvm_scale(emitter, group, step_inputs(shape) / lanes * fetched * line)));
+    LLVMValueRef ahead =
+        cvm_advance(emitter, weights->next,
+                    cvm_scale(emitter, group, step_inputs(shape) / lanes * fetched * line));
     CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), blocks, 1);
     LLVMValueRef from =
-        cvm_advance(emitter, weights, cvm_scale(emitter, loop.index, lanes * shape->step));
+        cvm_advance(emitter, weights->here, cvm_scale(emitter, loop.index, lanes * shape->step));
     LLVMValueRef elements =
         cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, lanes * shape->group));
     LLVMValueRef next = cvm_advance(emitter, ahead, cvm_scale(emitter, loop.index, fetched * line));
@@ -211,10 +219,9 @@ static void emit_group(const Winograd *winograd, LLVMValueRef weights, LLVMValue
                      constant(winograd, i % vectors * plane + i / vectors * lanes));
 }
 
-/* All groups, for one frequency and one step of the item's output channels; `channel` is the first
- * input channel. */
-static void emit_groups(const Winograd *winograd, LLVMValueRef weights, LLVMValueRef channel,
-                        LLVMValueRef frequency, LLVMValueRef output) {
+/* All groups, for one frequency and one step of the turn; `channel` is the first input channel. */
+static void emit_groups(const Winograd *winograd, const Weights *weights, LLVMValueRef channel,
+                        LLVMValueRef frequency, LLVMValueRef step) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
     int64_t plane = winograd->tiles.frequencies * cvm_winograd_result_step(shape);
@@ -228,7 +235,7 @@ static void emit_groups(const Winograd *winograd, LLVMValueRef weights, LLVMValu
     LLVMValueRef to =
         cvm_advance(emitter, winograd->sums,
                     cvm_sum(emitter, cvm_scale(emitter, frequency, cvm_winograd_result_step(shape)),
-                            cvm_scale(emitter, output, shape->step / winograd->lanes * plane)));
+                            cvm_scale(emitter, step, shape->step / winograd->lanes * plane)));
     CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), groups, 1);
     emit_group(
         winograd, weights,
@@ -238,34 +245,36 @@ static void emit_groups(const Winograd *winograd, LLVMValueRef weights, LLVMValu
     cvm_loop_end(emitter, &loop);
 }
 
-static CvmLoop begin_frequencies(const Winograd *winograd) {
-    return cvm_loop_begin(winograd->emitter, constant(winograd, 0),
-                          constant(winograd, winograd->tiles.frequencies), 1);
+/* The turn's steps at all frequencies, over input channels from `channel` on. `weights`: of the
+ * first frequency and step; a step has `size` of them. A frequency of the tiles stays in the
+ * nearest cache for all steps. */
+static void emit_frequencies(const Winograd *winograd, LLVMValueRef weights, int64_t size,
+                             LLVMValueRef channel) {
+    CvmEmitter *emitter = winograd->emitter;
+    int64_t apart = cvm_winograd_weight_step(winograd->shape), last = winograd->shape->together - 1;
+    LLVMValueRef zero = constant(winograd, 0);
+    CvmLoop frequencies =
+        cvm_loop_begin(emitter, zero, constant(winograd, winograd->tiles.frequencies), 1);
+    CvmLoop steps = cvm_loop_begin(emitter, zero, constant(winograd, last + 1), 1);
+    LLVMValueRef at = cvm_sum(emitter, cvm_scale(emitter, frequencies.index, apart),
+                              cvm_scale(emitter, steps.index, size));
+    LLVMValueRef ahead =
+        LLVMBuildSelect(emitter->builder, cvm_tile_is_below(&winograd->tiles, steps.index, last),
+                        constant(winograd, size), constant(winograd, apart - last * size), "");
+    Weights step = {.here = cvm_advance(emitter, weights, at)};
+    step.next = cvm_advance(emitter, step.here, ahead);
+    emit_groups(winograd, &step, channel, frequencies.index, steps.index);
+    cvm_loop_end(emitter, &steps);
+    cvm_loop_end(emitter, &frequencies);
 }
 
-static CvmLoop begin_outputs(const Winograd *winograd) {
-    const CvmWinograd *shape = winograd->shape;
-    return cvm_loop_begin(winograd->emitter, constant(winograd, 0),
-                          constant(winograd, shape->outputs / shape->step / shape->parts), 1);
-}
-
-/* With weights that stand transformed: a frequency of the tiles stays in the cache for all of them.
- */
+/* With weights that stand transformed. */
 static void emit_contraction(const Winograd *winograd) {
     CvmEmitter *emitter = winograd->emitter;
-    const CvmWinograd *shape = winograd->shape;
-    CvmLoop frequencies = begin_frequencies(winograd);
-    LLVMValueRef first_step =
-        cvm_sum(emitter, cvm_scale(emitter, frequencies.index, shape->outputs / shape->step),
-                winograd->output);
-    CvmLoop outputs = begin_outputs(winograd);
-    LLVMValueRef weights =
-        cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
-                    cvm_scale(emitter, cvm_sum(emitter, first_step, outputs.index),
-                              shape->inputs * shape->step));
-    emit_groups(winograd, weights, constant(winograd, 0), frequencies.index, outputs.index);
-    cvm_loop_end(emitter, &outputs);
-    cvm_loop_end(emitter, &frequencies);
+    int64_t size = winograd->shape->inputs * winograd->shape->step;
+    LLVMValueRef weights = cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
+                                       cvm_scale(emitter, winograd->output, size));
+    emit_frequencies(winograd, weights, size, constant(winograd, 0));
 }
 
 static void clear_sums(const Winograd *winograd) {
@@ -281,19 +290,12 @@ static void emit_contraction_with_filters(const Winograd *winograd) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
     clear_sums(winograd);
-    CvmLoop outputs = begin_outputs(winograd);
     CvmLoop chunks = cvm_loop_begin(emitter, constant(winograd, 0),
                                     constant(winograd, shape->inputs / shape->chunk), 1);
-    transform_chunk(winograd, cvm_sum(emitter, winograd->output, outputs.index), chunks.index);
-    CvmLoop frequencies = begin_frequencies(winograd);
-    LLVMValueRef weights =
-        cvm_advance(emitter, winograd->weights,
-                    cvm_scale(emitter, frequencies.index, cvm_winograd_weight_step(shape)));
-    emit_groups(winograd, weights, cvm_scale(emitter, chunks.index, shape->chunk),
-                frequencies.index, outputs.index);
-    cvm_loop_end(emitter, &frequencies);
+    transform_chunk(winograd, chunks.index);
+    emit_frequencies(winograd, winograd->weights, shape->chunk * shape->step,
+                     cvm_scale(emitter, chunks.index, shape->chunk));
     cvm_loop_end(emitter, &chunks);
-    cvm_loop_end(emitter, &outputs);
 }
 
 /* --- 3. results --- */
@@ -458,7 +460,7 @@ static void emit_results(const Winograd *winograd) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
     LLVMValueRef zero = constant(winograd, 0);
-    LLVMValueRef vectors = constant(winograd, shape->outputs / shape->parts / winograd->lanes);
+    LLVMValueRef vectors = constant(winograd, shape->together * shape->step / winograd->lanes);
     CvmLoop channels = cvm_loop_begin(emitter, zero, vectors, 1);
     CvmLoop tiles = cvm_loop_begin(emitter, zero, winograd->count, 1);
     emit_result_tile(winograd, channels.index, tiles.index);
@@ -467,6 +469,21 @@ static void emit_results(const Winograd *winograd) {
 }
 
 /* --- the work item --- */
+
+static void emit_turns(const Winograd *item) {
+    CvmEmitter *emitter = item->emitter;
+    const CvmWinograd *shape = item->shape;
+    int64_t turns = shape->outputs / shape->step / shape->parts / shape->together;
+    CvmLoop loop = cvm_loop_begin(emitter, constant(item, 0), constant(item, turns), 1);
+    Winograd turn = *item;
+    turn.output = cvm_sum(emitter, item->output, cvm_scale(emitter, loop.index, shape->together));
+    if (shape->transforms)
+        emit_contraction_with_filters(&turn);
+    else
+        emit_contraction(&turn);
+    emit_results(&turn);
+    cvm_loop_end(emitter, &loop);
+}
 
 static Winograd begin(CvmEmitter *emitter) {
     const CvmWinograd *shape = &emitter->kernel->winograd;
@@ -496,11 +513,7 @@ void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
     winograd.weights =
         cvm_advance(emitter, winograd.sums, constant(&winograd, cvm_winograd_results(shape)));
     emit_inputs(&winograd);
-    if (shape->transforms)
-        emit_contraction_with_filters(&winograd);
-    else
-        emit_contraction(&winograd);
-    emit_results(&winograd);
+    emit_turns(&winograd);
 }
 
 /* A WINOGRAD_WEIGHT item is one block of input channels for one step of output channels. */

@@ -81,7 +81,8 @@ static void emit_transforms(const Gradient *gradient) {
                                 .blocks = shape->inputs / lanes,
                                 .size = {shape->input[0], shape->input[1]},
                                 .pad = {shape->pad[0], shape->pad[1]},
-                                .side = matrices->side},
+                                .side = matrices->side,
+                                .apart = shape->tile},
                    .matrix = matrices->input,
                    .first = gradient->input,
                    .to = gradient->inputs,
@@ -91,7 +92,8 @@ static void emit_transforms(const Gradient *gradient) {
     Side outputs = {.pictures = {.buffer = buffers[1],
                                  .blocks = shape->outputs / lanes,
                                  .size = {shape->output[0], shape->output[1]},
-                                 .side = shape->tile},
+                                 .side = shape->tile,
+                                 .apart = shape->tile},
                     .matrix = matrices->weight,
                     .first = gradient->output,
                     .to = gradient->gradients,
@@ -218,7 +220,8 @@ static void emit_results(const Gradient *gradient) {
     cvm_loop_end(emitter, &vectors);
 }
 
-/* --- the side sum, by those of the work items that read the same dy that have the first inputs --- */
+/* --- the side sum, by those of the work items that read the same dy that have the first inputs ---
+ */
 
 static void emit_bias(const Gradient *gradient) {
     CvmEmitter *emitter = gradient->emitter;
@@ -227,9 +230,8 @@ static void emit_bias(const Gradient *gradient) {
     LLVMValueRef first = LLVMBuildICmp(emitter->builder, LLVMIntEQ, gradient->input,
                                        constant(gradient, 0), "makes_sum");
     CvmBranch branch = cvm_branch_begin(emitter, first);
-    CvmSide sums =
-        cvm_side_begin(emitter, cvm_scale(emitter, gradient->output, gradient->lanes),
-                       gradient->shape->item_outputs, (int)gradient->lanes);
+    CvmSide sums = cvm_side_begin(emitter, cvm_scale(emitter, gradient->output, gradient->lanes),
+                                  gradient->shape->item_outputs, (int)gradient->lanes);
     cvm_side_add_all(&sums);
     cvm_side_store(&sums);
     cvm_branch_end(emitter, &branch);

@@ -228,7 +228,8 @@ typedef struct CvmWinograd {
     int64_t pad[2];              /* above and at the left */
     int scratch;     /* buffer: transformed inputs, then sums, then weights, of the work item */
     bool transforms; /* b holds filters, whose transform is the work item's too */
-    int64_t group, groups, parts, chunk; /* schedule_winograd.c chooses them */
+    /* schedule_winograd.c chooses them; together: steps of a turn, see codegen/emit_winograd.c */
+    int64_t group, groups, parts, chunk, together;
 } CvmWinograd;
 
 /* WINOGRAD_GRAD: the gradient of taps x taps filters, from tiles of tile x tile pixels of dy,

@@ -245,9 +245,10 @@ static void print_winograd(const CvmKernel *kernel, FILE *stream) {
         fprintf(stream, "  %s input %" PRId64 " output %" PRId64 " pad %" PRId64 "\n",
                 i ? "width" : "height", winograd->input[i], winograd->output[i], winograd->pad[i]);
     fprintf(stream,
-            "  group %" PRId64 " groups %" PRId64 " parts %" PRId64 " a %d b %d scratch %d\n",
-            winograd->group, winograd->groups, winograd->parts, kernel->a, kernel->b,
-            winograd->scratch);
+            "  group %" PRId64 " groups %" PRId64 " parts %" PRId64 " together %" PRId64
+            " a %d b %d scratch %d\n",
+            winograd->group, winograd->groups, winograd->parts, winograd->together, kernel->a,
+            kernel->b, winograd->scratch);
     if (winograd->transforms)
         fprintf(stream, "  filters transformed for %" PRId64 " inputs at once\n", winograd->chunk);
 }

@@ -61,9 +61,9 @@ CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps) {
         product_without(points, i, matrices.input[i]);
         double scale = value_at(matrices.input[i], last - 1, p);
         for (int k = 0; k < taps; k++)
-            matrices.weight[i][k] = pow(p, k) / scale;
+            matrices.weight[i][k] = pow(p, k);
         for (int k = 0; k < tile; k++)
-            matrices.result[k][i] = pow(p, k);
+            matrices.result[k][i] = pow(p, k) / scale;
     }
     product_without(points, last, matrices.input[last]);
     matrices.weight[last][taps - 1] = 1;
