@@ -56,21 +56,23 @@ static CvmTilePlace place_of(const Winograd *winograd, LLVMValueRef tile) {
 
 /* --- 1. inputs --- */
 
-/* One tile of one block of channels. */
-static void emit_input_tile(const Winograd *winograd, LLVMValueRef block, LLVMValueRef tile) {
+/* One tile of one block of channels, of those from `first` on. */
+static void emit_input_tile(const Winograd *winograd, LLVMValueRef first, LLVMValueRef block,
+                            LLVMValueRef tile) {
     CvmEmitter *emitter = winograd->emitter;
     LLVMBuilderRef builder = emitter->builder;
     const CvmWinograd *shape = winograd->shape;
     int lanes = winograd->lanes, side = winograd->tiles.matrices.side;
     CvmTilePictures pictures = {emitter->buffers[emitter->kernel->a],
-                                shape->inputs / lanes,
+                                shape->channel_groups * shape->inputs / lanes,
                                 {shape->input[0], shape->input[1]},
                                 {shape->pad[0], shape->pad[1]},
                                 side,
                                 shape->tile};
     CvmTilePlace place = place_of(winograd, tile);
     CvmTileSource source = {.column_step = lanes, .size = side};
-    source.pointer = cvm_tile_pixels(&winograd->tiles, &pictures, &place, block, &source.row_step);
+    source.pointer = cvm_tile_pixels(&winograd->tiles, &pictures, &place,
+                                     cvm_sum(emitter, first, block), &source.row_step);
     LLVMValueRef group = constant(winograd, shape->group);
     LLVMValueRef to = cvm_sum(
         emitter,
@@ -84,11 +86,17 @@ static void emit_input_tile(const Winograd *winograd, LLVMValueRef block, LLVMVa
 
 static void emit_inputs(const Winograd *winograd) {
     CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int64_t group_steps = shape->outputs / shape->step / shape->channel_groups;
     LLVMValueRef zero = constant(winograd, 0);
-    LLVMValueRef blocks = constant(winograd, winograd->shape->inputs / winograd->lanes);
+    LLVMValueRef blocks = constant(winograd, shape->inputs / winograd->lanes);
+    LLVMValueRef first = LLVMBuildMul(
+        emitter->builder,
+        LLVMBuildUDiv(emitter->builder, winograd->output, constant(winograd, group_steps), ""),
+        blocks, "");
     CvmLoop channels = cvm_loop_begin(emitter, zero, blocks, 1);
     CvmLoop tiles = cvm_loop_begin(emitter, zero, winograd->count, 1);
-    emit_input_tile(winograd, channels.index, tiles.index);
+    emit_input_tile(winograd, first, channels.index, tiles.index);
     cvm_loop_end(emitter, &tiles);
     cvm_loop_end(emitter, &channels);
 }

@@ -221,8 +221,9 @@ typedef struct CvmLinear {
  * of the output channels; it transforms filters for `chunk` input channels at a time.
  * WINOGRAD_WEIGHT uses tile, taps, inputs, outputs, step and lanes. */
 typedef struct CvmWinograd {
-    int64_t tile, taps;                /* m and r of ops/winograd.h */
-    int64_t pictures, inputs, outputs; /* inputs, outputs: channels */
+    int64_t tile, taps; /* m and r of ops/winograd.h */
+    int64_t pictures, channel_groups;
+    int64_t inputs, outputs;     /* channels: of a group of channels, of all of them */
     int64_t step, lanes;         /* output channels side by side in the weights; in a vector */
     int64_t input[2], output[2]; /* height and width */
     int64_t pad[2];              /* above and at the left */

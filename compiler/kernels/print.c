@@ -235,10 +235,10 @@ static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
 static void print_winograd(const CvmKernel *kernel, FILE *stream) {
     const CvmWinograd *winograd = &kernel->winograd;
     fprintf(stream,
-            "  tile %" PRId64 " taps %" PRId64 " pictures %" PRId64 " inputs %" PRId64
-            " outputs %" PRId64 " step %" PRId64 " lanes %" PRId64 "\n",
-            winograd->tile, winograd->taps, winograd->pictures, winograd->inputs, winograd->outputs,
-            winograd->step, winograd->lanes);
+            "  tile %" PRId64 " taps %" PRId64 " pictures %" PRId64 " groups of channels %" PRId64
+            " inputs %" PRId64 " outputs %" PRId64 " step %" PRId64 " lanes %" PRId64 "\n",
+            winograd->tile, winograd->taps, winograd->pictures, winograd->channel_groups,
+            winograd->inputs, winograd->outputs, winograd->step, winograd->lanes);
     if (kernel->form == CVM_KERNEL_WINOGRAD_WEIGHT)
         return;
     for (int i = 0; i < 2; i++)

@@ -95,8 +95,9 @@ static int64_t choose_block(const CvmWinograd *winograd, int64_t tiles) {
     return (tiles + blocks - 1) / blocks;
 }
 
+/* A part's output channels are of one group. */
 static int64_t choose_parts(const CvmWinograd *winograd, int64_t blocks) {
-    int64_t parts = 1, steps = winograd->outputs / winograd->step;
+    int64_t parts = winograd->channel_groups, steps = winograd->outputs / winograd->step;
     while (blocks * parts < WANTED_ITEMS && steps % (2 * parts) == 0 &&
            winograd->outputs / (2 * parts) >= LEAST_OUTPUTS)
         parts *= 2;

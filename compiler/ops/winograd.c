@@ -1,5 +1,6 @@
 /* Winograd convolutions as operators (the method: winograd.h). What depends on weights alone is an
- * operator of its own, so that it is computed once where weights stand still:
+ * operator of its own, so that it is computed once where weights stand still. c counts the input
+ * channels of a group of channels:
  *
  *   winograd_weight   [o, c, r, r] to [n^2, o/v, c, v]: for each frequency, in the order in which
  *                     the contraction reads it; v is two vectors of channels, or one where they do
@@ -21,7 +22,7 @@ static bool is_computed(const CvmNode *node, int64_t taps, CvmDiag *diag) {
            cvm_refuse_operands(node, diag, "has no minimal filtering for its tile and filters");
 }
 
-static int64_t step_of(int64_t outputs, int64_t lanes) {
+int64_t cvm_winograd_step(int64_t outputs, int64_t lanes) {
     return outputs % (2 * lanes) ? lanes : 2 * lanes;
 }
 
@@ -36,7 +37,7 @@ static Weights weights_of(const CvmNode *node) {
     const int64_t *sizes = type->shape.sizes;
     if (type->layout == CVM_LAYOUT_FILTER)
         return (Weights){sizes[2] == sizes[3] ? sizes[2] : -1, sizes[1], sizes[0],
-                         step_of(sizes[0], type->lanes)};
+                         cvm_winograd_step(sizes[0], type->lanes)};
     Weights weights = {-1, sizes[2], 0, sizes[3]};
     if (__builtin_mul_overflow(sizes[1], sizes[3], &weights.outputs))
         return weights;
@@ -57,7 +58,7 @@ bool winograd_weight_infer(CvmNode *node, CvmDiag *diag) {
     if (!is_computed(node, sizes[2], diag))
         return false;
     int64_t side = cvm_node_int(node, "tile") + sizes[2] - 1;
-    int64_t step = step_of(sizes[0], weight->lanes);
+    int64_t step = cvm_winograd_step(sizes[0], weight->lanes);
     CvmShape shape = {4, {side * side, sizes[0] / step, sizes[1], step}};
     return cvm_set_type(node, shape, NULL, diag);
 }
@@ -72,7 +73,12 @@ bool winograd_infer(CvmNode *node, CvmDiag *diag) {
     const CvmType *weight = &node->inputs[1]->type;
     if (!is_computed(node, weights.taps, diag))
         return false;
-    if (x->layout != CVM_LAYOUT_CHANNEL || weights.inputs != sizes[1] ||
+    int64_t groups = cvm_node_int(node, "groups"), across;
+    if (groups < 1 || __builtin_mul_overflow(weights.inputs, groups, &across) ||
+        across != sizes[1] || weights.inputs % x->lanes || weights.outputs % groups ||
+        weights.outputs / groups % weights.step)
+        return cvm_refuse_operands(node, diag, "has channels that do not go with its groups");
+    if (x->layout != CVM_LAYOUT_CHANNEL ||
         (weight->layout != CVM_LAYOUT_PLAIN && weight->layout != CVM_LAYOUT_FILTER) ||
         (weights.step != x->lanes && weights.step != 2 * x->lanes))
         return cvm_refuse_operands(node, diag, "has pictures and weights that do not fit");
@@ -178,12 +184,14 @@ static void reference_tile(const CvmNode *node, const float *const *operands, in
     const CvmWinogradMatrices matrices =
         cvm_winograd_matrices(cvm_node_int(node, "tile"), weights.taps);
     int frequencies = matrices.side * matrices.side, m = matrices.tile;
+    int64_t group_outputs = out[1] / cvm_node_int(node, "groups");
     for (int64_t o = 0; o < out[1]; o++) {
         double sums[FREQUENCIES] = {0}, result[FREQUENCIES];
+        int64_t first = o / group_outputs * weights.inputs;
         for (int64_t c = 0; c < weights.inputs; c++) {
             double pixels[FREQUENCIES], transformed[FREQUENCIES], weight[FREQUENCIES];
-            read_tile(node, operands[0], picture, c, row - pad[0], column - pad[1], matrices.side,
-                      pixels);
+            read_tile(node, operands[0], picture, first + c, row - pad[0], column - pad[1],
+                      matrices.side, pixels);
             transform(matrices.input, matrices.side, matrices.side, pixels, transformed);
             read_weight(node, &matrices, operands[1], o, c, weight);
             for (int64_t f = 0; f < frequencies; f++)
@@ -233,7 +241,8 @@ void winograd_lower(CvmLowering *lowering, const CvmNode *node) {
                       .taps = weights.taps,
                       .transforms = node->inputs[1]->type.layout == CVM_LAYOUT_FILTER,
                       .pictures = y->shape.sizes[0],
-                      .inputs = x->shape.sizes[1],
+                      .channel_groups = cvm_node_int(node, "groups"),
+                      .inputs = weights.inputs,
                       .outputs = y->shape.sizes[1],
                       .step = weights.step,
                       .lanes = x->lanes,

@@ -36,4 +36,8 @@ typedef struct CvmWinogradMatrices {
 bool cvm_winograd_has(int64_t tile, int64_t taps);
 CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps);
 
+/* How many of so many output channels lie side by side in transformed weights: two vectors, or one
+ * where they do not divide by two. */
+int64_t cvm_winograd_step(int64_t outputs, int64_t lanes);
+
 #endif

@@ -36,7 +36,8 @@ bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDia
 }
 
 typedef struct Size {
-    double inputs, vectors; /* channels; vectors of output channels */
+    double groups, inputs,
+        vectors; /* channels of a group; vectors of output channels of them all */
     double pictures, height, width;
     int64_t taps; /* along a side of the filter */
     int lanes;
@@ -65,7 +66,8 @@ static const CvmType *results_of(const CvmNode *node) {
 static Size size_of(const CvmGraph *graph, const CvmNode *node) {
     const int64_t *y = results_of(node)->shape.sizes, *weight = filter_of(node)->shape.sizes;
     int lanes = node->inputs[0]->type.lanes;
-    return (Size){.inputs = (double)weight[1],
+    return (Size){.groups = (double)cvm_node_int(node, "groups"),
+                  .inputs = (double)weight[1],
                   .vectors = (double)weight[0] / lanes,
                   .pictures = (double)y[0],
                   .height = (double)y[2],
@@ -113,7 +115,7 @@ static double cost_of_weights(const Size *size, const Way *way) {
 
 static double cost_of_tiles(const Size *size, const Way *way) {
     double side = (double)(way->tile + size->taps - 1);
-    double vectors = size->inputs / size->lanes + size->vectors;
+    double vectors = size->groups * size->inputs / size->lanes + size->vectors;
     return tiles_of(size, way->tile) * side * side *
                (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * side * vectors) +
            cost_of_weights(size, way);
@@ -134,6 +136,18 @@ static double cost_of_gradient(const Size *size, int64_t tile) {
             TRANSFORM * side * size->inputs * size->vectors);
 }
 
+/* Groups of channels have to be whole blocks, and whole steps of the weights. */
+static const char *refuse_groups(const CvmNode *conv, const CvmType *weight) {
+    int64_t groups = cvm_node_int(conv, "groups"), outputs = weight->shape.sizes[0];
+    if (groups == 1)
+        return NULL;
+    if (conv->op != CVM_OP_CONV)
+        return "it has groups";
+    bool whole = weight->shape.sizes[1] % weight->lanes == 0 &&
+                 outputs / groups % cvm_winograd_step(outputs, weight->lanes) == 0;
+    return whole ? NULL : "its groups are not whole blocks of channels";
+}
+
 static const char *refuse(const CvmNode *conv) {
     const CvmType *x = &conv->inputs[0]->type, *weight = filter_of(conv);
     const int64_t *stride = cvm_node_attribute(conv, "stride")->integers;
@@ -143,11 +157,9 @@ static const char *refuse(const CvmNode *conv) {
         return "its kernel is not 3x3, 5x5 or 7x7";
     if (stride[0] != 1 || stride[1] != 1 || dilation[0] != 1 || dilation[1] != 1)
         return "it has a stride or dilation";
-    if (cvm_node_int(conv, "groups") != 1)
-        return "it has groups";
     if (x->layout != CVM_LAYOUT_CHANNEL || weight->layout != CVM_LAYOUT_FILTER)
         return "its pictures are not in channel blocks";
-    return NULL;
+    return refuse_groups(conv, weight);
 }
 
 static bool weights_fit(const Size *size, int64_t tile) {
@@ -246,11 +258,12 @@ static Way measured_way(const CvmPassContext *context, const CvmGraph *graph, co
     const int64_t *pad = cvm_node_attribute(conv, "pad")->integers;
     const char *question = cvm_arena_format(
         graph->arena,
-        "conv %lldx%lld, %lld pictures %lldx%lld, %lld to %lld channels by %d, pad %lld %lld%s",
+        "conv %lldx%lld, %lld pictures %lldx%lld, %lld to %lld channels in %lld groups by %d, pad "
+        "%lld %lld%s",
         (long long)size.taps, (long long)size.taps, (long long)size.pictures,
         (long long)size.height, (long long)size.width, (long long)size.inputs,
-        (long long)(size.vectors * size.lanes), size.lanes, (long long)pad[0], (long long)pad[1],
-        size.learns ? ", learns" : "");
+        (long long)(size.vectors * size.lanes), (long long)size.groups, size.lanes,
+        (long long)pad[0], (long long)pad[1], size.learns ? ", learns" : "");
     int chosen = cvm_tuning_choose(context->tuning, question, &ways.choice);
     const char *measured = cvm_tuning_reason(context->tuning, question, &ways.choice, chosen);
     *why = measured ? measured : *why;
@@ -282,7 +295,8 @@ static CvmNode *add_convolution(CvmPassContext *context, CvmGraph *graph, CvmNod
     if (!weight)
         return NULL;
     CvmNode *operands[] = {conv->inputs[0], weight};
-    CvmAttribute attributes[] = {*cvm_node_attribute(conv, "pad"), tile};
+    CvmAttribute attributes[] = {*cvm_node_attribute(conv, "pad"), tile,
+                                 *cvm_node_attribute(conv, "groups")};
     return cvm_graph_add(graph, CVM_OP_WINOGRAD, operands, 2, attributes, conv->origin,
                          context->diag);
 }

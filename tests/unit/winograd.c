@@ -57,20 +57,22 @@ static void test_matrices_filter(void **state) {
 /* --- kernels --- */
 
 typedef struct Case {
-    int64_t n, inputs, h, w, outputs, pad[4], taps, tile;
+    int64_t n, inputs, h, w, outputs, pad[4], taps, tile, groups; /* inputs: of a group */
 } Case;
 
 static const Case cases[] = {
-    {1, 16, 8, 8, 16, {1, 1, 1, 1}, 3, 2},   /* whole tiles of 2 and 4 */
-    {2, 16, 7, 13, 48, {1, 1, 1, 1}, 3, 4},  /* cut ones */
-    {1, 32, 5, 4, 16, {0, 0, 0, 0}, 3, 6},   /* no pad; smaller than a tile of 6 */
-    {3, 16, 3, 3, 32, {2, 0, 1, 2}, 3, 2},   /* uneven pads, every tile at an edge */
-    {2, 16, 9, 14, 16, {2, 2, 2, 2}, 5, 4},  /* 5x5 filters, whole tiles and cut ones */
-    {1, 16, 6, 5, 32, {0, 2, 1, 0}, 5, 2},   /* uneven pads of less than they take */
-    {1, 16, 1, 1, 16, {1, 1, 1, 1}, 3, 4},   /* one pixel */
-    {1, 48, 30, 26, 80, {1, 1, 1, 1}, 3, 6}, /* several work items */
-    {2, 32, 27, 27, 48, {2, 2, 2, 2}, 5, 4}, /* the same for 5x5 */
-    {1, 160, 7, 9, 32, {1, 1, 1, 1}, 3, 4},  /* filters in two chunks of channels */
+    {1, 16, 8, 8, 16, {1, 1, 1, 1}, 3, 2, 1},   /* whole tiles of 2 and 4 */
+    {2, 16, 7, 13, 48, {1, 1, 1, 1}, 3, 4, 1},  /* cut ones */
+    {1, 32, 5, 4, 16, {0, 0, 0, 0}, 3, 6, 1},   /* no pad; smaller than a tile of 6 */
+    {3, 16, 3, 3, 32, {2, 0, 1, 2}, 3, 2, 1},   /* uneven pads, every tile at an edge */
+    {2, 16, 9, 14, 16, {2, 2, 2, 2}, 5, 4, 1},  /* 5x5 filters, whole tiles and cut ones */
+    {1, 16, 6, 5, 32, {0, 2, 1, 0}, 5, 2, 1},   /* uneven pads of less than they take */
+    {1, 16, 1, 1, 16, {1, 1, 1, 1}, 3, 4, 1},   /* one pixel */
+    {1, 48, 30, 26, 80, {1, 1, 1, 1}, 3, 6, 1}, /* several work items */
+    {2, 32, 27, 27, 48, {2, 2, 2, 2}, 5, 4, 1}, /* the same for 5x5 */
+    {1, 160, 7, 9, 32, {1, 1, 1, 1}, 3, 4, 1},  /* filters in two chunks of channels */
+    {1, 16, 13, 9, 64, {1, 1, 1, 1}, 3, 4, 2},  /* two groups of channels */
+    {2, 32, 14, 11, 96, {2, 2, 2, 2}, 5, 4, 3}, /* three */
 };
 
 static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
@@ -98,7 +100,7 @@ static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool filters
     CvmGraph *graph = cvm_graph_create(arena, "winograd");
     const char *channel = cvm_arena_format(arena, "channel%d", lanes);
     const char *filter = cvm_arena_format(arena, "filter%d", lanes);
-    CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->inputs, c->h, c->w}});
+    CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->groups * c->inputs, c->h, c->w}});
     CvmNode *weight =
         input(graph, "weight", (CvmShape){4, {c->outputs, c->inputs, c->taps, c->taps}});
     CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
@@ -107,13 +109,15 @@ static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool filters
     if (!filters)
         used =
             add(graph, CVM_OP_WINOGRAD_WEIGHT, &(CvmAttribute){.integers = {tile}}, 1, used, NULL);
-    CvmNode *y = add(graph, CVM_OP_WINOGRAD, (CvmAttribute[]){pad, {.integers = {tile}}}, 2,
+    CvmNode *y = add(graph, CVM_OP_WINOGRAD,
+                     (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->groups}}}, 2,
                      relayout(graph, x, channel), used);
     if (direct) {
         y = relayout(graph, y, "plain");
-        cvm_graph_output(
-            graph, "direct",
-            add(graph, CVM_OP_CONV, (CvmAttribute[]){ones, pad, ones, ones}, 2, x, weight));
+        cvm_graph_output(graph, "direct",
+                         add(graph, CVM_OP_CONV,
+                             (CvmAttribute[]){ones, pad, ones, {.integers = {c->groups}}}, 2, x,
+                             weight));
     } else {
         y = add(graph, CVM_OP_BIAS, NULL, 2, y, input(graph, "bias", (CvmShape){1, {c->outputs}}));
         y = add(graph, CVM_OP_ADD, NULL, 2, y,
