@@ -15,22 +15,21 @@ typedef struct Filling {
 
 static void fill_part(void *context, int thread, int threads) {
     Filling *filling = context;
-    const CvmBatch *batch = &filling->batch;
-    const CvmDataset *data = batch->data;
+    CvmBatch part = filling->batch;
     CvmError error;
-    int64_t begin = batch->count * thread / threads, end = batch->count * (thread + 1) / threads;
-    int64_t picture = (int64_t)data->channels * data->height * data->width;
-    if (!cvm_dataset_fill(data, batch->normalization, batch->samples + begin, end - begin,
-                          batch->images + begin * picture, batch->labels + begin, &error) &&
-        !atomic_exchange(&filling->failed, true))
+    int64_t begin = part.count * thread / threads, end = part.count * (thread + 1) / threads;
+    part.samples += begin;
+    part.labels += begin;
+    part.images += begin * cvm_dataset_numbers(part.data, part.augmentation);
+    part.count = end - begin;
+    if (!cvm_dataset_fill(&part, &error) && !atomic_exchange(&filling->failed, true))
         *filling->error = error;
 }
 
 bool cvm_batch_fill(const CvmBatch *batch, CvmPool *pool, CvmError *error) {
-    const CvmDataset *data = batch->data;
-    int64_t pixels = batch->count * data->channels * data->height * data->width;
+    int64_t numbers = batch->count * cvm_dataset_numbers(batch->data, batch->augmentation);
     Filling filling = {.batch = *batch, .error = error};
-    if (pixels < SPLIT_PIXELS)
+    if (numbers < SPLIT_PIXELS)
         fill_part(&filling, 0, 1);
     else
         cvm_pool_run(pool, fill_part, &filling);
@@ -75,10 +74,9 @@ const void *cvm_batch_output(const CvmInstance *instance, const char *name, CvmD
 
 static bool find_pictures(const CvmFeed *feed, CvmInstance *instance, CvmFeedPorts *ports,
                           CvmError *error) {
-    const CvmDataset *data = feed->data;
-    const CvmShape shape = {4, {ports->batch, data->channels, data->height, data->width}};
+    const CvmShape shape = cvm_dataset_shape(feed->data, feed->augmentation, ports->batch);
     ports->count = 1;
-    ports->numbers[0] = (int64_t)data->channels * data->height * data->width;
+    ports->numbers[0] = cvm_dataset_numbers(feed->data, feed->augmentation);
     ports->inputs[0] = cvm_batch_input(instance, feed->image_input, CVM_F32, shape, error);
     const CvmPlan *plan = cvm_instance_plan(instance);
     while (ports->index < plan->input_count &&
@@ -111,6 +109,7 @@ bool cvm_feed_fill(const CvmFeed *feed, const CvmFeedPorts *ports, const int32_t
                    int64_t count, int32_t *labels, CvmPool *pool, CvmError *error) {
     const CvmBatch batch = {.data = feed->data,
                             .normalization = feed->normalization,
+                            .augmentation = feed->augmentation,
                             .samples = samples,
                             .count = count,
                             .images = ports->inputs[0],
@@ -122,6 +121,5 @@ bool cvm_feed_fill(const CvmFeed *feed, const CvmFeedPorts *ports, const int32_t
         return cvm_batch_fill(&batch, pool, error);
     for (int64_t i = 0; i < count; i++)
         labels[i] = feed->data->labels[samples[i]];
-    return cvm_features_fill(feed->features, feed->data, samples, count, ports->inputs, pool,
-                             error);
+    return cvm_features_fill(feed->features, &batch, ports->inputs, pool, error);
 }

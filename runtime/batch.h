@@ -5,25 +5,16 @@
 #include "runtime/features.h"
 #include "runtime/instance.h"
 
-typedef struct CvmBatch {
-    const CvmDataset *data;
-    const CvmNormalization *normalization;
-    const int32_t *samples; /* indices into the data set */
-    int64_t count;
-    float *images;   /* f32 [count, c, h, w] */
-    int32_t *labels; /* i32 [count] */
-} CvmBatch;
-
-/* Fills images and labels, on the pool's threads when that pays. Error: a picture that cannot be
- * read any more (machine). */
+/* cvm_dataset_fill on the pool's threads, when that pays. */
 bool cvm_batch_fill(const CvmBatch *batch, CvmPool *pool, CvmError *error);
 
 /* What a plan takes of a data set: pictures, or what a frozen prefix makes of them. */
 typedef struct CvmFeed {
     const CvmDataset *data;
     const CvmNormalization *normalization;
-    const char *image_input; /* of a plan that takes pictures */
-    CvmFeatures *features;   /* NULL: it does; else it has the prefix's outputs as inputs */
+    const CvmAugmentation *augmentation; /* NULL: none */
+    const char *image_input;             /* of a plan that takes pictures */
+    CvmFeatures *features; /* NULL: it does; else it has the prefix's outputs as inputs */
     bool ahead; /* pictures are read ahead by a thread of their own (feeder.h, ahead.h) */
 } CvmFeed;
 

@@ -52,45 +52,82 @@ static void prefetch(const uint8_t *picture, int64_t bytes) {
         __builtin_prefetch(picture + b);
 }
 
-static int64_t plane_of(const CvmDataset *dataset) {
-    return (int64_t)dataset->height * dataset->width;
+CvmShape cvm_dataset_shape(const CvmDataset *dataset, const CvmAugmentation *augmentation,
+                           int64_t count) {
+    return (CvmShape){4,
+                      {count, dataset->channels,
+                       augmentation ? augmentation->height : dataset->height,
+                       augmentation ? augmentation->width : dataset->width}};
 }
 
-static void fill_from_memory(const CvmDataset *dataset, const CvmPixelTables *tables,
-                             const int32_t *samples, int64_t count, float *images) {
-    int64_t plane = plane_of(dataset), picture = dataset->channels * plane;
-    for (int64_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            prefetch(dataset->pixels + samples[i + AHEAD] * picture, picture);
-        cvm_pixel_tables_look_up(dataset->pixels + samples[i] * picture, tables, dataset->channels,
-                                 plane, images + i * picture);
-    }
+int64_t cvm_dataset_numbers(const CvmDataset *dataset, const CvmAugmentation *augmentation) {
+    const CvmShape shape = cvm_dataset_shape(dataset, augmentation, 1);
+    return shape.sizes[1] * shape.sizes[2] * shape.sizes[3];
 }
 
-static bool fill_from_files(const CvmDataset *dataset, const CvmPixelTables *tables,
-                            const int32_t *samples, int64_t count, float *images, CvmError *error) {
-    int64_t plane = plane_of(dataset), picture = dataset->channels * plane;
-    uint8_t *pixels = malloc((size_t)picture);
-    bool done = pixels || cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to read a picture");
-    for (int64_t i = 0; done && i < count; i++) {
-        done = cvm_dataset_picture(dataset, samples[i], pixels, error);
-        if (done)
-            cvm_pixel_tables_look_up(pixels, tables, dataset->channels, plane,
-                                     images + i * picture);
-    }
-    free(pixels);
-    return done;
-}
-
-bool cvm_dataset_fill(const CvmDataset *dataset, const CvmNormalization *normalization,
-                      const int32_t *samples, int64_t count, float *images, int32_t *labels,
-                      CvmError *error) {
+/* A batch on its way. */
+typedef struct Filling {
+    const CvmBatch *batch;
     CvmPixelTables tables;
-    cvm_pixel_tables_fill(normalization, &tables);
-    for (int64_t i = 0; i < count; i++)
-        labels[i] = dataset->labels[samples[i]];
-    if (!dataset->pixels)
-        return fill_from_files(dataset, &tables, samples, count, images, error);
-    fill_from_memory(dataset, &tables, samples, count, images);
+    int64_t stored;        /* bytes of a picture of the data set */
+    int64_t numbers;       /* of a picture as it comes out */
+    uint8_t *read;         /* [stored], of a data set that is not in memory */
+    uint8_t *augmentation; /* memory for it */
+} Filling;
+
+/* Picture number i of the batch as the data set has it; NULL on error. */
+static const uint8_t *find_picture(const Filling *filling, int64_t i, CvmError *error) {
+    const CvmBatch *batch = filling->batch;
+    const uint8_t *pixels = batch->data->pixels;
+    if (!pixels)
+        return cvm_dataset_picture(batch->data, batch->samples[i], filling->read, error)
+                   ? filling->read
+                   : NULL;
+    if (i + AHEAD < batch->count)
+        prefetch(pixels + batch->samples[i + AHEAD] * filling->stored, filling->stored);
+    return pixels + batch->samples[i] * filling->stored;
+}
+
+static bool fill_picture(const Filling *filling, int64_t i, CvmError *error) {
+    const CvmBatch *batch = filling->batch;
+    const CvmDataset *data = batch->data;
+    const uint8_t *pixels = find_picture(filling, i, error);
+    if (pixels && batch->augmentation) {
+        const CvmImage picture = {data->channels, data->height, data->width, (uint8_t *)pixels};
+        pixels = cvm_augment(batch->augmentation, &picture, (uint32_t)batch->samples[i],
+                             filling->augmentation, error);
+    }
+    if (!pixels)
+        return false;
+    cvm_pixel_tables_look_up(pixels, &filling->tables, data->channels,
+                             filling->numbers / data->channels,
+                             batch->images + i * filling->numbers);
+    batch->labels[i] = data->labels[batch->samples[i]];
     return true;
+}
+
+static bool allocate(Filling *filling, CvmError *error) {
+    const CvmDataset *data = filling->batch->data;
+    const CvmAugmentation *augmentation = filling->batch->augmentation;
+    if (!data->pixels)
+        filling->read = malloc((size_t)filling->stored);
+    if (augmentation)
+        filling->augmentation =
+            malloc(cvm_augment_bytes(augmentation, data->channels, data->height, data->width));
+    return ((data->pixels || filling->read) && (!augmentation || filling->augmentation)) ||
+           cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to prepare a picture");
+}
+
+bool cvm_dataset_fill(const CvmBatch *batch, CvmError *error) {
+    const CvmDataset *data = batch->data;
+    Filling filling = {.batch = batch,
+                       .stored = (int64_t)data->channels * data->height * data->width,
+                       .numbers = cvm_dataset_numbers(data, batch->augmentation)};
+    cvm_pixel_tables_fill(batch->normalization, &filling.tables);
+    bool done = allocate(&filling, error);
+    for (int64_t i = 0; done && i < batch->count; i++)
+        done = fill_picture(&filling, i, error);
+    free(filling.read);
+    free(filling.augmentation);
+    return done;
 }

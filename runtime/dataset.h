@@ -2,6 +2,7 @@
 #ifndef CVM_RUNTIME_DATASET_H
 #define CVM_RUNTIME_DATASET_H
 
+#include "runtime/augment.h"
 #include "runtime/normalization.h"
 #include "runtime/picture_folder.h"
 #include "runtime/pool.h"
@@ -85,11 +86,27 @@ bool cvm_dataset_picture(const CvmDataset *dataset, int64_t sample, uint8_t *pix
  * 1). */
 CvmNormalization cvm_normalization_of(const CvmDataset *dataset);
 
-/* Writes pictures samples[0..count) as f32 [count, c, h, w], normalized. Error: as for
- * cvm_dataset_picture. */
-bool cvm_dataset_fill(const CvmDataset *dataset, const CvmNormalization *normalization,
-                      const int32_t *samples, int64_t count, float *images, int32_t *labels,
-                      CvmError *error);
+/* Pictures of a data set on their way into a network's input. */
+typedef struct CvmBatch {
+    const CvmDataset *data;
+    const CvmNormalization *normalization;
+    const CvmAugmentation *augmentation; /* NULL: as they are */
+    const int32_t *samples;              /* [count], indices into the data set */
+    int64_t count;
+    float *images;   /* f32 [count, c, h, w], of cvm_dataset_shape */
+    int32_t *labels; /* i32 [count] */
+} CvmBatch;
+
+/* [count, c, h, w] of so many pictures, augmented unless that is NULL. */
+CvmShape cvm_dataset_shape(const CvmDataset *dataset, const CvmAugmentation *augmentation,
+                           int64_t count);
+
+/* And how many numbers one has. */
+int64_t cvm_dataset_numbers(const CvmDataset *dataset, const CvmAugmentation *augmentation);
+
+/* Writes the pictures, augmented and then normalized, and their labels. Errors: as for
+ * cvm_dataset_picture, and no memory to augment or read a picture (machine). */
+bool cvm_dataset_fill(const CvmBatch *batch, CvmError *error);
 
 /* A permutation of 0..count-1 that depends on (seed, epoch) alone: Fisher-Yates over Philox
  * numbers. */

@@ -60,8 +60,7 @@ int64_t cvm_feature_numbers(const CvmInstance *prefix, const char *const *names,
 static bool find_ports(CvmFeatures *features, CvmError *error) {
     const CvmFeatureSource *source = &features->source;
     const CvmPlan *plan = cvm_instance_plan(source->prefix);
-    const CvmDataset *data = source->sets[0];
-    const CvmShape shape = {4, {source->batch, data->channels, data->height, data->width}};
+    CvmShape shape = cvm_dataset_shape(source->sets[0], NULL, source->batch);
     features->images = cvm_batch_input(source->prefix, source->image_input, CVM_F32, shape, error);
     if (!features->images)
         return false;
@@ -204,8 +203,8 @@ static void take_record(CvmFeatures *features, int64_t at) {
 /* --- requests --- */
 
 typedef struct Request {
-    const CvmDataset *data;
-    int64_t first; /* record of the data set's first picture */
+    const CvmBatch *batch;
+    int64_t first; /* record of the data set's first picture; none: there is no room for it */
     float *const *outputs;
     CvmPool *pool;
 } Request;
@@ -213,12 +212,12 @@ typedef struct Request {
 /* Computes the `count` pictures that were collected. */
 static bool compute(CvmFeatures *features, const Request *request, int64_t count, CvmError *error) {
     const CvmFeatureSource *source = &features->source;
-    const CvmBatch batch = {.data = request->data,
-                            .normalization = source->normalization,
-                            .samples = features->samples,
-                            .count = count,
-                            .images = features->images,
-                            .labels = features->labels};
+    CvmBatch batch = *request->batch;
+    batch.normalization = source->normalization;
+    batch.samples = features->samples;
+    batch.count = count;
+    batch.images = features->images;
+    batch.labels = features->labels;
     if (!cvm_batch_fill(&batch, request->pool, error))
         return false;
     cvm_instance_run(source->prefix, request->pool);
@@ -231,19 +230,29 @@ static bool compute(CvmFeatures *features, const Request *request, int64_t count
     return true;
 }
 
-bool cvm_features_fill(CvmFeatures *features, const CvmDataset *data, const int32_t *samples,
-                       int64_t count, float *const *outputs, CvmPool *pool, CvmError *error) {
-    Request request = {.data = data, .outputs = outputs, .pool = pool};
-    if (data != features->source.sets[0])
-        request.first = features->source.sets[0]->count;
+/* Where the records of a batch's data set begin; behind all of them where none is kept. */
+static int64_t first_record(const CvmFeatures *features, const CvmBatch *batch) {
+    int64_t first = 0;
+    for (int i = 0; i < CVM_FEATURE_SETS && !batch->augmentation; i++) {
+        const CvmDataset *set = features->source.sets[i];
+        if (set == batch->data)
+            return first;
+        first += set ? set->count : 0;
+    }
+    return features->room;
+}
+
+bool cvm_features_fill(CvmFeatures *features, const CvmBatch *batch, float *const *outputs,
+                       CvmPool *pool, CvmError *error) {
+    const Request request = {batch, first_record(features, batch), outputs, pool};
     int64_t collected = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const float *record = find_record(features, request.first + samples[i]);
+    for (int64_t i = 0; i < batch->count; i++) {
+        const float *record = find_record(features, request.first + batch->samples[i]);
         if (record) {
             give_record(features, record, i, outputs);
             continue;
         }
-        features->samples[collected] = samples[i];
+        features->samples[collected] = batch->samples[i];
         features->places[collected++] = i;
         if (collected < features->source.batch)
             continue;

@@ -21,7 +21,7 @@ typedef struct CvmFeatureSource {
     int64_t batch;
     const char *const *names; /* of its outputs, f32 [batch, …] */
     int count;
-    const CvmDataset *sets[CVM_FEATURE_SETS]; /* what to learn from, what to test with */
+    const CvmDataset *sets[CVM_FEATURE_SETS]; /* whose features are kept; NULL: none */
     const CvmNormalization *normalization;
 } CvmFeatureSource;
 
@@ -50,9 +50,10 @@ int64_t cvm_features_damaged(const CvmFeatures *features);
 /* Why (errno) no more records are written to the file; 0 when all is well. */
 int cvm_features_failure(const CvmFeatures *features);
 
-/* Writes the features of pictures samples[0..count) of `data`, one of the sets, to outputs[i]
- * [count, …] for each of the prefix's outputs. Errors: as for cvm_batch_fill. */
-bool cvm_features_fill(CvmFeatures *features, const CvmDataset *data, const int32_t *samples,
-                       int64_t count, float *const *outputs, CvmPool *pool, CvmError *error);
+/* Writes the features of the batch's pictures to outputs[i] [count, …] for each of the prefix's
+ * outputs; its images are not looked at. Of pictures of no set, and of augmented ones, which are
+ * others in every epoch, nothing is kept. Errors: as for cvm_batch_fill. */
+bool cvm_features_fill(CvmFeatures *features, const CvmBatch *batch, float *const *outputs,
+                       CvmPool *pool, CvmError *error);
 
 #endif

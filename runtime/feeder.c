@@ -63,9 +63,14 @@ static void prepare(void *context, int slot) {
     CvmFeeder *feeder = context;
     Item *item = &feeder->slots[slot];
     int64_t place = place_of(feeder, slot);
-    item->failed = !cvm_dataset_fill(
-        feeder->feed->data, feeder->feed->normalization, feeder->order + item->begin, item->count,
-        feeder->images + place * feeder->picture, feeder->labels + place, &item->error);
+    const CvmBatch run = {.data = feeder->feed->data,
+                          .normalization = feeder->feed->normalization,
+                          .augmentation = feeder->feed->augmentation,
+                          .samples = feeder->order + item->begin,
+                          .count = item->count,
+                          .images = feeder->images + place * feeder->picture,
+                          .labels = feeder->labels + place};
+    item->failed = !cvm_dataset_fill(&run, &item->error);
 }
 
 static void bind(CvmFeeder *feeder, CvmInstance *instance, const CvmFeedPorts *ports,
@@ -101,7 +106,7 @@ static bool take(CvmFeeder *feeder, CvmInstance *instance, const CvmFeedPorts *p
 static bool open_ahead(CvmFeeder *feeder, CvmError *error) {
     const CvmDataset *data = feeder->feed->data;
     const CvmAheadItems items = {claim, prepare, feeder};
-    feeder->picture = (int64_t)data->channels * data->height * data->width;
+    feeder->picture = cvm_dataset_numbers(data, feeder->feed->augmentation);
     feeder->run = data->pixels && feeder->picture < ITEM_PIXELS ? ITEM_PIXELS / feeder->picture : 1;
     feeder->run = smaller(feeder->run, feeder->part);
     feeder->items = (int)((feeder->part - 1) / feeder->run + 1);

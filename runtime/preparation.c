@@ -1,6 +1,19 @@
 /* See preparation.h: of pictures in memory. */
 #include "runtime/preparation.h"
 
+CvmPreparation cvm_preparation_uncropped(const CvmPreparation *preparation) {
+    CvmPreparation all = *preparation;
+    if (all.short_side) {
+        all.height = all.crop_height = all.short_side > all.height ? all.short_side : all.height;
+        all.width = all.crop_width = all.short_side > all.width ? all.short_side : all.width;
+    } else if (all.resize_height) {
+        all.height = all.resize_height;
+        all.width = all.resize_width;
+        all.crop_height = all.crop_width = 0;
+    }
+    return all;
+}
+
 static bool scale(const CvmPreparation *preparation, CvmImage *image, CvmError *error) {
     CvmImage scaled;
     if (!preparation->short_side && !preparation->resize_height)

@@ -12,6 +12,11 @@ typedef struct CvmPreparation {
     int crop_height, crop_width;     /* then its middle is taken; 0: no */
 } CvmPreparation;
 
+/* The same without the crop, as far as all pictures have it then: what random crops are taken of.
+ * Of pictures scaled by their short side, that is the middle square (Krizhevsky et al. 2012,
+ * section 4.1). */
+CvmPreparation cvm_preparation_uncropped(const CvmPreparation *preparation);
+
 /* Scales and crops a picture in memory, which has the preparation's channels; on error it is freed.
  * Errors: it comes out in another size or is smaller than its crop (input), no memory (machine). */
 bool cvm_prepare_image(const CvmPreparation *preparation, CvmImage *image, CvmError *error);

@@ -28,6 +28,7 @@ typedef struct Epoch {
     const CvmTraining *training;
     int number;
     int32_t *order;
+    CvmAugmentation augmentation;
     CvmFeed feed;
     CvmFeeder *feeder;
     int64_t steps, parts;
@@ -38,12 +39,19 @@ typedef struct Epoch {
     double began, reported;
 } Epoch;
 
-static CvmFeed feed_of(const CvmTraining *training) {
-    return (CvmFeed){.data = training->data,
-                     .normalization = training->normalization,
-                     .image_input = training->image_input,
-                     .features = training->features,
-                     .ahead = training->ahead};
+static void find_feed(Epoch *epoch) {
+    const CvmTraining *training = epoch->training;
+    epoch->feed = (CvmFeed){.data = training->data,
+                            .normalization = training->normalization,
+                            .image_input = training->image_input,
+                            .features = training->features,
+                            .ahead = training->ahead};
+    if (!training->augmentation)
+        return;
+    epoch->augmentation = *training->augmentation;
+    epoch->augmentation.seed = training->seed;
+    epoch->augmentation.epoch = (uint64_t)epoch->number;
+    epoch->feed.augmentation = &epoch->augmentation;
 }
 
 static bool find_ports(const Epoch *epoch, CvmInstance *instance, int64_t part, Stage *stage,
@@ -194,7 +202,7 @@ bool cvm_train_epoch(const CvmTraining *training, int epoch_number, CvmEpochResu
     epoch.steps = (count - 1) / batch + 1;
     epoch.parts = (count - 1) / training->part + 1;
     epoch.began = epoch.reported = cvm_seconds();
-    epoch.feed = feed_of(training);
+    find_feed(&epoch);
     if (!find_stages(&epoch, error))
         return false;
     epoch.order = malloc((size_t)count * sizeof *epoch.order);

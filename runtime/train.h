@@ -45,7 +45,9 @@ typedef struct CvmTraining {
                                first) */
     const CvmDataset *data;
     const CvmNormalization *normalization;
-    bool ahead; /* pictures are read ahead by a thread of their own (feeder.h) */
+    const CvmAugmentation
+        *augmentation; /* of which an epoch sets the seed and the epoch; or NULL */
+    bool ahead;        /* pictures are read ahead by a thread of their own (feeder.h) */
     CvmRate rate;
     const CvmPlateau *plateau; /* for a rate that follows the loss; else NULL */
     int epochs;

@@ -268,7 +268,13 @@ static void test_fill_normalizes_the_chosen_samples(void **state) {
     float images[12];
     int32_t targets[3];
     CvmError error;
-    assert_true(cvm_dataset_fill(&SMALL, &normalization, samples, 3, images, targets, &error));
+    CvmBatch batch = {.data = &SMALL,
+                      .normalization = &normalization,
+                      .samples = samples,
+                      .count = 3,
+                      .images = images,
+                      .labels = targets};
+    assert_true(cvm_dataset_fill(&batch, &error));
     const float expected[] = {(float)((51 / 255.0 - 0.5) / 0.25),
                               (float)((102 / 255.0 - 0.5) / 0.25),
                               (float)(7 / 255.0),
@@ -281,7 +287,10 @@ static void test_fill_normalizes_the_chosen_samples(void **state) {
     assert_memory_equal(images + 8, expected, 16);
     assert_true(targets[0] == 2 && targets[1] == 4 && targets[2] == 2);
     const CvmNormalization unit = cvm_normalization_unit(2);
-    assert_true(cvm_dataset_fill(&SMALL, &unit, samples + 1, 1, images, targets, &error));
+    batch.normalization = &unit;
+    batch.samples = samples + 1;
+    batch.count = 1;
+    assert_true(cvm_dataset_fill(&batch, &error));
     assert_true(images[0] == 0 && images[1] == 1);
 }
 

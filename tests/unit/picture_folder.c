@@ -125,8 +125,10 @@ static void kept_and_read_again_are_the_same(void **state) {
     assert_memory_equal(&one, &two, sizeof one);
     static float images[2][2 * PICTURE];
     int32_t labels[2][2], samples[] = {33, 4};
-    assert_true(cvm_dataset_fill(&kept, &one, samples, 2, images[0], labels[0], &error));
-    assert_true(cvm_dataset_fill(&read, &one, samples, 2, images[1], labels[1], &error));
+    const CvmBatch batches[] = {{&kept, &one, NULL, samples, 2, images[0], labels[0]},
+                                {&read, &one, NULL, samples, 2, images[1], labels[1]}};
+    assert_true(cvm_dataset_fill(&batches[0], &error));
+    assert_true(cvm_dataset_fill(&batches[1], &error));
     assert_memory_equal(images[0], images[1], sizeof images[0]);
     assert_memory_equal(labels[0], labels[1], sizeof labels[0]);
     assert_true(labels[0][0] == 3 && labels[0][1] == 0);
@@ -136,7 +138,7 @@ static void kept_and_read_again_are_the_same(void **state) {
     assert_memory_equal(pixels, shape.pixels, PICTURE);
     cvm_image_free(&shape);
     cvm_test_remove(&place, "shapes/blue bars/004.png");
-    assert_false(cvm_dataset_fill(&read, &one, samples, 2, images[1], labels[1], &error));
+    assert_false(cvm_dataset_fill(&batches[1], &error));
     assert_int_equal(error.kind, CVM_ERROR_MACHINE);
     cvm_dataset_free(&kept);
     cvm_dataset_free(&read);
