@@ -93,6 +93,13 @@ static CvmAstSetting *new_setting(CvmParseState *state, CvmAstSettingKind kind, 
     return setting;
 }
 
+static CvmAstSetting *new_group_setting(CvmParseState *state, CvmAstName key,
+                                        CvmAstSetting *settings, CvmSpan span) {
+    CvmAstSetting *group = new_setting(state, CVM_AST_GROUP, key, NULL, NULL, span);
+    group->settings = settings;
+    return group;
+}
+
 static CvmAstItem *new_item(CvmParseState *state, CvmAstItemKind kind, CvmAstName name,
                             CvmSpan span) {
     CvmAstItem *item = CVM_NEW(state->arena, CvmAstItem);
@@ -153,8 +160,9 @@ static CvmAstParameter *new_parameter(CvmParseState *state, CvmAstName name, Cvm
 %type <patterns> patterns optional_except
 %type <statement> statement use let nested
 %type <statements> statements body pipeline
-%type <setting> setting data_setting name_setting
-%type <settings> settings data_settings name_settings
+%type <setting> setting data_setting name_setting operation
+%type <settings> settings data_settings name_settings operations group
+%type <expr> amount
 %type <item> item
 %type <items> items
 
@@ -414,6 +422,7 @@ settings:
 
 setting:
     key expr { $$ = new_setting(state, CVM_AST_KEY, $1, $2, NULL, @$); }
+|   key group { $$ = new_group_setting(state, $1, $2.first, @$); }
 |   WEIGHTS expr optional_names optional_except {
         $$ = new_setting(state, CVM_AST_WEIGHTS, (CvmAstName){"weights", @1}, $2, $4.first, @$);
         $$->target = $3;
@@ -433,6 +442,34 @@ setting:
         $$->per_layer = $4;
         $$->epoch = $5;
     }
+;
+
+/* What is done to pictures, by a name and what it needs: flip horizontal 0.5, shift 4. Only the
+ * word that says which way may have a number behind it, so that lines need no ends. */
+group:
+    '{' operations '}' { $$ = $2; }
+;
+
+operations:
+    %empty { $$ = (CvmAstSettings){0}; }
+|   operations NEWLINE { $$ = $1; }
+|   operations operation { $$ = $1; APPEND($$, $2); }
+|   operations error NEWLINE { $$ = $1; yyerrok; }
+;
+
+operation:
+    name expr { $$ = new_setting(state, CVM_AST_KEY, $1, $2, NULL, @$); }
+|   name NAME amount {
+        CvmAstExpr *word = new_expr(state, CVM_AST_NAME, @2);
+        word->text = $2;
+        $$ = new_setting(state, CVM_AST_KEY, $1, word, NULL, @$);
+        $$->amount = $3;
+    }
+;
+
+amount:
+    INTEGER { $$ = new_expr(state, CVM_AST_INTEGER, @$); $$->integer = $1; }
+|   REAL { $$ = new_expr(state, CVM_AST_REAL, @$); $$->real = $1; }
 ;
 
 optional_epoch:
@@ -491,6 +528,7 @@ data_settings:
 
 data_setting:
     word expr { $$ = new_setting(state, CVM_AST_KEY, $1, $2, NULL, @$); }
+|   word group { $$ = new_group_setting(state, $1, $2.first, @$); }
 ;
 
 /* --- name maps --- */

@@ -189,7 +189,10 @@ static bool read_folder(CvmSession *session, const Places *places, const char *p
                         CvmDataPart part, CvmDataset *dataset) {
     CvmError error;
     CvmPictureFolder folder;
-    const CvmFolderReading reading = {.preparation = session->train->data->preparation,
+    const CvmTrain *train = session->train;
+    const CvmFolderReading reading = {.preparation = part == CVM_DATA_TRAIN
+                                                         ? cvm_train_preparation(train)
+                                                         : train->data->preparation,
                                       .classes = session->train->classes,
                                       .keep_bytes = CVM_KEPT_PICTURE_BYTES,
                                       .pool = cvm_session_pool(session),

@@ -130,6 +130,7 @@ static bool measure_phase(CvmSession *session, CvmPhaseLearning *phase) {
         cvm_training_graph(&train, cvm_train_part(&train), session->arena, &session->diag);
     if (!step)
         return cvm_session_fail_compile(session);
+    phase->augmented = cvm_train_augmentation(session->train) != NULL;
     phase->has_prefix = cvm_frozen_prefix_find(step, &phase->prefix);
     CvmGraph *graph = cvm_model_build(train.model, 1, session->arena, &session->diag);
     if (!graph)
@@ -161,12 +162,13 @@ static void print_bytes(const char *what, double bytes, double whole) {
            cvm_amount_text(whole, text[1]));
 }
 
-static void print_prefix(const CvmFrozenPrefix *prefix) {
+static void print_prefix(const CvmFrozenPrefix *prefix, bool augmented) {
     char numbers[32], flops[16];
     printf(
-        "  up to %s the same in every epoch: computed once a picture (%sFLOP), %s numbers kept\n",
-        prefix->last, cvm_amount_text(prefix->flops, flops),
-        cvm_count_text(prefix->numbers, numbers));
+        "  up to %s the same in every epoch%s: computed once a picture (%sFLOP), %s numbers kept\n",
+        prefix->last,
+        augmented ? " for the pictures to test with, which 'augment' leaves alone" : "",
+        cvm_amount_text(prefix->flops, flops), cvm_count_text(prefix->numbers, numbers));
 }
 
 static void print_epochs(const CvmPhaseLearning *phase) {
@@ -189,7 +191,7 @@ void cvm_learning_print(const CvmPhaseLearning *phases, int count) {
         if (!phase->frozen)
             continue;
         if (phase->has_prefix)
-            print_prefix(&phase->prefix);
+            print_prefix(&phase->prefix, phase->augmented);
         puts("  compiled into a step, of what it would have if everything learned:");
         printf("    %-11s %d of %d nodes\n", "backward", step->nodes, whole->nodes);
         print_bytes("gradients", step->gradients, whole->gradients);
@@ -225,6 +227,7 @@ cJSON *cvm_learning_json(const CvmPhaseLearning *phases, int count) {
             cJSON_AddStringToObject(prefix, "last", phase->prefix.last);
             cJSON_AddNumberToObject(prefix, "flops", phase->prefix.flops);
             cJSON_AddNumberToObject(prefix, "numbers", (double)phase->prefix.numbers);
+            cJSON_AddBoolToObject(prefix, "test_pictures_alone", phase->augmented);
         }
         add_size(object, "step", &phase->step);
         add_size(object, "step_if_everything_learned", &phase->whole);

@@ -26,6 +26,7 @@ typedef struct CvmPhaseLearning {
     int64_t learning_parameters, frozen_parameters;
     CvmStepSize step, whole; /* whole: if everything learned */
     bool has_prefix;         /* computed once a picture */
+    bool augmented;          /* which is so for the pictures to test with alone */
     CvmFrozenPrefix prefix;
 } CvmPhaseLearning;
 

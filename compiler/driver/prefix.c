@@ -40,19 +40,27 @@ static uint64_t hash_weights(const CvmSession *session, const CvmPlan *plan) {
     return hash;
 }
 
+/* What augment makes of the pictures to learn from is another picture in every epoch: nothing of
+ * those is kept. */
+static bool keeps_train(const CvmSession *session) {
+    return !cvm_train_augmentation(session->train);
+}
+
 static CvmFeatureKey key_of(const CvmSession *session, const CvmPictures *pictures,
                             const CvmPrefix *prefix, const CvmInstance *instance) {
     const CvmPlan *plan = cvm_instance_plan(instance);
     const CvmNormalization *normalization = pictures->normalization;
     size_t doubles = (size_t)normalization->channels * sizeof(double);
-    uint64_t sets[] = {cvm_dataset_hash(pictures->train), cvm_dataset_hash(pictures->test)};
+    bool train = keeps_train(session);
+    uint64_t sets[] = {train ? cvm_dataset_hash(pictures->train) : 0,
+                       cvm_dataset_hash(pictures->test)};
     return (CvmFeatureKey){
         .pictures = cvm_hash(0, sets, sizeof sets),
         .normalization =
             cvm_hash(cvm_hash(0, normalization->mean, doubles), normalization->deviation, doubles),
         .prefix = hash_code(session, plan),
         .weights = hash_weights(session, plan),
-        .count = pictures->train->count + pictures->test->count,
+        .count = (train ? pictures->train->count : 0) + pictures->test->count,
         .numbers = prefix->cut.numbers,
     };
 }
@@ -90,23 +98,29 @@ static bool open_file(CvmSession *session, const CvmFeatureKey *key, int64_t mos
     return true;
 }
 
-static void report_opened(const CvmPrefix *prefix) {
+static void report_opened(const CvmSession *session, const CvmPrefix *prefix) {
     char numbers[32], room[32], pictures[32], bytes[16];
     int64_t kept = cvm_features_room(prefix->features);
     int64_t all = cvm_features_pictures(prefix->features);
     double size = (double)all * (double)prefix->cut.numbers * sizeof(float);
+    const char *which = keeps_train(session) ? "" : " to test with";
     cvm_count_text(prefix->cut.numbers, numbers);
     cvm_count_text(all, pictures);
+    if (!keeps_train(session))
+        cvm_report_note("frozen up to %s, and computed in every epoch for the pictures to learn "
+                        "from, since 'augment' makes others of them",
+                        prefix->cut.last);
     if (kept == all)
         cvm_report_note("frozen up to %s: its %s numbers a picture are computed once and kept for "
-                        "all %s pictures (%sB)",
-                        prefix->cut.last, numbers, pictures, cvm_amount_text(size, bytes));
+                        "all %s pictures%s (%sB)",
+                        prefix->cut.last, numbers, pictures, which, cvm_amount_text(size, bytes));
     else
-        cvm_report_note("frozen up to %s: its %s numbers a picture are kept for %s of %s pictures, "
-                        "and computed in every epoch for the others; --cache-size %.0fM would do "
-                        "for all",
-                        prefix->cut.last, numbers, cvm_count_text(kept, room), pictures,
-                        ceil(size / 1e6));
+        cvm_report_note(
+            "frozen up to %s: its %s numbers a picture are kept for %s of %s pictures%s, "
+            "and computed in every epoch for the others; --cache-size %.0fM would do "
+            "for all",
+            prefix->cut.last, numbers, cvm_count_text(kept, room), pictures, which,
+            ceil(size / 1e6));
 }
 
 static bool open_features(CvmSession *session, const CvmPictures *pictures, CvmInstance *instance,
@@ -115,13 +129,17 @@ static bool open_features(CvmSession *session, const CvmPictures *pictures, CvmI
     const char **names = cvm_arena_array(session->arena, CVM_MAX_FEATURES, sizeof *names);
     for (int i = 0; i < prefix->cut.count; i++)
         names[i] = prefix->cut.values[i].name;
-    const CvmFeatureSource source = {.prefix = instance,
-                                     .image_input = cvm_model_input_name(session->model),
-                                     .batch = batch,
-                                     .names = names,
-                                     .count = prefix->cut.count,
-                                     .sets = {pictures->train, pictures->test},
-                                     .normalization = pictures->normalization};
+    CvmFeatureSource source = {.prefix = instance,
+                               .image_input = cvm_model_input_name(session->model),
+                               .batch = batch,
+                               .names = names,
+                               .count = prefix->cut.count,
+                               .sets = {pictures->test},
+                               .normalization = pictures->normalization};
+    if (keeps_train(session)) {
+        source.sets[0] = pictures->train;
+        source.sets[1] = pictures->test;
+    }
     int64_t most = options->given & CVM_OPTION_CACHE_SIZE ? options->cache_size : CACHE_BYTES;
     CvmFeatureFile *file = NULL;
     CvmError error;
@@ -136,7 +154,7 @@ static bool open_features(CvmSession *session, const CvmPictures *pictures, CvmI
                                   error.message);
     if (!prefix->features)
         return cvm_session_fail(session, &error);
-    report_opened(prefix);
+    report_opened(session, prefix);
     return true;
 }
 

@@ -309,6 +309,7 @@ static bool train_epoch(Run *run) {
         .image_input = cvm_model_input_name(session->model),
         .data = &run->train,
         .normalization = &run->trained->normalization,
+        .augmentation = cvm_train_augmentation(session->train),
         .features = phase->prefix.features,
         .ahead = cvm_session_reads_ahead(session),
         .rate = rate_of(session->train),

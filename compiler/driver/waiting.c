@@ -9,13 +9,14 @@
 typedef struct Epochs {
     CvmSession *session;
     CvmInstance *step;
+    CvmAugmentation augmentation; /* where the train has one */
+    uint64_t epoch;
     CvmFeed feed;
     CvmFeedPorts ports;
     int64_t batch;
     int32_t *order, *targets;
     CvmFeeder *feeder; /* of the epoch under way, or NULL */
-    uint64_t epoch;
-    int64_t left; /* batches of it */
+    int64_t left;      /* batches of it */
     double waited;
 } Epochs;
 
@@ -30,7 +31,8 @@ static bool begin_epoch(Epochs *epochs, CvmError *error) {
     int64_t count = epochs->feed.data->count / epochs->batch * epochs->batch;
     end_epoch(epochs);
     cvm_shuffle(epochs->order, epochs->feed.data->count, epochs->session->train->seed,
-                epochs->epoch++);
+                epochs->epoch);
+    epochs->augmentation.epoch = epochs->epoch++;
     epochs->left = count / epochs->batch;
     epochs->feeder = cvm_feeder_open(&epochs->feed, epochs->order, count, epochs->batch,
                                      cvm_session_pool(epochs->session), error);
@@ -103,6 +105,11 @@ bool cvm_measure_waiting(CvmSession *session, CvmInstance *step, int64_t batch, 
                               .image_input = cvm_model_input_name(session->model),
                               .ahead = waiting->ahead}};
     bool done = true;
+    if (cvm_train_augmentation(session->train)) {
+        epochs.augmentation = *cvm_train_augmentation(session->train);
+        epochs.augmentation.seed = session->train->seed;
+        epochs.feed.augmentation = &epochs.augmentation;
+    }
     if (data.count < batch)
         waiting->refusal = "it has fewer pictures than a batch";
     else

@@ -103,7 +103,8 @@ struct CvmAstStatement {
 };
 
 typedef enum CvmAstSettingKind {
-    CVM_AST_KEY,      /* key value */
+    CVM_AST_KEY,      /* key value; in a group: or key value amount */
+    CVM_AST_GROUP,    /* key { settings } */
     CVM_AST_WEIGHTS,  /* weights value names target except patterns */
     CVM_AST_FREEZE,   /* freeze patterns at epoch … */
     CVM_AST_UNFREEZE, /* unfreeze patterns at epoch … */
@@ -124,8 +125,11 @@ struct CvmAstSetting {
     CvmAstName key;
     CvmAstExpr *value;
     CvmAstPattern *patterns;
-    CvmAstName target; /* text NULL: none */
-    CvmAstExpr *epoch; /* NULL: none */
+    CvmAstExpr *amount;           /* NULL: none */
+    CvmAstSetting *settings;      /* of a group */
+    CvmAstComment *last_comments; /* after the group's last setting */
+    CvmAstName target;            /* text NULL: none */
+    CvmAstExpr *epoch;            /* NULL: none */
     bool per_layer;
     CvmAstComments comments;
     CvmAstSetting *next;

@@ -110,6 +110,10 @@ static void print_settings(const CvmAstSetting *one, int depth, FILE *stream) {
         fprintf(stream, "setting %s\n", one->key.text);
         if (one->value)
             print_expr(one->value, depth + 1, stream);
+        if (one->amount)
+            print_expr(one->amount, depth + 1, stream);
+        print_settings(one->settings, depth + 1, stream);
+        print_comments(one->last_comments, "last", depth + 1, stream);
         for (const CvmAstPattern *pattern = one->patterns; pattern; pattern = pattern->next) {
             begin_line(depth + 1, &pattern->name.span, stream);
             fprintf(stream, "pattern %s\n", pattern->name.text);

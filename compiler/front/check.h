@@ -92,6 +92,14 @@ bool cvm_read_crop(CvmProgram *program, const CvmAstSetting *setting, CvmPrepara
 bool cvm_settle_preparation(CvmProgram *program, CvmSpan span, const CvmShape *image,
                             const char *whose, CvmPreparation *preparation);
 
+/* What `augment` says in a train whose data is read (NULL where it does not hold), added to it.
+ * False when it does not hold (reported: 1350 to 1353). */
+bool cvm_read_augment(CvmProgram *program, const CvmAstSetting *setting, CvmTrain *train);
+
+/* Reports a group in braces where a value is expected, or an augment elsewhere than in a train
+ * (1353). Always false. */
+bool cvm_refuse_group(CvmProgram *program, const CvmAstSetting *setting);
+
 /* What a train's freeze, unfreeze or rate line says, added to its rules. `graph`: the model's, NULL
  * when it does not hold. False when the line does not hold (reported). */
 bool cvm_read_rules(CvmProgram *program, const CvmAstSetting *setting, const CvmGraph *graph,

@@ -198,7 +198,10 @@ static int find_key(const char *name) {
 static void read_setting(DataChecker *checker, const CvmAstSetting *setting, bool seen[KEY_COUNT]) {
     CvmArena *arena = checker->program->arena;
     int key = find_key(setting->key.text);
-    if (key == KEY_COUNT) {
+    if (setting->kind == CVM_AST_GROUP) {
+        checker->sound = cvm_refuse_group(checker->program, setting);
+        seen[key < KEY_COUNT ? key : 0] |= key < KEY_COUNT;
+    } else if (key == KEY_COUNT) {
         const char *names[KEY_COUNT];
         for (int i = 0; i < KEY_COUNT; i++)
             names[i] = keys[i].name;

@@ -73,6 +73,10 @@ static void read_setting(PredictChecker *checker, const CvmAstSetting *setting,
     CvmArena *arena = checker->program->arena;
     const char *names[KEY_COUNT];
     int key = -1;
+    if (setting->kind == CVM_AST_GROUP) {
+        checker->sound = cvm_refuse_group(checker->program, setting);
+        return;
+    }
     for (int i = 0; i < KEY_COUNT; i++) {
         names[i] = keys[i].name;
         if (!strcmp(names[i], setting->key.text))

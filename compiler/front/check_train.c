@@ -104,6 +104,10 @@ static void read_seed(TrainChecker *checker, const CvmAstSetting *setting) {
     checker->train->seed = (uint64_t)read_count(checker, setting, 0, INT64_MAX);
 }
 
+static void read_augment(TrainChecker *checker, const CvmAstSetting *setting) {
+    checker->sound &= cvm_read_augment(checker->program, setting, checker->train);
+}
+
 /* --- patterns --- */
 
 static void read_rules(TrainChecker *checker, const CvmAstSetting *setting) {
@@ -163,6 +167,7 @@ static const Key keys[] = {
     {"patience", false, false, read_patience},
     {"accumulate", false, false, read_accumulate},
     {"average", false, false, read_average},
+    {"augment", false, false, read_augment},
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
@@ -186,7 +191,10 @@ static void read_setting(TrainChecker *checker, const CvmAstSetting *setting,
                cvm_arena_format(arena, "'%s' is given twice", setting->key.text));
     } else {
         seen[key] = true;
-        keys[key].read(checker, setting);
+        if (setting->kind == CVM_AST_GROUP && keys[key].read != read_augment)
+            checker->sound = cvm_refuse_group(checker->program, setting);
+        else
+            keys[key].read(checker, setting);
     }
 }
 

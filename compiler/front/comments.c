@@ -45,6 +45,9 @@ static void attach_statements(Attacher *attacher, CvmAstStatement *statements) {
 static void attach_settings(Attacher *attacher, CvmAstSetting *settings) {
     for (CvmAstSetting *one = settings; one; one = one->next) {
         one->comments.before = take_before(attacher, one->span.first_line, one->span.first_column);
+        attach_settings(attacher, one->settings);
+        if (one->settings)
+            one->last_comments = take_before(attacher, one->span.last_line, one->span.last_column);
         one->comments.after =
             take_behind(attacher, &one->span, one->next ? &one->next->span : NULL);
     }

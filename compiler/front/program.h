@@ -117,8 +117,9 @@ struct CvmTrain {
     int classes; /* that the model tells apart */
     const CvmData *data;
     CvmNormalize normalize;
-    const char *loss; /* "cross_entropy" */
-    double smoothing; /* of the loss's targets; 0: none */
+    CvmAugmentation augment; /* without seed and epoch; a count of 0: pictures are as they are */
+    const char *loss;        /* "cross_entropy" */
+    double smoothing;        /* of the loss's targets; 0: none */
     CvmOptimizer optimizer;
     double clip;  /* the largest norm of all gradients together; 0: any */
     CvmRate rate; /* its epochs are filled in where it is used: the command line may change them */
@@ -191,6 +192,12 @@ bool cvm_pattern_matches(const char *pattern, const char *name);
 /* The rate multiplier of a parameter (or layer) under the train's rules in train->epoch: 1 by
  * default, 0 when frozen. */
 double cvm_train_multiplier(const CvmTrain *train, const char *name);
+
+/* What is done to the pictures to learn from, without seed and epoch; NULL: nothing. */
+const CvmAugmentation *cvm_train_augmentation(const CvmTrain *train);
+
+/* How a folder's pictures to learn from are prepared: uncropped where augment crops them. */
+CvmPreparation cvm_train_preparation(const CvmTrain *train);
 
 /* How many pictures go through the network at once: a micro-batch, the batch where it is not split.
  */
