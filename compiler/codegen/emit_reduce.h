@@ -35,7 +35,8 @@ typedef struct CvmReduce {
     LLVMValueRef sums[CVM_MAX_SUMS];            /* stack slots; they become registers */
     LLVMValueRef places[CVM_MAX_SUMS]; /* likewise, where results say where the largest is */
     int sum_count;
-    LLVMValueRef pooled; /* stack: of the item's row of windows, what was combined so far */
+    LLVMValueRef pooled;        /* stack: of the item's row of windows, what was combined so far */
+    LLVMValueRef pooled_places; /* likewise, which elements they are; NULL where nobody asks */
     CvmLoaded memo[CVM_MAX_LOADED];
     int memo_count;
     LLVMValueRef

@@ -3,7 +3,8 @@
  *
  * Pooling keeps the windows of the item's row on the stack: each block of sums is combined into the
  * windows that it touches, and the row is stored when all of it has passed. So the sums' blocks
- * need not hold whole windows. */
+ * need not hold whole windows. Elements of a window come row by row, so that of equal ones the
+ * first counts as the largest. */
 #include "compiler/codegen/emit_reduce.h"
 
 /* --- expressions of results --- */
@@ -44,8 +45,12 @@ static LLVMValueRef draw_uniform(CvmEmitter *emitter, const CvmExpr *expr,
                             along < 0 ? 0 : strides[along], epilogue->lanes.lanes);
 }
 
+static LLVMValueRef load_row(CvmReduce *reduce, LLVMValueRef row, const CvmTilePoint *point);
+
 static LLVMValueRef epilogue_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
     Epilogue *epilogue = state;
+    if (expr->kind == CVM_EXPR_PLACE && cvm_reduce_is_pooled(epilogue->reduce))
+        return load_row(epilogue->reduce, epilogue->reduce->pooled_places, &epilogue->point);
     if (expr->kind == CVM_EXPR_PLACE)
         return LLVMBuildLoad2(emitter->builder, cvm_float_type(emitter, epilogue->lanes.lanes),
                               epilogue->reduce->places[epilogue->sum], "");
@@ -61,7 +66,7 @@ static LLVMValueRef epilogue_leaf(CvmEmitter *emitter, const CvmExpr *expr, void
 void cvm_reduce_clear_sums(CvmReduce *reduce) {
     CvmEmitter *emitter = reduce->emitter;
     bool maximum = reduce->kernel->combine == CVM_COMBINE_MAXIMUM;
-    bool places = cvm_kernel_has_place(reduce->kernel);
+    bool places = cvm_kernel_has_place(reduce->kernel) && !cvm_reduce_is_pooled(reduce);
     LLVMValueRef zero = cvm_float(emitter, reduce->schedule->lanes, 0);
     LLVMValueRef start =
         maximum ? cvm_float(emitter, reduce->schedule->lanes, -__builtin_inf()) : zero;
@@ -120,16 +125,19 @@ void cvm_reduce_begin_pooling(CvmReduce *reduce) {
     uint64_t values = (uint64_t)(windows_in_row(reduce) * place_in_window(reduce, NULL));
     LLVMTypeRef type = LLVMArrayType2(cvm_float_type(reduce->emitter, lanes), values);
     reduce->pooled = cvm_stack_slot(reduce->emitter, type, "pooled");
+    if (cvm_kernel_has_place(reduce->kernel))
+        reduce->pooled_places = cvm_stack_slot(reduce->emitter, type, "places");
 }
 
-/* Where the row keeps what is combined at `window` for the point. Volatile: it stays in memory,
- * since the registers are the sums'. */
-static LLVMValueRef pooled_at(CvmReduce *reduce, LLVMValueRef window, const CvmTilePoint *point) {
+/* Where a row, of what is combined or of places, keeps what is at `window` for the point. Volatile:
+ * it stays in memory, since the registers are the sums'. */
+static LLVMValueRef row_at(CvmReduce *reduce, LLVMValueRef row, LLVMValueRef window,
+                           const CvmTilePoint *point) {
     CvmEmitter *emitter = reduce->emitter;
     LLVMValueRef index = cvm_sum(emitter, cvm_scale(emitter, window, place_in_window(reduce, NULL)),
                                  cvm_i64(emitter, place_in_window(reduce, point)));
     LLVMTypeRef type = cvm_float_type(emitter, cvm_tile_lanes(reduce, point).lanes);
-    return LLVMBuildInBoundsGEP2(emitter->builder, type, reduce->pooled, &index, 1, "");
+    return LLVMBuildInBoundsGEP2(emitter->builder, type, row, &index, 1, "");
 }
 
 static LLVMValueRef load_pooled(CvmReduce *reduce, LLVMValueRef at, int lanes) {
@@ -163,12 +171,77 @@ static LLVMValueRef window_of_point(CvmReduce *reduce, const CvmTilePoint *point
     return LLVMBuildUDiv(emitter->builder, position, cvm_i64(emitter, together), "");
 }
 
+static LLVMValueRef load_row(CvmReduce *reduce, LLVMValueRef row, const CvmTilePoint *point) {
+    int64_t known;
+    LLVMValueRef at = row_at(reduce, row, window_of_point(reduce, point, &known), point);
+    return load_pooled(reduce, at, cvm_tile_lanes(reduce, point).lanes);
+}
+
+/* The point's row (axis 0) or column (axis 1) in its window. */
+static LLVMValueRef within_window(CvmReduce *reduce, const CvmTilePoint *point, int i) {
+    CvmEmitter *emitter = reduce->emitter;
+    int axis = reduce->kernel->pooling.axes[i];
+    int64_t size = reduce->kernel->pooling.sizes[i], unit = point->unit[axis];
+    bool slides = cvm_reduce_slides_along(reduce, axis);
+    if (slides && reduce->position_static)
+        return cvm_i64(emitter, (reduce->block_position + unit) % size);
+    if (slides && reduce->schedule->tile[axis] % size == 0)
+        return cvm_i64(emitter, unit % size);
+    LLVMValueRef position = cvm_sum(emitter, reduce->index[axis], cvm_i64(emitter, unit));
+    return LLVMBuildURem(emitter->builder, position, cvm_i64(emitter, size), "");
+}
+
+/* The number of the point's element among those of its window, as maxpool_index counts. */
+static LLVMValueRef number_in_window(CvmReduce *reduce, const CvmTilePoint *point, int lanes) {
+    CvmEmitter *emitter = reduce->emitter;
+    LLVMValueRef number = cvm_sum(
+        emitter,
+        cvm_scale(emitter, within_window(reduce, point, 0), reduce->kernel->pooling.sizes[1]),
+        within_window(reduce, point, 1));
+    return cvm_splat(emitter, LLVMBuildUIToFP(emitter->builder, number, emitter->f32, ""), lanes);
+}
+
+/* What is combined at a window so far, and where it was found (NULL where nobody asks). */
+typedef struct Pooled {
+    LLVMValueRef value, place, value_at, place_at;
+} Pooled;
+
+static Pooled load_window(CvmReduce *reduce, LLVMValueRef window, const CvmTilePoint *point,
+                          int lanes) {
+    Pooled pooled = {.value_at = row_at(reduce, reduce->pooled, window, point)};
+    pooled.value = load_pooled(reduce, pooled.value_at, lanes);
+    if (reduce->pooled_places) {
+        pooled.place_at = row_at(reduce, reduce->pooled_places, window, point);
+        pooled.place = load_pooled(reduce, pooled.place_at, lanes);
+    }
+    return pooled;
+}
+
+static void store_window(CvmReduce *reduce, const Pooled *pooled) {
+    store_pooled(reduce, pooled->value, pooled->value_at);
+    if (pooled->place)
+        store_pooled(reduce, pooled->place, pooled->place_at);
+}
+
+static void combine_window(CvmReduce *reduce, Pooled *pooled, LLVMValueRef value,
+                           const CvmTilePoint *point, int lanes) {
+    LLVMBuilderRef builder = reduce->emitter->builder;
+    if (pooled->place) {
+        LLVMValueRef larger = LLVMBuildFCmp(builder, LLVMRealOGT, value, pooled->value, "");
+        pooled->place = LLVMBuildSelect(builder, larger, number_in_window(reduce, point, lanes),
+                                        pooled->place, "");
+    }
+    pooled->value = reduce->kernel->pooling.combine == CVM_COMBINE_MAXIMUM
+                        ? cvm_emit_maximum(reduce->emitter, pooled->value, value)
+                        : LLVMBuildFAdd(builder, pooled->value, value, "");
+}
+
 /* Combines the block's finished sums into their windows; neighbours meet in registers. */
 void cvm_reduce_pool_sums(CvmReduce *reduce) {
     CvmEmitter *emitter = reduce->emitter;
     const CvmPooling *pooling = &reduce->kernel->pooling;
-    LLVMValueRef at = NULL, combined = NULL;
-    int64_t window = -1, place = -1; /* of `combined` */
+    Pooled pooled = {NULL, NULL, NULL, NULL};
+    int64_t window = -1, place = -1; /* of `pooled` */
     cvm_reduce_forget(reduce);
     Epilogue epilogue = {.reduce = reduce};
     for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &epilogue.point)) {
@@ -179,27 +252,21 @@ void cvm_reduce_pool_sums(CvmReduce *reduce) {
         int64_t next, next_place = place_in_window(reduce, &epilogue.point);
         LLVMValueRef index = window_of_point(reduce, &epilogue.point, &next);
         if (next < 0 || next != window || next_place != place) {
-            if (at)
-                store_pooled(reduce, combined, at);
-            at = pooled_at(reduce, index, &epilogue.point);
-            combined = load_pooled(reduce, at, lanes);
+            if (pooled.value)
+                store_window(reduce, &pooled);
+            pooled = load_window(reduce, index, &epilogue.point, lanes);
         }
         window = next;
         place = next_place;
-        combined = pooling->combine == CVM_COMBINE_MAXIMUM
-                       ? cvm_emit_maximum(emitter, combined, value)
-                       : LLVMBuildFAdd(emitter->builder, combined, value, "");
+        combine_window(reduce, &pooled, value, &epilogue.point, lanes);
     }
-    store_pooled(reduce, combined, at);
+    store_window(reduce, &pooled);
 }
 
 /* What the results of a point are made of. */
 static LLVMValueRef accumulator_of(CvmReduce *reduce, int sum, const CvmTilePoint *point) {
-    if (!cvm_reduce_is_pooled(reduce))
-        return finished_sum(reduce, sum);
-    int64_t known;
-    LLVMValueRef at = pooled_at(reduce, window_of_point(reduce, point, &known), point);
-    return load_pooled(reduce, at, cvm_tile_lanes(reduce, point).lanes);
+    return cvm_reduce_is_pooled(reduce) ? load_row(reduce, reduce->pooled, point)
+                                        : finished_sum(reduce, sum);
 }
 
 /* Every value of the block is computed before the first is stored: stores would keep later loads
@@ -238,7 +305,11 @@ void cvm_reduce_clear_window(CvmReduce *reduce) {
     int64_t known;
     for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &point)) {
         int lanes = cvm_tile_lanes(reduce, &point).lanes;
-        LLVMValueRef at = pooled_at(reduce, window_of_point(reduce, &point, &known), &point);
-        store_pooled(reduce, cvm_float(reduce->emitter, lanes, maximum ? -__builtin_inf() : 0), at);
+        LLVMValueRef window = window_of_point(reduce, &point, &known);
+        store_pooled(reduce, cvm_float(reduce->emitter, lanes, maximum ? -__builtin_inf() : 0),
+                     row_at(reduce, reduce->pooled, window, &point));
+        if (reduce->pooled_places)
+            store_pooled(reduce, cvm_float(reduce->emitter, lanes, 0),
+                         row_at(reduce, reduce->pooled_places, window, &point));
     }
 }

@@ -313,6 +313,7 @@ typedef struct Pixel {
     const Winograd *winograd;
     LLVMValueRef index[4]; /* along the kernel's axes n, output, y, x */
     int64_t down, right;
+    LLVMValueRef place; /* of a window: of its largest value */
 } Pixel;
 
 static LLVMValueRef address_of(CvmEmitter *emitter, const Pixel *pixel, int buffer) {
@@ -329,6 +330,8 @@ enum { LANE_AXIS = 4 };
 
 static LLVMValueRef result_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
     const Pixel *pixel = state;
+    if (expr->kind == CVM_EXPR_PLACE)
+        return pixel->place;
     return cvm_load(emitter, address_of(emitter, pixel, expr->index),
                     emitter->kernel->buffers[expr->index].strides[LANE_AXIS],
                     &pixel->winograd->tiles.all, 0);
@@ -341,11 +344,13 @@ static int64_t pooled_together(const Winograd *winograd, int axis) {
 }
 
 /* Combines the window's values: what the epilogue makes of its pixels, of which `first` is one
- * corner. */
-static LLVMValueRef pool_window(const Winograd *winograd, const Pixel *first, CvmTile values) {
+ * corner. *place: which of them is the first largest. */
+static LLVMValueRef pool_window(const Winograd *winograd, const Pixel *first, CvmTile values,
+                                LLVMValueRef *place) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmPooling *pooling = &emitter->kernel->pooling;
     LLVMValueRef pooled = NULL;
+    *place = cvm_float(emitter, winograd->lanes, 0);
     for (int64_t i = 0; i < pooling->sizes[0]; i++)
         for (int64_t j = 0; j < pooling->sizes[1]; j++) {
             Pixel pixel = *first;
@@ -353,6 +358,12 @@ static LLVMValueRef pool_window(const Winograd *winograd, const Pixel *first, Cv
             pixel.right += j;
             CvmExprContext context = {values[i][j], winograd->lanes, result_leaf, &pixel};
             LLVMValueRef value = cvm_emit_expr(emitter, pooling->value, &context);
+            if (pooled)
+                *place = LLVMBuildSelect(
+                    emitter->builder,
+                    LLVMBuildFCmp(emitter->builder, LLVMRealOGT, value, pooled, ""),
+                    cvm_float(emitter, winograd->lanes, (double)(i * pooling->sizes[1] + j)),
+                    *place, "");
             pooled = !pooled ? value
                      : pooling->combine == CVM_COMBINE_MAXIMUM
                          ? cvm_emit_maximum(emitter, pooled, value)
@@ -367,7 +378,7 @@ static void finish_window(const Winograd *winograd, Pixel pixel, CvmTile values)
     const CvmKernel *kernel = emitter->kernel;
     LLVMValueRef value = values[0][0], results[CVM_MAX_RESULTS];
     if (kernel->pooling.combine != CVM_COMBINE_NONE) {
-        value = pool_window(winograd, &pixel, values);
+        value = pool_window(winograd, &pixel, values, &pixel.place);
         for (int i = 0; i < 2; i++)
             pixel.index[2 + i] = LLVMBuildUDiv(emitter->builder, pixel.index[2 + i],
                                                constant(winograd, kernel->pooling.sizes[i]), "");
@@ -391,7 +402,8 @@ static void finish_whole_tile(const Winograd *winograd, const CvmTilePlace *plac
             CvmTile values;
             for (int k = 0; k < down * right; k++)
                 values[k / right][k % right] = results[i + k / right][j + k % right];
-            Pixel pixel = {winograd, {place->picture, channels, place->row, place->column}, i, j};
+            Pixel pixel = {
+                winograd, {place->picture, channels, place->row, place->column}, i, j, NULL};
             finish_window(winograd, pixel, values);
         }
 }
@@ -434,7 +446,8 @@ static void finish_cut_tile(const Winograd *winograd, const CvmTilePlace *place,
                    {place->picture, channels, cvm_sum(emitter, place->row, row),
                     cvm_sum(emitter, place->column, column)},
                    0,
-                   0};
+                   0,
+                   NULL};
     finish_window(winograd, pixel, values);
     cvm_loop_end(emitter, &columns);
     cvm_loop_end(emitter, &rows);

@@ -76,8 +76,8 @@ typedef enum CvmExprKind {
     CVM_EXPR_CONSTANT,    /* value */
     CVM_EXPR_ACCUMULATOR, /* what the reduction, or a pooling behind it, gave (SCATTER: the gradient
                              of this element) */
-    CVM_EXPR_PLACE,   /* REDUCE with MAXIMUM: which of the elements combined was the first largest,
-                         counted in the order of the reduce axes */
+    CVM_EXPR_PLACE,   /* which of the elements combined was the first largest: REDUCE with MAXIMUM
+                         counts in the order of the reduce axes, a pooling row by row */
     CVM_EXPR_LOAD,    /* buffer `index` at the result's coordinates */
     CVM_EXPR_UNIFORM, /* REDUCE: a random number in [0, 1) for the result's element: buffer `index`
                          holds seed and step, i32 [4], `stream` tells layers apart */
@@ -363,7 +363,7 @@ typedef struct CvmKernel {
     int64_t extent;        /* work items of the compiled function */
     int64_t scratch_bytes; /* of its scratch buffer, for each thread; 0: it has none */
     double flops, bytes;   /* of the whole call */
-    const char *question; /* what it asked the tuning about its cut; NULL: nothing */
+    const char *question;  /* what it asked the tuning about its cut; NULL: nothing */
     const char *measured; /* why it is cut like that, where that was measured; NULL: by the model */
 } CvmKernel;
 

@@ -101,7 +101,8 @@ static int64_t axis_stride(const CvmKernel *kernel, int buffer, int axis) {
 
 static bool can_fill_vectors(const CvmKernel *kernel, int axis) {
     const CvmAxis *loop = &kernel->axes[axis];
-    if (loop->extent < 2 || (loop->reduce && cvm_kernel_has_place(kernel)))
+    if (loop->extent < 2 ||
+        (loop->reduce && kernel->combine == CVM_COMBINE_MAXIMUM && cvm_kernel_has_place(kernel)))
         return false;
     const CvmWindow *window = window_of(kernel, axis, false);
     if (window && (window->table || window != &kernel->windows[kernel->window_count - 1]))

@@ -41,16 +41,25 @@ static void lower_windows(CvmLowering *lowering, const CvmPoolAxis axes[2], cons
         };
 }
 
+/* Pools what the kernel computes. */
+static void lower_behind(CvmLowering *lowering, const CvmNode *node, CvmCombine combine) {
+    const int64_t *sizes = cvm_node_attribute(node, "kernel")->integers;
+    const CvmPooling *pooling = &lowering->kernel->pooling;
+    bool shared = pooling->combine == CVM_COMBINE_MAXIMUM && combine == pooling->combine &&
+                  pooling->sizes[0] == sizes[0] && pooling->sizes[1] == sizes[1] &&
+                  pooling->value == cvm_lower_operand(lowering, node, 0);
+    if (!cvm_pool_is_separate(node))
+        cvm_lower_refuse(lowering, node, "its windows overlap or reach into padding");
+    else if (!shared)
+        cvm_lower_pooling(lowering, node, combine, sizes);
+}
+
 /* Loops over every output position and the taps of its window; taps in the padding are left out.
  * Behind a convolution in one kernel the loops are there already, and where maxpool and
  * maxpool_index share a kernel, the second finds those of the first. */
 static void lower_pool(CvmLowering *lowering, const CvmNode *node, CvmCombine combine) {
     if (cvm_lower_has_operand(lowering, node, 0)) {
-        if (!cvm_pool_is_separate(node))
-            cvm_lower_refuse(lowering, node, "its windows overlap or reach into padding");
-        else
-            cvm_lower_pooling(lowering, node, combine,
-                              cvm_node_attribute(node, "kernel")->integers);
+        lower_behind(lowering, node, combine);
         return;
     }
     if (node != lowering->nodes[0])

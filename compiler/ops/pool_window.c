@@ -71,7 +71,8 @@ int64_t cvm_pool_count(int64_t input, int64_t kernel, int64_t stride, int64_t be
 }
 
 bool cvm_pool_is_separate(const CvmNode *node) {
-    if (node->op != CVM_OP_MAXPOOL && node->op != CVM_OP_AVGPOOL)
+    if (node->op != CVM_OP_MAXPOOL && node->op != CVM_OP_MAXPOOL_INDEX &&
+        node->op != CVM_OP_AVGPOOL)
         return false;
     const int64_t *kernel = cvm_node_attribute(node, "kernel")->integers;
     const int64_t *stride = cvm_node_attribute(node, "stride")->integers;

@@ -1,14 +1,15 @@
 /* Pooling behind a convolution in one kernel: whole windows are computed row by row, or tile by
  * tile with minimal filtering, and only what the pooling makes of them is stored. It takes the
- * convolution with whatever is fused behind it, and the pooling likewise. In training the unpooled
- * values are kept for backward, or read once more to find where the largest are: then the two stay
- * apart, and what finds them joins the pooling. */
+ * convolution with whatever is fused behind it, and the pooling likewise. In training, what finds
+ * the places of the largest values joins the pooling; and both join the convolution unless its
+ * unpooled values are kept for backward. */
 #include "compiler/ops/pool_window.h"
 #include "compiler/passes/fusion.h"
 
 typedef struct Candidate {
     CvmNode *pool, *conv; /* conv: what computes the pooled value, with its group */
-    CvmNode **members;    /* of both groups, in graph order */
+    CvmNode *index;       /* the pooling's maxpool_index, or NULL */
+    CvmNode **members;    /* of both groups, and the index; in graph order */
     int count;
 } Candidate;
 
@@ -33,18 +34,32 @@ static void collect(const CvmFusion *fusion, Candidate *candidate, const CvmNode
     candidate->count = 0;
     for (int i = 0; i < fusion->graph->node_count; i++) {
         CvmNode *node = fusion->graph->nodes[i];
-        if (is_member(node, first) || is_member(node, second))
+        if (is_member(node, first) || is_member(node, second) || node == candidate->index)
             candidate->members[candidate->count++] = node;
     }
 }
 
-/* Whoever else has to have the unpooled value stored. */
-static const char *refuse_value(const CvmFusion *fusion, const CvmNode *pool,
-                                const CvmNode **cause) {
+/* The maxpool_index that can go with the pooling. */
+static CvmNode *find_index(const CvmFusion *fusion, const CvmNode *pool) {
     const CvmUses *uses = &fusion->uses;
     const CvmNode *value = pool->inputs[0];
+    for (int i = 0; i < uses->user_counts[value->id]; i++) {
+        CvmNode *user = uses->users[value->id][i];
+        if (user->op == CVM_OP_MAXPOOL_INDEX && user->group == CVM_NO_GROUP &&
+            cvm_find_pooling(fusion->graph, user) == pool)
+            return user;
+    }
+    return NULL;
+}
+
+/* Whoever else has to have the unpooled value stored. */
+static const char *refuse_value(const CvmFusion *fusion, const Candidate *candidate,
+                                const CvmNode **cause) {
+    const CvmUses *uses = &fusion->uses;
+    const CvmNode *value = candidate->pool->inputs[0];
     for (int i = 0; i < uses->user_counts[value->id] && !*cause; i++)
-        if (uses->users[value->id][i] != pool)
+        if (uses->users[value->id][i] != candidate->pool &&
+            uses->users[value->id][i] != candidate->index)
             *cause = uses->users[value->id][i];
     return *cause || uses->kept[value->id] ? cvm_fusion_why_kept(*cause) : NULL;
 }
@@ -69,7 +84,8 @@ static const char *refuse_windows(const CvmNode *pool, const CvmNode *conv) {
 
 static void fuse(CvmFusion *fusion, Candidate *candidate) {
     const CvmNode *cause = NULL;
-    const char *why = refuse_value(fusion, candidate->pool, &cause);
+    candidate->index = find_index(fusion, candidate->pool);
+    const char *why = refuse_value(fusion, candidate, &cause);
     if (!why)
         why = refuse_windows(candidate->pool, candidate->conv);
     if (!why) {
@@ -83,13 +99,16 @@ static void fuse(CvmFusion *fusion, Candidate *candidate) {
                                             .other = candidate->conv,
                                             .reason = why,
                                             .cause = cause});
+    if (!why && candidate->index)
+        cvm_fusion_remark(fusion, candidate->index, "into", candidate->conv, NULL);
 }
 
 /* Finds the largest values and where they are in one pass over the picture. */
 static void fuse_index(CvmFusion *fusion, Candidate *candidate, CvmNode *index) {
     CvmNode *pool = cvm_find_pooling(fusion->graph, index);
-    if (!pool)
+    if (!pool || is_member(index, pool)) /* with the pooling's convolution */
         return;
+    candidate->index = index;
     const char *why = first_of_group(fusion, pool) != pool || index->group != CVM_NO_GROUP
                           ? "it has a kernel already"
                           : NULL;

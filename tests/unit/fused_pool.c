@@ -1,6 +1,6 @@
 /* Pooling in the convolution's kernel: what generated code gives is what the references give, in
  * both blocked layouts, with an epilogue before and behind it, for windows that meet tiles at any
- * place. And what cannot be fused is left apart. */
+ * place, directly and by minimal filtering; and so are the places of the largest values. */
 #include "compiler/graph/op.h"
 #include "tests/support/sources.h"
 
@@ -32,6 +32,8 @@ static const PoolCase cases[] = {
     {"groups", 1, 32, 10, 10, 32, 3, 1, 1, 2, "maxpool", {2, 2}},
     {"depthwise", 1, 16, 11, 14, 16, 3, 1, 1, 16, "maxpool", {2, 2}},
     {"more taps than are unrolled", 1, 16, 24, 24, 16, 20, 1, 0, 1, "avgpool", {2, 2}},
+    {"tiles of four", 1, 32, 14, 18, 32, 3, 1, 1, 1, "maxpool", {2, 2}},
+    {"tiles of four, rows of four", 1, 32, 16, 22, 48, 3, 1, 1, 1, "maxpool", {4, 2}},
     {"batch", 16, 1, 28, 28, 6, 5, 1, 2, 1, "maxpool", {2, 2}},
     {"batch, odd sizes", 32, 3, 9, 7, 5, 3, 1, 1, 1, "avgpool", {2, 2}},
 };
@@ -39,7 +41,8 @@ static const PoolCase cases[] = {
 static CvmArena *arena;
 static CvmDiag diag;
 
-/* Convolution, bias, a sum and relu, pooling, a scale: as text, so that a failure can be tried. */
+/* Convolution, bias, a sum and relu, pooling, a scale: as text, so that a failure can be tried. Of
+ * maxima, also where they are: there are many equal ones, zeros. */
 static CvmGraph *pooled_graph(const PoolCase *c) {
     int64_t h = (c->h + 2 * c->pad - c->kernel) / c->stride + 1;
     int64_t w = (c->w + 2 * c->pad - c->kernel) / c->stride + 1;
@@ -48,6 +51,15 @@ static CvmGraph *pooled_graph(const PoolCase *c) {
              (int)w);
     snprintf(after, sizeof after, "f32[%d, %d, %d, %d]", (int)c->n, (int)c->outputs,
              (int)(h / c->window[0]), (int)(w / c->window[1]));
+    char *windows = cvm_arena_format(
+        arena, "(%%7) {kernel=[%d, %d], stride=[%d, %d], pad=[0, 0, 0, 0], ceil=0",
+        (int)c->window[0], (int)c->window[1], (int)c->window[0], (int)c->window[1]);
+    bool maxima = *c->pool == 'm';
+    char *places = maxima ? cvm_arena_format(arena,
+                                             "  %%10 = maxpool_index p %s} : %s\n"
+                                             "  output z = %%10\n",
+                                             windows, after)
+                          : "";
     char *text = cvm_arena_format(
         arena,
         "graph pooled {\n"
@@ -60,16 +72,15 @@ static CvmGraph *pooled_graph(const PoolCase *c) {
         "  %%5 = bias c (%%4, %%3) : %s\n"
         "  %%6 = add c (%%5, %%1) : %s\n"
         "  %%7 = relu c (%%6) : %s\n"
-        "  %%8 = %s p (%%7) {kernel=[%d, %d], stride=[%d, %d], pad=[0, 0, 0, 0], ceil=0%s} : %s\n"
+        "  %%8 = %s p %s%s} : %s\n"
         "  %%9 = bias p (%%8, %%3) : %s\n"
         "  output y = %%9\n"
-        "}\n",
+        "%s}\n",
         (int)c->n, (int)c->channels, (int)c->h, (int)c->w, between, (int)c->outputs,
         (int)(c->channels / c->groups), (int)c->kernel, (int)c->kernel, (int)c->outputs,
         (int)c->stride, (int)c->stride, (int)c->pad, (int)c->pad, (int)c->pad, (int)c->pad,
-        (int)c->groups, between, between, between, between, c->pool, (int)c->window[0],
-        (int)c->window[1], (int)c->window[0], (int)c->window[1],
-        *c->pool == 'a' ? ", count_pad=1" : "", after, after);
+        (int)c->groups, between, between, between, between, c->pool, windows,
+        maxima ? "" : ", count_pad=1", after, after, places);
     CvmSource source = {.path = c->name, .text = text, .length = strlen(text)};
     CvmGraph *graph = cvm_graph_parse(arena, &source, &diag);
     cvm_diag_print(&diag, stderr);
@@ -82,15 +93,25 @@ static bool is_fused(CvmGraph *graph, const char *passes, int lanes) {
     assert_true(cvm_pass_choice(passes, &choice, &diag));
     CvmPassContext context = {.diag = &diag, .vector_lanes = lanes, .verify = true};
     assert_true(cvm_run_passes(&choice, &context, graph));
-    int conv = CVM_NO_GROUP, pool = CVM_NO_GROUP;
+    int conv = CVM_NO_GROUP, pool = CVM_NO_GROUP, index = CVM_NO_GROUP;
     for (int i = 0; i < graph->node_count; i++) {
         const CvmNode *node = graph->nodes[i];
-        if (node->op == CVM_OP_CONV)
+        if (node->op == CVM_OP_CONV || node->op == CVM_OP_WINOGRAD)
             conv = node->group;
         if (node->op == CVM_OP_MAXPOOL || node->op == CVM_OP_AVGPOOL)
-            pool = node->group;
+            pool = index = node->group;
     }
-    return conv != CVM_NO_GROUP && conv == pool;
+    for (int i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i]->op == CVM_OP_MAXPOOL_INDEX)
+            index = graph->nodes[i]->group;
+    return conv != CVM_NO_GROUP && conv == pool && conv == index;
+}
+
+static bool has_tiles(const CvmGraph *graph) {
+    for (int i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i]->op == CVM_OP_WINOGRAD)
+            return true;
+    return false;
 }
 
 static void fused_pooling_gives_what_the_references_give(void **state) {
@@ -102,10 +123,15 @@ static void fused_pooling_gives_what_the_references_give(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         arena = cvm_arena_create();
         cvm_diag_init(&diag, arena);
-        const char *passes = i % 3 ? "layout,fuse-epilogue,fuse-pool" : "layout,fuse-pool";
+        bool tiles = strncmp(cases[i].name, "tiles", 5) == 0;
+        const char *passes = tiles   ? "layout,winograd,fuse-epilogue,fuse-pool"
+                             : i % 3 ? "layout,fuse-epilogue,fuse-pool"
+                                     : "layout,fuse-pool";
         CvmGraph *graph = pooled_graph(&cases[i]);
-        if (!is_fused(cvm_graph_copy(graph, arena), passes, 8) && i % 3)
+        CvmGraph *tried = cvm_graph_copy(graph, arena);
+        if (!is_fused(tried, passes, 8) && (tiles || i % 3))
             fail_msg("'%s' was not fused", cases[i].name);
+        assert_int_equal(has_tiles(tried), tiles);
         CvmTestSources sources = {arena, i + 1};
         cvm_test_compiled(graph, passes, cpus[i % (size_t)cpu_count], &sources, 1e-4);
         cvm_arena_free(arena);
