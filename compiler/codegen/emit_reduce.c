@@ -130,6 +130,24 @@ static void emit_terms(CvmReduce *reduce) {
     }
 }
 
+/* For each lane the element number `inside` of its narrow group, `offset` being the lanes' own. */
+static LLVMValueRef load_of_groups(CvmReduce *reduce, const CvmTilePoint *point, int64_t offset,
+                                   int64_t inside) {
+    CvmEmitter *emitter = reduce->emitter;
+    const CvmKernel *kernel = reduce->kernel;
+    int lanes = reduce->schedule->lanes;
+    int64_t first = cvm_tile_element(reduce, point, reduce->schedule->vector_axis) % kernel->narrow;
+    if (kernel->narrow > lanes) { /* a part of one group */
+        LLVMValueRef at = cvm_advance(emitter, cvm_reduce_base(reduce, kernel->a),
+                                      cvm_i64(emitter, offset - first + inside));
+        CvmLanes all = cvm_lanes_first(lanes, lanes);
+        return cvm_load(emitter, at, 0, &all, 0);
+    }
+    CvmLanes some = cvm_tile_lanes(reduce, point);
+    LLVMValueRef own = cvm_reduce_load(reduce, kernel->a, offset, &some, 0);
+    return cvm_emit_spread(emitter, own, lanes, kernel->narrow, inside);
+}
+
 /* Adds to one sum. */
 static void emit_product(CvmReduce *reduce, Step step, int sum, CvmTilePoint point) {
     const CvmKernel *kernel = reduce->kernel;
@@ -157,8 +175,9 @@ static void emit_product(CvmReduce *reduce, Step step, int sum, CvmTilePoint poi
     }
     if (cvm_lanes_none(&lanes))
         return;
-    LLVMValueRef a =
-        cvm_reduce_load(reduce, kernel->a, offset_a, &lanes, maximum ? -__builtin_inf() : 0);
+    LLVMValueRef a = kernel->narrow ? load_of_groups(reduce, &point, offset_a, step.inside)
+                                    : cvm_reduce_load(reduce, kernel->a, offset_a, &lanes,
+                                                      maximum ? -__builtin_inf() : 0);
     LLVMValueRef b = NULL;
     if (kernel->b >= 0) {
         CvmLanes lanes_b = lanes_of_step(reduce, &point);
@@ -229,14 +248,16 @@ static void for_slide_blocks(CvmReduce *reduce, void (*emit)(CvmReduce *, int64_
     reduce->index[axis] = NULL;
 }
 
-/* One tap of a broadcast schedule, with the unrolled axis inside. */
-static void emit_broadcast_tap(CvmReduce *reduce, int64_t tap) {
+/* One tap, with the unrolled axis inside. */
+static void emit_tap(CvmReduce *reduce, int64_t tap) {
     int axis = reduce->schedule->unrolled;
     int64_t extent = axis >= 0 ? reduce->kernel->axes[axis].extent : 1;
     for (int64_t inside = 0; inside < extent; inside++) {
-        reduce->memo_count = 0;
+        if (reduce->schedule->broadcast)
+            reduce->memo_count = 0;
         emit_step(reduce, (Step){.tap = tap, .inside = inside});
-        cvm_emit_load_barrier(reduce->emitter);
+        if (reduce->schedule->broadcast)
+            cvm_emit_load_barrier(reduce->emitter);
     }
 }
 
@@ -254,15 +275,11 @@ static void emit_innermost(CvmReduce *reduce) {
         return;
     }
     if (!window || !kernel->axes[window->tap].reduce) {
-        emit_step(reduce, (Step){0});
+        emit_tap(reduce, 0);
         return;
     }
-    for (int64_t tap = 0; tap < kernel->axes[window->tap].extent; tap++) {
-        if (reduce->schedule->broadcast)
-            emit_broadcast_tap(reduce, tap);
-        else
-            emit_step(reduce, (Step){.tap = tap});
-    }
+    for (int64_t tap = 0; tap < kernel->axes[window->tap].extent; tap++)
+        emit_tap(reduce, tap);
 }
 
 /* Binds the indices of windows whose axes are all known now; a branch guards what they lead to. */
@@ -343,8 +360,7 @@ static void emit_reduce_axis(CvmReduce *reduce, int axis) {
         emit_innermost(reduce);
         return;
     }
-    if (!kernel->axes[axis].reduce ||
-        (reduce->schedule->broadcast && axis == reduce->schedule->unrolled) ||
+    if (!kernel->axes[axis].reduce || axis == reduce->schedule->unrolled ||
         (window && (axis == window->position || axis == window->tap))) {
         emit_reduce_axis(reduce, axis + 1);
         return;

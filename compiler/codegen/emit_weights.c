@@ -125,7 +125,9 @@ static void emit_pixel(Weights *weights, LLVMValueRef in, int64_t start, LLVMVal
             int64_t offset =
                 start + i * shape->in_inside + tap * shape->dilation[1] * shape->in_column;
             LLVMValueRef at = cvm_advance(emitter, in, cvm_i64(emitter, offset));
-            LLVMValueRef x = cvm_load(emitter, at, shape->depthwise, &weights->all, 0);
+            LLVMValueRef x = cvm_load(emitter, at, shape->narrow > 0, &weights->all, 0);
+            if (shape->narrow)
+                x = cvm_emit_spread(emitter, x, weights->lanes, shape->narrow, i);
             for (int64_t o = 0; o < shape->tile_outputs; o++)
                 multiply_add(weights, slots_of(weights, o, i, t)[copy], gradients[o], x);
         }

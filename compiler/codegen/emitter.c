@@ -275,3 +275,15 @@ void cvm_emit_transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes) {
             if (!(i & half))
                 exchange(emitter, &rows[i], &rows[i + half], lanes, half);
 }
+
+LLVMValueRef cvm_emit_spread(CvmEmitter *emitter, LLVMValueRef vector, int lanes, int64_t width,
+                             int64_t inside) {
+    LLVMValueRef from[64];
+    if (width == 1)
+        return vector;
+    for (int i = 0; i < lanes; i++)
+        from[i] =
+            LLVMConstInt(emitter->i32, (unsigned long long)(i / width * width + inside), false);
+    return LLVMBuildShuffleVector(emitter->builder, vector, LLVMGetPoison(LLVMTypeOf(vector)),
+                                  LLVMConstVector(from, (unsigned)lanes), "");
+}

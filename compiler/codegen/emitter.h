@@ -97,6 +97,10 @@ LLVMValueRef cvm_emit_dot(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b, L
  * Computers, 1972). */
 void cvm_emit_transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes);
 
+/* In each lane the element number `inside` of the group of `width` neighbours that it is in. */
+LLVMValueRef cvm_emit_spread(CvmEmitter *emitter, LLVMValueRef vector, int lanes, int64_t width,
+                             int64_t inside);
+
 /* Keeps LLVM from sharing or moving loads across this point: they would need registers that sums
  * have. The processor looks ahead by itself. */
 void cvm_emit_load_barrier(CvmEmitter *emitter);

@@ -96,7 +96,7 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
             fputs(" vector", stream);
         if (kernel->element_strides[i])
             fprintf(stream, " elements %" PRId64, kernel->element_strides[i]);
-        if (schedule->broadcast && i == schedule->unrolled)
+        if (axis->reduce && i == schedule->unrolled)
             fputs(" unrolled", stream);
         fputc('\n', stream);
     }
@@ -117,6 +117,8 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
     fprintf(stream, "  combine %s %d %d", combines[kernel->combine], kernel->a, kernel->b);
     if (schedule->broadcast)
         fputs(" broadcast", stream);
+    if (kernel->narrow)
+        fprintf(stream, " groups of %" PRId64, kernel->narrow);
     if (schedule->strip)
         fprintf(stream, " strips of %" PRId64 " in chunks of %" PRId64, schedule->strip,
                 schedule->strip_rows);
@@ -213,7 +215,7 @@ static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
             "  pictures %" PRId64 " groups %" PRId64 " inputs %" PRId64 " run %" PRId64
             " outputs %" PRId64 "%s%s\n",
             weights->pictures, weights->groups, weights->inputs, weights->run, weights->outputs,
-            weights->depthwise ? " depthwise" : "", weights->unpacks ? " unpacked" : "");
+            weights->narrow ? " narrow" : "", weights->unpacks ? " unpacked" : "");
     for (int i = 0; i < 2; i++)
         fprintf(stream,
                 "  %s kernel %" PRId64 " stride %" PRId64 " pad %" PRId64 " dilation %" PRId64

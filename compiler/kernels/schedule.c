@@ -325,9 +325,9 @@ static void choose_broadcast(CvmKernel *kernel) {
     if (kernel->combine != CVM_COMBINE_PRODUCTS || schedule->slide < 0 || vector < 0)
         return;
     const CvmWindow *window = &kernel->windows[schedule->slide];
+    bool same = !varies(kernel, kernel->a, vector) || kernel->narrow;
     if (kernel->axes[vector].reduce || kernel->axes[window->position].reduce ||
-        window->position == vector || varies(kernel, kernel->a, vector) ||
-        !varies(kernel, kernel->b, vector))
+        window->position == vector || !same || !varies(kernel, kernel->b, vector))
         return;
     schedule->broadcast = true;
     if (kernel->axes[last].reduce && kernel->axes[last].extent <= MAX_TAPS &&
@@ -357,6 +357,8 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     for (int i = 0; i < kernel->axis_count; i++) /* a work item has whole windows of the pooling */
         if (schedule->slide < 0 || kernel->windows[schedule->slide].position != i)
             schedule->tile[i] = cvm_pooled_together(kernel, i);
+    if (kernel->narrow)
+        schedule->unrolled = kernel->axis_count - 1;
     choose_broadcast(kernel);
     choose_tiles(kernel, target);
     kernel->extent = work_items(kernel);

@@ -25,9 +25,9 @@ static double tile_score(int64_t outputs, int64_t inputs, int64_t taps) {
 
 static void choose_tile(CvmWeightGrad *weights, int registers) {
     double best = 0;
-    int64_t inputs = weights->depthwise ? 1 : weights->run;
+    int64_t inputs = weights->run, least = weights->narrow ? inputs : 1;
     for (int64_t o = 1; o <= 4 && o <= weights->outputs; o++)
-        for (int64_t i = 1; i <= inputs; i++)
+        for (int64_t i = least; i <= inputs; i++)
             for (int64_t t = 1; t <= weights->kernel[1]; t++) {
                 if (weights->outputs % o || inputs % i || o * i * t + o + 1 > registers)
                     continue;
@@ -70,7 +70,7 @@ static int64_t count_items(const CvmWeightGrad *weights) {
 
 /* Floats that all items read: x once for each part of the outputs, dy for each of the inputs. */
 static double floats_read(const CvmWeightGrad *weights, int lanes) {
-    double x = (double)(weights->depthwise ? lanes : weights->inputs) *
+    double x = (double)(weights->narrow ? lanes : weights->inputs) *
                (double)(weights->in_size[0] * weights->in_size[1]);
     double dy = (double)(weights->outputs * lanes) * (double)(weights->size[0] * weights->size[1]);
     double turns = (double)(weights->outputs / weights->tile_outputs / weights->item_tiles);

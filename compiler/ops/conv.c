@@ -83,13 +83,15 @@ static bool conv_groups(const CvmNode *node, int64_t inputs, int64_t group_input
 
 bool cvm_conv_in_channels(const CvmShape *weight, int64_t groups, int lanes, CvmLayoutKind *x) {
     const int64_t *sizes = weight->sizes;
-    bool depthwise = cvm_conv_is_depthwise(weight, groups);
-    *x = depthwise || sizes[1] % lanes == 0 ? CVM_LAYOUT_CHANNEL : CVM_LAYOUT_PLAIN;
-    return sizes[0] % lanes == 0 && (groups == 1 || depthwise || sizes[0] / groups % lanes == 0);
+    bool narrow = cvm_conv_narrow(weight, groups, lanes);
+    *x = narrow || sizes[1] % lanes == 0 ? CVM_LAYOUT_CHANNEL : CVM_LAYOUT_PLAIN;
+    return sizes[0] % lanes == 0 && (groups == 1 || narrow || sizes[0] / groups % lanes == 0);
 }
 
-bool cvm_conv_is_depthwise(const CvmShape *weight, int64_t groups) {
-    return weight->sizes[1] == 1 && weight->sizes[0] == groups && groups > 1;
+int64_t cvm_conv_narrow(const CvmShape *weight, int64_t groups, int lanes) {
+    int64_t channels = weight->sizes[1];
+    bool equal = groups > 1 && weight->sizes[0] == groups * channels;
+    return equal && channels < lanes && lanes % channels == 0 ? channels : 0;
 }
 
 bool cvm_node_in_channels(const CvmNode *node, int lanes, CvmLayoutKind *x) {

@@ -7,7 +7,7 @@
 
 /* Whether the result of a convolution with these weights [o, i/groups, kh, kw] can be
  * channel-blocked by `lanes`, the weights being filters then: a vector of outputs must belong to
- * one group, or each of its lanes to one of a depthwise convolution. *x: the layout its pictures
+ * one group, or to several whole ones (cvm_conv_narrow). *x: the layout its pictures
  * must have; plain where a group's inputs fill no whole blocks, as in first layers: they are read
  * as they are, nothing is padded. */
 bool cvm_conv_in_channels(const CvmShape *weight, int64_t groups, int lanes, CvmLayoutKind *x);
@@ -25,8 +25,9 @@ bool cvm_weight_grad_in_channels(const CvmNode *node, int lanes, CvmLayoutKind *
 void cvm_conv_edges(const CvmNode *node, int64_t columns, int64_t outputs, int64_t taps,
                     int64_t *left, int64_t *right);
 
-/* One input and one output channel per group. */
-bool cvm_conv_is_depthwise(const CvmShape *weight, int64_t groups);
+/* Channels of a group, where groups have as many outputs as inputs and several fill a vector of
+ * `lanes`; 0: they are not so narrow. 1: the convolution is depthwise. */
+int64_t cvm_conv_narrow(const CvmShape *weight, int64_t groups, int lanes);
 
 /* [o, i/groups, kh, kw] to [i, o/groups, kh, kw]. */
 CvmShape cvm_turned_shape(const CvmShape *weight, int64_t groups);

@@ -106,21 +106,21 @@ static void add_turned_windows(CvmKernel *kernel, const ConvLoops *loops, const 
         };
 }
 
-/* Forward in any layout. Channels are counted in blocks where they are blocked, and depthwise
- * convolutions have their groups as lanes. */
+/* Forward in any layout. Channels are counted in blocks where they are blocked; where groups are
+ * narrow, a block of channels has several of them and counts as a group. */
 typedef struct ForwardAxes {
     int n, group, output, y[2], lane, input, tap[2], inside; /* inside: of a block of inputs */
 } ForwardAxes;
 
 static ForwardAxes add_forward_axes(CvmLowering *lowering, const ConvLoops *loops,
-                                    const CvmStrides *weight, bool depthwise) {
-    int64_t lanes = loops->y.block[1], inside = depthwise ? 1 : weight->block[1];
+                                    const CvmStrides *weight, int64_t narrow) {
+    int64_t lanes = loops->y.block[1], inside = weight->block[1];
     ForwardAxes axes;
     axes.n = cvm_lower_axis(lowering, "n", loops->blocks, false);
-    axes.group =
-        cvm_lower_axis(lowering, "group", depthwise ? loops->groups / lanes : loops->groups, false);
+    axes.group = cvm_lower_axis(lowering, "group",
+                                narrow ? loops->groups * narrow / lanes : loops->groups, false);
     axes.output =
-        cvm_lower_axis(lowering, "output", depthwise ? 1 : loops->group_outputs / lanes, false);
+        cvm_lower_axis(lowering, "output", narrow ? 1 : loops->group_outputs / lanes, false);
     axes.y[0] = cvm_lower_axis(lowering, "y", loops->y_size[0], false);
     axes.y[1] = cvm_lower_axis(lowering, "x", loops->y_size[1], false);
     axes.lane = lane_axis(lowering, loops->lanes * lanes, false);
@@ -133,13 +133,14 @@ static ForwardAxes add_forward_axes(CvmLowering *lowering, const ConvLoops *loop
 
 static void set_forward_strides(CvmLowering *lowering, const ConvLoops *loops,
                                 const ForwardAxes *axes, const CvmType *y, const CvmStrides *weight,
-                                bool depthwise) {
-    int64_t group_outputs = depthwise ? loops->y.block[1] : loops->group_outputs;
+                                int64_t narrow) {
+    int64_t group_outputs = narrow ? loops->y.block[1] : loops->group_outputs;
     int a = lowering->kernel->a, b = lowering->kernel->b;
     const CvmStrides *x = &loops->x;
     int64_t inside = weight->block[1];
-    bool along = loops->lanes > 1 || depthwise; /* lanes are lanes of x too */
-    int64_t group_inputs = depthwise ? loops->y.block[1] : loops->group_inputs;
+    bool along = loops->lanes > 1 || narrow; /* lanes are lanes of x too */
+    int64_t group_inputs = narrow ? loops->y.block[1] : loops->group_inputs;
+    int64_t next_input = narrow ? 0 : x->block[1] > 1 ? x->inside[1] : x->dims[1];
     struct {
         int buffer, axis;
         int64_t stride;
@@ -147,7 +148,7 @@ static void set_forward_strides(CvmLowering *lowering, const ConvLoops *loops,
         {a, axes->n, x->dims[0]},
         {a, axes->group, group_inputs / x->block[1] * x->dims[1]},
         {a, axes->input, inside / x->block[1] * x->dims[1]},
-        {a, axes->inside, x->block[1] > 1 ? x->inside[1] : x->dims[1]},
+        {a, axes->inside, next_input},
         {a, axes->lane, along},
         {b, axes->group, group_outputs / weight->block[0] * weight->dims[0]},
         {b, axes->output, weight->dims[0]},
@@ -176,9 +177,11 @@ static void lower_forward(CvmLowering *lowering, const CvmNode *node) {
     const CvmNode *x = node->inputs[0], *weight = node->inputs[1];
     ConvLoops loops = conv_loops(node, &x->type, &node->type, &weight->type);
     CvmStrides filter = cvm_value_strides(&weight->type);
-    bool depthwise = weight->type.layout == CVM_LAYOUT_FILTER &&
-                     cvm_conv_is_depthwise(&weight->type.shape, loops.groups);
-    ForwardAxes axes = add_forward_axes(lowering, &loops, &filter, depthwise);
+    int64_t narrow = weight->type.layout == CVM_LAYOUT_FILTER
+                         ? cvm_conv_narrow(&weight->type.shape, loops.groups, weight->type.lanes)
+                         : 0;
+    ForwardAxes axes = add_forward_axes(lowering, &loops, &filter, narrow);
+    kernel->narrow = axes.inside >= 0 ? narrow : 0; /* a single input needs no choice */
     kernel->combine = CVM_COMBINE_PRODUCTS;
     kernel->a = cvm_lower_buffer(lowering, x, false);
     kernel->b = cvm_lower_buffer(lowering, weight, false);
@@ -186,7 +189,7 @@ static void lower_forward(CvmLowering *lowering, const CvmNode *node) {
         add_input_windows(kernel, &loops, axes.y, axes.tap);
     else
         add_turned_windows(kernel, &loops, axes.y, axes.tap);
-    set_forward_strides(lowering, &loops, &axes, &node->type, &filter, depthwise);
+    set_forward_strides(lowering, &loops, &axes, &node->type, &filter, narrow);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
@@ -244,20 +247,22 @@ void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
 static void lower_filter_grad(CvmLowering *lowering, const CvmNode *node) {
     const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
     ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
-    bool depthwise = cvm_conv_is_depthwise(&node->type.shape, loops.groups);
     int64_t lanes = node->type.lanes, run = cvm_layout_block(&node->type, 1);
-    int64_t inputs = depthwise ? lanes : loops.group_inputs; /* of `in` that a group reads */
+    int64_t narrow = cvm_conv_narrow(&node->type.shape, loops.groups, node->type.lanes);
+    int64_t inputs = narrow ? lanes : loops.group_inputs; /* of `in` that a group reads */
     CvmWeightGrad weights = {
         .pictures = x->type.shape.sizes[0],
-        .groups = depthwise ? loops.groups / lanes : loops.groups,
+        .groups = narrow ? loops.groups * narrow / lanes : loops.groups,
         .inputs = loops.group_inputs,
-        .outputs = depthwise ? 1 : loops.group_outputs / lanes,
+        .outputs = narrow ? 1 : loops.group_outputs / lanes,
         .run = run,
-        .depthwise = depthwise,
+        .narrow = narrow,
         .in_picture = loops.x.dims[0],
         .in_group = inputs / loops.x.block[1] * loops.x.dims[1],
         .in_block = run / loops.x.block[1] * loops.x.dims[1],
-        .in_inside = loops.x.block[1] > 1 ? 1 : loops.x.dims[1],
+        .in_inside = narrow                 ? 0
+                     : loops.x.block[1] > 1 ? 1
+                                            : loops.x.dims[1],
         .in_row = loops.x.dims[2],
         .in_column = loops.x.dims[3],
     };

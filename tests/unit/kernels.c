@@ -144,6 +144,9 @@ static const ConvCase channel_cases[] = {
     {"depthwise", 2, 16, 11, 9, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 16},
     {"depthwise stride 2", 1, 8, 12, 13, 8, {5, 5}, {2, 2}, {2, 2, 2, 2}, {1, 1}, 8},
     {"20x20", 1, 8, 22, 22, 8, {20, 20}, {1, 1}, {3, 3, 3, 3}, {1, 1}, 1},
+    {"narrow groups of 4", 2, 16, 7, 17, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 4},
+    {"narrow groups of 2, stride 2", 1, 8, 9, 13, 8, {5, 3}, {2, 2}, {2, 1, 2, 1}, {1, 1}, 4},
+    {"narrow groups, 20x20", 1, 8, 22, 22, 8, {20, 20}, {1, 1}, {3, 3, 3, 3}, {1, 1}, 2},
 };
 
 /* Gradients alone are compiled for these, and fewer of them for each CPU: they are much code. */
@@ -155,6 +158,8 @@ static const ConvCase gradient_cases[] = {
     {"groups of few inputs", 1, 8, 4, 4, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 2},
     {"depthwise stride 2", 1, 16, 6, 5, 16, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 16},
     {"depthwise, sums in copies", 2, 8, 3, 29, 8, {2, 5}, {1, 1}, {0, 2, 1, 2}, {1, 1}, 8},
+    {"narrow groups of 4", 2, 16, 5, 9, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 4},
+    {"narrow groups of 2, stride 2", 1, 8, 7, 9, 8, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 4},
     {"items of several tiles", 1, 8, 3, 11, 192, {1, 1}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
     {"dilation", 1, 8, 7, 8, 8, {3, 2}, {1, 1}, {2, 2, 2, 2}, {2, 3}, 1},
     {"uneven pads", 1, 8, 7, 9, 8, {4, 2}, {1, 1}, {0, 1, 3, 0}, {1, 1}, 1},
@@ -168,8 +173,8 @@ static CvmGraph *conv_in_channels(const ConvCase *c, int64_t lanes) {
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES];
     conv_attributes(c, attributes);
     int64_t inputs = c->channels / c->groups;
-    bool blocked =
-        inputs % lanes == 0 || (inputs == 1 && c->outputs == c->groups && inputs != c->channels);
+    bool narrow = c->groups > 1 && c->outputs == c->channels && lanes % inputs == 0;
+    bool blocked = inputs % lanes == 0 || narrow;
     CvmNode *x = input(graph, "x", shape4(c->n, c->channels, c->h, c->w));
     CvmNode *weight =
         input(graph, "weight", shape4(c->outputs, inputs, c->kernel[0], c->kernel[1]));
