@@ -108,28 +108,12 @@ CvmCost winograd_weight_cost(const CvmNode *node) {
 
 enum { FREQUENCIES = CVM_WINOGRAD_SIDE * CVM_WINOGRAD_SIDE };
 
-/* out[rows][rows] = left in left^t, of a [columns][columns] matrix. */
-static void transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int rows,
-                      int columns, const double *in, double *out) {
-    double half[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE] = {{0}};
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++)
-            for (int k = 0; k < columns; k++)
-                half[i][j] += left[i][k] * in[k * columns + j];
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < rows; j++) {
-            out[i * rows + j] = 0;
-            for (int k = 0; k < columns; k++)
-                out[i * rows + j] += half[i][k] * left[j][k];
-        }
-}
-
 static void transform_filter(const CvmWinogradMatrices *matrices, const float *filter,
                              double *frequencies) {
     double taps[CVM_WINOGRAD_TAPS * CVM_WINOGRAD_TAPS];
     for (int i = 0; i < matrices->taps * matrices->taps; i++)
         taps[i] = filter[i];
-    transform(matrices->weight, matrices->side, matrices->taps, taps, frequencies);
+    cvm_winograd_transform(matrices->weight, matrices->side, matrices->taps, taps, frequencies);
 }
 
 void winograd_weight_reference(const CvmNode *node, const void *const *operands, void *output) {
@@ -192,12 +176,13 @@ static void reference_tile(const CvmNode *node, const float *const *operands, in
             double pixels[FREQUENCIES], transformed[FREQUENCIES], weight[FREQUENCIES];
             read_tile(node, operands[0], picture, first + c, row - pad[0], column - pad[1],
                       matrices.side, pixels);
-            transform(matrices.input, matrices.side, matrices.side, pixels, transformed);
+            cvm_winograd_transform(matrices.input, matrices.side, matrices.side, pixels,
+                                   transformed);
             read_weight(node, &matrices, operands[1], o, c, weight);
             for (int64_t f = 0; f < frequencies; f++)
                 sums[f] += transformed[f] * weight[f];
         }
-        transform(matrices.result, m, matrices.side, sums, result);
+        cvm_winograd_transform(matrices.result, m, matrices.side, sums, result);
         for (int64_t i = 0; i < m && row + i < out[2]; i++)
             for (int64_t j = 0; j < m && column + j < out[3]; j++)
                 y[((picture * out[1] + o) * out[2] + row + i) * out[3] + column + j] =

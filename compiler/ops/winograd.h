@@ -40,4 +40,8 @@ CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps);
  * where they do not divide by two. */
 int64_t cvm_winograd_step(int64_t outputs, int64_t lanes);
 
+/* out[rows][rows] = left in left^t, of a [columns][columns] matrix: for the references. */
+void cvm_winograd_transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int rows,
+                            int columns, const double *in, double *out);
+
 #endif

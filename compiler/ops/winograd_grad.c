@@ -51,14 +51,11 @@ static double pixel_of(const Plane *plane, int64_t row, int64_t column) {
 /* matrix * tile * matrix^t for the size x size pixels from (top, left) on. */
 static void transform(const double matrix[SIDE][SIDE], int side, int size, const Plane *plane,
                       int64_t top, int64_t left, double *out) {
-    for (int i = 0; i < side; i++)
-        for (int j = 0; j < side; j++) {
-            double sum = 0;
-            for (int k = 0; k < size; k++)
-                for (int l = 0; l < size; l++)
-                    sum += matrix[i][k] * matrix[j][l] * pixel_of(plane, top + k, left + l);
-            out[i * side + j] = sum;
-        }
+    double tile[FREQUENCIES];
+    for (int k = 0; k < size; k++)
+        for (int l = 0; l < size; l++)
+            tile[k * size + l] = pixel_of(plane, top + k, left + l);
+    cvm_winograd_transform(matrix, side, size, tile, out);
 }
 
 /* Adds to the sums of all frequencies what one picture gives, for one pair of channels. */
@@ -88,14 +85,10 @@ void winograd_grad_weight_reference(const CvmNode *node, const void *const *oper
             for (int64_t n = 0; n < x[0]; n++)
                 add_picture(node, &m, &(Plane){in + (n * x[1] + c) * x[2] * x[3], x + 2},
                             &(Plane){gradient + (n * dy[1] + o) * dy[2] * dy[3], dy + 2}, sums);
-            for (int i = 0; i < m.tile; i++)
-                for (int j = 0; j < m.tile; j++) {
-                    double sum = 0;
-                    for (int k = 0; k < m.side; k++)
-                        for (int l = 0; l < m.side; l++)
-                            sum += m.result[i][k] * m.result[j][l] * sums[k * m.side + l];
-                    *taps++ = (float)sum;
-                }
+            double results[FREQUENCIES];
+            cvm_winograd_transform(m.result, m.tile, m.side, sums, results);
+            for (int i = 0; i < m.tile * m.tile; i++)
+                *taps++ = (float)results[i];
         }
 }
 

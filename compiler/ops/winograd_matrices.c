@@ -70,3 +70,18 @@ CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps) {
     matrices.result[tile - 1][last] = 1;
     return matrices;
 }
+
+void cvm_winograd_transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int rows,
+                            int columns, const double *in, double *out) {
+    double half[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE] = {{0}};
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+            for (int k = 0; k < columns; k++)
+                half[i][j] += left[i][k] * in[k * columns + j];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < rows; j++) {
+            out[i * rows + j] = 0;
+            for (int k = 0; k < columns; k++)
+                out[i * rows + j] += half[i][k] * left[j][k];
+        }
+}

@@ -8,9 +8,10 @@
 /* Gives every input and parameter of the graph values in [-1, 1] that depend on its name alone. */
 void checked_fill(Compiled *compiled, const CvmGraph *graph, CvmArena *arena);
 
-/* Compiles a copy of the graph with the named passes for every CPU that this machine can run, and
- * fails the test where an output differs from the reference's: by more than tolerance, and
- * tolerance of its size. Inputs and parameters are values in [-1, 1], the same on every machine. */
+/* Compiles a copy of the graph with the named passes for every CPU that this machine can run (in
+ * sanitizer builds for one of them, each in turn: nearly all time there is LLVM's), and fails the
+ * test where an output differs from the reference's: by more than tolerance, and tolerance of its
+ * size. Inputs and parameters are values in [-1, 1], the same on every machine. */
 void checked_run(CvmGraph *graph, CvmArena *arena, const char *what, const char *passes,
                  float tolerance);
 
