@@ -89,6 +89,8 @@ static void count_runs(Bench *bench, CvmInstance *instance, CvmPool *pool) {
 static bool measure(Bench *bench) {
     CvmSession *session = bench->session;
     const CvmOptions *options = session->options;
+    if (options->trace && !cvm_session_check_writable(session, "trace", options->trace))
+        return false;
     bench->counters = cvm_counters_open(session->arena); /* before there are other threads */
     CvmInstance *instance = cvm_bench_instance(session, &bench->what, &bench->batch);
     CvmPool *pool = instance ? cvm_session_pool(session) : NULL;

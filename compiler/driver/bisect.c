@@ -5,8 +5,8 @@
  * Every trial is a process of its own, so that a crash is an answer, too. A command (--bad) is
  * run by the shell with CVM_PASSES and CVM_PASS_LIMIT in its environment, which every cvmc reads,
  * and with {} in its text replaced by the same as options. It says good with exit code 0, bad with
- * 1 to 124, 126, 127 or by crashing; 125 (cannot be tested) and anything else ends the search.
- * What trials print goes to one new folder. */
+ * 1 to 124 or by crashing; 125 (cannot be tested), 126 and 127 (the shell cannot run it) and
+ * anything else end the search. What trials print goes to one new folder. */
 #include "compiler/driver/ab/agreement.h"
 #include "compiler/driver/command.h"
 #include "compiler/driver/report.h"
@@ -78,14 +78,11 @@ static const char *settings_text(const CvmPassChoice *choice, CvmArena *arena) {
 static int compare_results(CvmSession *session, const CvmPassChoice *choice) {
     CvmAbSide sides[2];
     CvmAbAgreement agreement;
-    const CvmOptions *options = session->options;
-    double tolerance =
-        options->given & CVM_OPTION_TOLERANCE ? options->tolerance : CVM_AB_TOLERANCE;
     bool compiled = cvm_ab_settings(session, settings_text(choice, session->arena), &sides[0]) &&
                     cvm_ab_settings(session, "none", &sides[1]) && cvm_ab_compile(session, sides);
     if (!compiled)
         return BAD;
-    if (!cvm_ab_compare(session, sides, tolerance, &agreement))
+    if (!cvm_ab_compare(session, sides, cvm_ab_tolerance(session->options), &agreement))
         return 125;
     for (int i = 0; i < agreement.count; i++) {
         const CvmAbDifference *difference = &agreement.differences[i];
@@ -119,7 +116,7 @@ static Answer answer_of(int status) {
     if (WIFSIGNALED(status))
         return is_crash(WTERMSIG(status)) ? BAD : NONE;
     int code = WEXITSTATUS(status);
-    if (code == 125 || (code >= 128 && !is_crash(code - 128)))
+    if ((code >= 125 && code <= 127) || (code >= 128 && !is_crash(code - 128)))
         return NONE;
     return code ? BAD : GOOD;
 }
@@ -204,10 +201,10 @@ static int halve(Search *search, int count, int good, int bad) {
 static const char *comparison_text(const Search *search, const CvmPassChoice *choice) {
     const CvmSession *session = search->session;
     CvmArena *arena = session->arena;
-    return cvm_arena_format(arena, "cvmc ab %s --a %s --b none --time 1%s",
-                            cvm_shell_word(session->file, arena),
-                            cvm_shell_quoted(settings_text(choice, arena), arena),
-                            cvm_options_text(session->options, CVM_OPTIONS_TRIAL, arena));
+    return cvm_arena_format(
+        arena, "cvmc ab %s --a %s --b none --time 1%s", cvm_shell_word(session->file, arena),
+        cvm_shell_quoted(settings_text(choice, arena), arena),
+        cvm_options_text(session->options, CVM_OPTIONS_TRIAL | CVM_OPTION_TOLERANCE, arena));
 }
 
 static void print_pair(const Search *search, const CvmPassChoice *good, const CvmPassChoice *bad) {
@@ -217,10 +214,11 @@ static void print_pair(const Search *search, const CvmPassChoice *good, const Cv
         printf("%s: %s\n", i ? "bad " : "good", comparison_text(search, choices[i]));
     for (int i = 0; i < 2 && search->session->options->bad; i++) {
         const char *limits = cvm_pass_limits_text(choices[i], arena);
-        printf("%s: %s%s%sCVM_PASSES=%s sh -c '%s'\n", i ? "bad " : "good",
+        const char *command =
+            fill_in(search->session->options->bad, options_text(choices[i], arena), arena);
+        printf("%s: %s%s%sCVM_PASSES=%s sh -c %s\n", i ? "bad " : "good",
                limits ? "CVM_PASS_LIMIT=" : "", limits ? limits : "", limits ? " " : "",
-               cvm_pass_choice_text(choices[i], arena),
-               fill_in(search->session->options->bad, options_text(choices[i], arena), arena));
+               cvm_pass_choice_text(choices[i], arena), cvm_shell_quoted(command, arena));
     }
 }
 

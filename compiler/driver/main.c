@@ -79,12 +79,12 @@ static const Command commands[] = {
      "  cvmc explain models/vgg16.cvm --kernels --batch 8\n"},
     {"ab", cvm_command_ab, "FILE {--a SETTINGS --b SETTINGS | --each}", 1, 1,
      CVM_OPTION_A | CVM_OPTION_B | CVM_OPTION_EACH | CVM_OPTION_INTERVAL | CVM_OPTION_TIME |
-         CVM_OPTION_JSON | CVM_OPTION_HTML | CVM_OPTIONS_TRIAL,
+         CVM_OPTION_JSON | CVM_OPTION_HTML | CVM_OPTION_TOLERANCE | CVM_OPTIONS_TRIAL,
      "two ways of compiling against each other: same results? which is faster?",
      "  cvmc ab models/lenet5.cvm --a default --b none\n"
      "  cvmc ab models/lenet5.cvm --a 'mode=forward threads=1' --b 'mode=forward threads=2'\n"
      "  cvmc ab models/vgg16.cvm --a default --b -fuse-epilogue --html vgg16.html\n"
-     "  cvmc ab models/alexnet.cvm --a default --b precision=bf16-weights\n"
+     "  cvmc ab models/alexnet.cvm --a default --b precision=bf16-weights --tolerance 0.01\n"
      "  cvmc ab models/lenet5.cvm --each\n"},
     {"bisect", cvm_command_bisect, "FILE [--bad COMMAND]", 1, 1,
      CVM_OPTION_BAD | CVM_OPTION_TOLERANCE | CVM_OPTION_FORWARD | CVM_OPTION_OUTPUT |

@@ -79,7 +79,7 @@ static const Option table[] = {
     {CVM_OPTION_HTML, "html", 0, TEXT, "PATH", MEMBER(html),
      "write a page with all of it, too: tables, samples and both graphs"},
     {CVM_OPTION_TOLERANCE, "tolerance", 0, REAL, "X", MEMBER(tolerance),
-     "how far results may be from those without passes (default: 0.001)"},
+     "how far results may be from those of the other side, or without passes (default: 0.001)"},
     {CVM_OPTION_FUSION, "fusion", 0, FLAG, NULL, MEMBER(fusion),
      "what was fused, by line of the source, and why the rest was not"},
     {CVM_OPTION_KERNELS, "kernels", 0, FLAG, NULL, MEMBER(kernels),
@@ -358,7 +358,7 @@ static const char *value_text(const Option *option, const CvmOptions *options, C
     case NUMBER:
         return cvm_arena_format(arena, "%" PRIu64, *(const uint64_t *)member);
     case REAL:
-        return cvm_arena_format(arena, "%.17g", *(const double *)member);
+        return cvm_arena_format(arena, "%.15g", *(const double *)member);
     default:
         return cvm_arena_format(arena, "%" PRId64, *(const int64_t *)member);
     }

@@ -8,8 +8,10 @@
 #include "compiler/training_graph.h"
 #include "runtime/averages.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool cvm_session_fail(CvmSession *session, const CvmError *error) {
@@ -438,4 +440,22 @@ bool cvm_session_find_file(CvmSession *session, const char *what, const char *na
     return cvm_session_refuse(session, CVM_EXIT_MACHINE,
                               "the %s file %s is neither in %s nor in the current folder", what,
                               name, folder);
+}
+
+/* Tries by making a file beside it: permissions alone don't tell of read-only or full disks. */
+bool cvm_session_check_writable(CvmSession *session, const char *what, const char *path) {
+    struct stat status;
+    char probe[CVM_PATH_SIZE + 16];
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
+                                  "the %s can't be written to %s: it is no plain file", what, path);
+    snprintf(probe, sizeof probe, "%s.XXXXXX", path);
+    int file = mkstemp(probe);
+    if (file < 0)
+        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
+                                  "the %s can't be written to %s: %s; choose another place", what,
+                                  path, strerror(errno));
+    close(file);
+    unlink(probe);
+    return true;
 }

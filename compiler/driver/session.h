@@ -119,4 +119,8 @@ bool cvm_session_has_file(const CvmSession *session, const char *name, char path
 bool cvm_session_find_file(CvmSession *session, const char *what, const char *name,
                            char path[CVM_PATH_SIZE]);
 
+/* Whether a file can be written to `path` later: before hours of work, say. `what` it will be: "the
+ * WHAT can't be written to PATH". */
+bool cvm_session_check_writable(CvmSession *session, const char *what, const char *path);
+
 #endif

@@ -13,11 +13,8 @@
 #include "compiler/training_graph.h"
 #include "runtime/averages.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 typedef struct Run {
     CvmSession *session;
@@ -37,24 +34,6 @@ static void choose_output(const CvmSession *session, char path[CVM_PATH_SIZE]) {
         snprintf(path, CVM_PATH_SIZE, "%s", given);
     else
         cvm_session_stem(session, ".safetensors", path);
-}
-
-/* Tries by making a file beside it: permissions alone don't tell of read-only or full disks. */
-static bool check_writable(CvmSession *session, const char *what, const char *path) {
-    struct stat status;
-    char probe[CVM_PATH_SIZE + 16];
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
-                                  "the %s can't be written to %s: it is no plain file", what, path);
-    snprintf(probe, sizeof probe, "%s.XXXXXX", path);
-    int file = mkstemp(probe);
-    if (file < 0)
-        return cvm_session_refuse(session, CVM_EXIT_MACHINE,
-                                  "the %s can't be written to %s: %s; choose another place", what,
-                                  path, strerror(errno));
-    close(file);
-    unlink(probe);
-    return true;
 }
 
 /* --- what the epochs need --- */
@@ -126,9 +105,9 @@ static bool resume(Run *run, uint64_t hash) {
 static bool check_outputs(CvmSession *session) {
     const CvmOptions *options = session->options;
     const char *confusion = options->confusion;
-    return (!options->report || check_writable(session, "report", options->report)) &&
+    return (!options->report || cvm_session_check_writable(session, "report", options->report)) &&
            (!confusion || strcmp(confusion, "-") == 0 ||
-            check_writable(session, "confusion matrix", confusion));
+            cvm_session_check_writable(session, "confusion matrix", confusion));
 }
 
 static bool start(Run *run) {
@@ -365,7 +344,7 @@ bool cvm_session_train(CvmSession *session, CvmTrained *trained) {
     if (!cvm_session_need_train(session))
         return false;
     choose_output(session, trained->checkpoint);
-    bool done = check_writable(session, "checkpoint", trained->checkpoint) &&
+    bool done = cvm_session_check_writable(session, "checkpoint", trained->checkpoint) &&
                 check_outputs(session) && read_data(&run) && take_weights(session) && start(&run) &&
                 train_epochs(&run);
     cvm_prefix_close(&run.phase.prefix); /* where a phase failed */

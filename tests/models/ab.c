@@ -123,7 +123,8 @@ static void the_page_needs_nothing_else(void **state) {
                     "none", "--interval=1000", "--html", "page.html", NULL);
     size_t size;
     char *page = cvm_test_read(&place, "page.html", &size);
-    static const char *const wanted[] = {"</html>", "<svg", "conv+bias+relu", "body.conv1.weight",
+    static const char *const wanted[] = {"</html>", "<svg", "conv+<wbr>bias+<wbr>relu",
+                                         "body.conv1.weight",
                                          "cvmc ab small.cvm --a 'default' --b 'none'"};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         assert_non_null(strstr(page, wanted[i]));
@@ -131,8 +132,9 @@ static void the_page_needs_nothing_else(void **state) {
     for (size_t i = 0; i < sizeof unwanted / sizeof *unwanted; i++)
         assert_null(strstr(page, unwanted[i]));
     free(page);
-    cvm_test_expect(&place, 3, NULL, "nowhere", "ab", "small.cvm", "--a", "none", "--b", "none",
-                    "--interval=1000", "--forward", "--html", "nowhere/page.html", NULL);
+    cvm_test_expect(&place, 3, NULL, "the page can't be written to nowhere/page.html", "ab",
+                    "small.cvm", "--a", "none", "--b", "none", "--forward", "--html",
+                    "nowhere/page.html", NULL); /* at once, not after the trial's 20 seconds */
     cvm_test_expect(&place, 2, NULL, "--html shows one trial", "ab", "small.cvm", "--each",
                     "--html", "page.html", NULL);
 }
@@ -142,6 +144,24 @@ static void other_batches_and_modes_race_without_a_comparison(void **state) {
     cvm_test_expect(&place, 0, "results not compared", NULL, "ab", "small.cvm", "--a",
                     "mode=forward batch=1", "--b", "mode=forward batch=4", "--interval", "1000",
                     "--time", "2", NULL);
+    CvmTestResult result = cvm_test_cvmc(&place, "ab", "small.cvm", "--a", "batch=1", "--b",
+                                         "batch=4", "--forward", "--interval=1000", "--json", NULL);
+    assert_int_equal(result.code, 0);
+    cJSON *trial = cJSON_Parse(result.out);
+    double each = number(cJSON_GetObjectItem(trial, "for_each_picture"), "ratio");
+    assert_true(fabs(each - number(trial, "ratio") / 4) < 1e-9 * each);
+    cJSON_Delete(trial);
+    cvm_test_result_free(&result);
+}
+
+/* What bfloat16 rounds is within a tolerance that says so. */
+static void the_tolerance_can_be_chosen(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 1, "results DIFFER: 1 tensor\n", NULL, "ab", "small.cvm", "--a", "",
+                    "--b", "precision=bf16", "--forward", "--interval=1000", "--tolerance=1e-9",
+                    NULL);
+    cvm_test_expect(&place, 0, " --tolerance 0.1 ", NULL, "ab", "small.cvm", "--a", "", "--b",
+                    "precision=bf16", "--forward", "--interval=1000", "--tolerance=0.1", NULL);
 }
 
 /* A folder of pictures tells its classes only when it is read, and a trial reads no data. */
@@ -175,8 +195,19 @@ static void settings_are_checked(void **state) {
                     NULL);
     cvm_test_expect(&place, 2, NULL, "is no setting", "ab", "small.cvm", "--a", "none", "--b",
                     "speed=5", NULL);
-    cvm_test_expect(&place, 2, NULL, "is no setting", "ab", "small.cvm", "--a", "none", "--b",
-                    "threads=0", NULL);
+    cvm_test_expect(&place, 2, NULL, "'tread=5' is no setting; did you mean 'threads='?", "ab",
+                    "small.cvm", "--a", "none", "--b", "tread=5", NULL);
+    static const char *const wrong[][2] = {
+        {"threads=0", "write threads=N, N being a number from 1 on"},
+        {"batch=x", "write batch=N"},
+        {"batch=99999999999", "write batch=N"},
+        {"mode=fast", "write mode=forward|train"},
+        {"tune=maybe", "write tune=on|off"},
+        {"limit=cse", "as in fuse-epilogue=3"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cvm_test_expect(&place, 2, NULL, wrong[i][1], "ab", "small.cvm", "--a", "none", "--b",
+                        wrong[i][0], NULL);
     cvm_test_expect(&place, 2, NULL, "there is no pass 'cs'", "ab", "small.cvm", "--a", "none",
                     "--b", "-cs", NULL);
     cvm_test_expect(&place, 2, NULL, "direct", "ab", "small.cvm", "--a", "none", "--b", "conv=fast",
@@ -191,6 +222,7 @@ int main(void) {
         cmocka_unit_test(rows_are_sorted_and_judged),
         cmocka_unit_test(the_page_needs_nothing_else),
         cmocka_unit_test(other_batches_and_modes_race_without_a_comparison),
+        cmocka_unit_test(the_tolerance_can_be_chosen),
         cmocka_unit_test(data_need_not_be_there),
         cmocka_unit_test(each_pass_is_left_out_in_turn),
         cmocka_unit_test(settings_are_checked),

@@ -39,10 +39,42 @@ static void commands_that_tell_nothing_end_the_search(void **state) {
                     "true", NULL);
     cvm_test_expect(&place, 1, NULL, "neither good nor bad", "bisect", "small.cvm", "-o", "three",
                     "--bad", "exit 125", NULL);
+    cvm_test_expect(&place, 1, NULL, "neither good nor bad", "bisect", "small.cvm", "-o", "none",
+                    "--bad", "./no-such-command", NULL);
     cvm_test_expect(&place, 1, NULL, "neither good nor bad", "bisect", "small.cvm", "-o", "four",
                     "--bad", "kill -INT $$", NULL);
     cvm_test_expect(&place, 2, NULL, "--tolerance is for", "bisect", "small.cvm", "--bad", "true",
                     "--tolerance", "1", NULL);
+}
+
+/* The line behind `word` in a text, in malloc'ed memory. */
+static char *line_of(const char *text, const char *word) {
+    const char *line = strstr(text, word);
+    assert_non_null(line);
+    line += strlen(word);
+    return strndup(line, strcspn(line, "\n"));
+}
+
+/* The two commands that are printed can be run as they stand, and differ. */
+static void printed_commands_do_what_they_say(void **state) {
+    (void)state;
+    CvmTestResult result =
+        cvm_test_cvmc(&place, "bisect", "small.cvm", "-o", "printed", "--forward", "--bad",
+                      "echo {} | grep -v -q 'layout' # it's", NULL);
+    assert_int_equal(result.code, 0);
+    for (int bad = 0; bad < 2; bad++) {
+        char *command = line_of(result.out, bad ? "\nbad : " : "\ngood: ");
+        assert_int_equal(system(command) != 0, bad);
+        free(command);
+    }
+    cvm_test_result_free(&result);
+    result =
+        cvm_test_cvmc(&place, "bisect", "small.cvm", "-o", "compared", "--tolerance", "0", NULL);
+    assert_int_equal(result.code, 0);
+    char *command = line_of(result.out, "\nbad : ");
+    assert_non_null(strstr(command, " --tolerance 0"));
+    free(command);
+    cvm_test_result_free(&result);
 }
 
 /* A command that dies of what compiled code may die of fails. */
@@ -74,6 +106,7 @@ int main(void) {
         cmocka_unit_test(an_application_is_found),
         cmocka_unit_test(options_are_put_into_the_text),
         cmocka_unit_test(commands_that_tell_nothing_end_the_search),
+        cmocka_unit_test(printed_commands_do_what_they_say),
         cmocka_unit_test(a_crash_is_bad),
         cmocka_unit_test(a_pass_that_changes_results_is_found),
     };

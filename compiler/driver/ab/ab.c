@@ -13,6 +13,7 @@ static CvmAbOptions trial_options(const CvmOptions *options) {
     return (CvmAbOptions){.interval = options->interval ? (double)options->interval / 1000
                                                         : default_interval,
                           .seconds = options->time ? (double)options->time : default_seconds,
+                          .tolerance = cvm_ab_tolerance(options),
                           .seed = options->seed};
 }
 
@@ -23,6 +24,8 @@ static bool run_pair(CvmSession *session) {
     CvmAbResult result;
     if (!cvm_ab_settings(session, options->a, &sides[0]) ||
         !cvm_ab_settings(session, options->b, &sides[1]))
+        return false;
+    if (options->html && !cvm_session_check_writable(session, "page", options->html))
         return false;
     bool done = cvm_ab_run(session, sides, &trial, &result);
     if (done && options->html)

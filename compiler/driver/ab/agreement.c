@@ -110,6 +110,10 @@ static CvmInstance *run_once(CvmSession *session, CvmAbSide *side, CvmStore *sto
     return instance;
 }
 
+double cvm_ab_tolerance(const CvmOptions *options) {
+    return options->given & CVM_OPTION_TOLERANCE ? options->tolerance : 1e-3;
+}
+
 bool cvm_ab_compare(CvmSession *session, CvmAbSide sides[2], double tolerance,
                     CvmAbAgreement *agreement) {
     *agreement = (CvmAbAgreement){.agrees = true};

@@ -24,8 +24,8 @@ typedef struct CvmAbAgreement {
     bool agrees;   /* every tensor does, or none was compared */
 } CvmAbAgreement;
 
-/* What golden tests ask of whole models. */
-#define CVM_AB_TOLERANCE 1e-3
+/* --tolerance, or what golden tests ask of whole models: 1e-3. */
+double cvm_ab_tolerance(const CvmOptions *options);
 
 /* Runs both compiled sides once. False on errors (reported). */
 bool cvm_ab_compare(CvmSession *session, CvmAbSide sides[2], double tolerance,

@@ -80,6 +80,8 @@ cJSON *cvm_ab_json(CvmSession *session, const CvmAbSide sides[2], const CvmAbOpt
     cJSON *object = ratio_json(&result->ratio);
     cJSON_AddStringToObject(object, "model", cvm_model_name(session->model));
     cJSON_AddStringToObject(object, "verdict", cvm_ab_verdict_text(result->verdict));
+    CvmAbRatio each = cvm_ab_per_picture(sides, &result->ratio);
+    cJSON_AddItemToObject(object, "for_each_picture", ratio_json(&each));
     cJSON_AddItemToObject(object, "a", side_json(session, &sides[0], result, 0));
     cJSON_AddItemToObject(object, "b", side_json(session, &sides[1], result, 1));
     cJSON_AddNumberToObject(object, "pairs", result->blocks * result->pairs);

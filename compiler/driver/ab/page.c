@@ -130,12 +130,19 @@ static double slowest_part(const CvmAbRows *rows) {
     return slowest;
 }
 
+/* Kernels' names, with places where a line may end. */
+static void print_names(const Page *page, const char *text) {
+    for (const char *plus; (plus = strchr(text, '+')); text = plus + 1)
+        fprintf(page->out, "%.*s+<wbr>", (int)(plus - text), text);
+    fputs(text, page->out);
+}
+
 static void print_part(const Page *page, const CvmAbPart *part, int side, double slowest) {
     char time[32];
     fputs("<td>", page->out);
     if (part->count) {
         fputs("<code>", page->out);
-        print_escaped(part->text, page->out);
+        print_names(page, part->text);
         fprintf(page->out,
                 "</code><div class=\"bar\" style=\"width:%.2f%%;background:%s\"></div></td>"
                 "<td class=\"n\">%s</td>",
@@ -239,9 +246,14 @@ static void print_heading(const Page *page) {
     fprintf(page->out,
             ", %s: <span class=\"a\">A</span> against <span class=\"b\">B</span></h1>\n"
             "<p class=\"verdict\"><b>%s</b>: B takes %.4f times as long as A (95%%: %.4f to %.4f; "
-            "%d pairs of runs)</p>\n",
+            "%d pairs of runs)",
             cvm_ab_what(page->sides), cvm_ab_verdict_text(result->verdict), result->ratio.ratio,
             result->ratio.low, result->ratio.high, result->blocks * result->pairs);
+    CvmAbRatio each = cvm_ab_per_picture(page->sides, &result->ratio);
+    if (page->sides[0].batch != page->sides[1].batch)
+        fprintf(page->out, "; for each picture %.4f times (95%%: %.4f to %.4f)", each.ratio,
+                each.low, each.high);
+    fputs("</p>\n", page->out);
 }
 
 static void print_page(const Page *page, const CvmAbOptions *options) {

@@ -88,7 +88,8 @@ static void print_agreement(CvmSession *session, const CvmAbAgreement *agreement
         puts("results not compared: the sides' batches or modes differ");
         return;
     }
-    printf("results %s: %d tensors", agreement->agrees ? "agree" : "DIFFER", agreement->count);
+    printf("results %s: %d tensor%s", agreement->agrees ? "agree" : "DIFFER", agreement->count,
+           agreement->count == 1 ? "" : "s");
     int most = session->options->verbose ? agreement->count : MOST_TENSORS;
     puts(agreement->count > most ? ", the most different of which are" : "");
     CvmTable *table = cvm_table_create(session->arena, columns, COLUMNS);
@@ -165,15 +166,29 @@ static void print_rows(CvmSession *session, const CvmAbRows *rows) {
 
 /* --- all of it --- */
 
+CvmAbRatio cvm_ab_per_picture(const CvmAbSide sides[2], const CvmAbRatio *ratio) {
+    double pictures = (double)sides[0].batch / (double)sides[1].batch;
+    return (CvmAbRatio){ratio->ratio * pictures, ratio->low * pictures, ratio->high * pictures};
+}
+
+/* Sides with other batches do other amounts of work. */
+static void print_per_picture(const CvmAbSide sides[2], const CvmAbRatio *ratio) {
+    if (sides[0].batch == sides[1].batch)
+        return;
+    CvmAbRatio each = cvm_ab_per_picture(sides, ratio);
+    printf("for each picture: %.4f (95%%: %.4f to %.4f): %s\n", each.ratio, each.low, each.high,
+           cvm_ab_verdict_text(cvm_ab_verdict(&each)));
+}
+
 const char *cvm_ab_command_text(const CvmSession *session, const CvmAbSide sides[2],
                                 const CvmAbOptions *trial) {
     CvmArena *arena = session->arena;
-    return cvm_arena_format(arena, "cvmc ab %s --a %s --b %s%s --interval %lld --time %.0f",
-                            cvm_shell_word(session->file, arena),
-                            cvm_shell_quoted(sides[0].text, arena),
-                            cvm_shell_quoted(sides[1].text, arena),
-                            cvm_options_text(session->options, CVM_OPTIONS_TRIAL, arena),
-                            (long long)(trial->interval * 1000 + 0.5), trial->seconds);
+    return cvm_arena_format(
+        arena, "cvmc ab %s --a %s --b %s%s --interval %lld --time %.0f",
+        cvm_shell_word(session->file, arena), cvm_shell_quoted(sides[0].text, arena),
+        cvm_shell_quoted(sides[1].text, arena),
+        cvm_options_text(session->options, CVM_OPTIONS_TRIAL | CVM_OPTION_TOLERANCE, arena),
+        (long long)(trial->interval * 1000 + 0.5), trial->seconds);
 }
 
 void cvm_ab_print(CvmSession *session, const CvmAbSide sides[2], const CvmAbOptions *options,
@@ -186,5 +201,6 @@ void cvm_ab_print(CvmSession *session, const CvmAbSide sides[2], const CvmAbOpti
     print_rows(session, &result->rows);
     printf("\ntime of B / A: %.4f (95%%: %.4f to %.4f): %s\n", result->ratio.ratio,
            result->ratio.low, result->ratio.high, cvm_ab_verdict_text(result->verdict));
+    print_per_picture(sides, &result->ratio);
     printf("again: %s\n", cvm_ab_command_text(session, sides, options));
 }

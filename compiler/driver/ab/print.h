@@ -19,6 +19,9 @@ const char *cvm_ab_what(const CvmAbSide sides[2]);
 const char *cvm_ab_command_text(const CvmSession *session, const CvmAbSide sides[2],
                                 const CvmAbOptions *options);
 
+/* The ratio of the times that one picture takes. */
+CvmAbRatio cvm_ab_per_picture(const CvmAbSide sides[2], const CvmAbRatio *ratio);
+
 /* On stdout. */
 void cvm_ab_print(CvmSession *session, const CvmAbSide sides[2], const CvmAbOptions *options,
                   const CvmAbResult *result);

@@ -79,28 +79,53 @@ static const Setting settings[] = {
 };
 enum { SETTING_COUNT = sizeof settings / sizeof *settings };
 
-static bool refuse_setting(CvmSession *session, const char *word) {
-    if (session->diag.error_count)
-        cvm_session_fail_compile(session);
-    const char *list = "";
+/* NULL: there is none of that name. */
+static const Setting *find_setting(const char *key) {
     for (int i = 0; i < SETTING_COUNT; i++)
+        if (strcmp(settings[i].key, key) == 0)
+            return &settings[i];
+    return NULL;
+}
+
+static bool refuse_key(CvmSession *session, const char *word, const char *key) {
+    const char *list = "", *names[SETTING_COUNT];
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        names[i] = settings[i].key;
         list = cvm_arena_format(session->arena, "%s%s%s=%s", list, i ? ", " : "", settings[i].key,
                                 settings[i].value);
+    }
+    const char *nearest = cvm_nearest_name(key, names, SETTING_COUNT);
     return cvm_session_refuse(session, CVM_EXIT_USAGE,
-                              "'%s' is no setting; settings are %s (mode=train where the file has "
-                              "a train), with spaces between; a word without '=' is a list of "
-                              "passes",
-                              word, list);
+                              "'%s' is no setting%s%s%s; settings are %s, with spaces between; a "
+                              "word without '=' is a list of passes",
+                              word, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                              nearest ? "='?" : "", list);
+}
+
+/* What is wrong with a list of passes or the like was reported where it was read. */
+static bool refuse_value(CvmSession *session, const char *word, const Setting *setting) {
+    if (session->diag.error_count) {
+        cvm_session_fail_compile(session);
+        session->status = CVM_EXIT_USAGE;
+        return false;
+    }
+    if (setting->read == read_mode && !session->train && strcmp(word, "mode=train") == 0)
+        return cvm_session_refuse(session, CVM_EXIT_USAGE, "mode=train: %s has no train",
+                                  session->file);
+    return cvm_session_refuse(
+        session, CVM_EXIT_USAGE, "'%s' is no setting: write %s=%s%s", word, setting->key,
+        setting->value, strcmp(setting->value, "N") == 0 ? ", N being a number from 1 on" : "");
 }
 
 static bool read_word(CvmSession *session, const char *word, CvmAbSide *side) {
     const char *equals = strchr(word, '=');
-    size_t length = equals ? (size_t)(equals - word) : 0;
-    for (int i = 0; i < SETTING_COUNT; i++)
-        if (equals ? strncmp(settings[i].key, word, length) == 0 && !settings[i].key[length]
-                   : settings[i].read == read_passes)
-            return settings[i].read(session, equals ? equals + 1 : word, side);
-    return false;
+    const char *key =
+        equals ? cvm_arena_copy(session->arena, word, (size_t)(equals - word)) : "passes";
+    const Setting *setting = find_setting(key);
+    if (!setting)
+        return refuse_key(session, word, key);
+    return setting->read(session, equals ? equals + 1 : word, side) ||
+           refuse_value(session, word, setting);
 }
 
 bool cvm_ab_settings(CvmSession *session, const char *text, CvmAbSide *side) {
@@ -114,7 +139,7 @@ bool cvm_ab_settings(CvmSession *session, const char *text, CvmAbSide *side) {
         const char *word = cvm_arena_copy(session->arena, text, length);
         text += length;
         if (!read_word(session, word, side))
-            return refuse_setting(session, word);
+            return false;
     }
     return true;
 }

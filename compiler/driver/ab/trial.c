@@ -225,7 +225,7 @@ bool cvm_ab_run(CvmSession *session, CvmAbSide sides[2], const CvmAbOptions *opt
                 CvmAbResult *result) {
     *result = (CvmAbResult){.blocks = 0};
     if (!cvm_ab_compile(session, sides) ||
-        !cvm_ab_compare(session, sides, CVM_AB_TOLERANCE, &result->agreement))
+        !cvm_ab_compare(session, sides, options->tolerance, &result->agreement))
         return false;
     result->rows = cvm_ab_line_up(sides, session->arena);
     return measure(session, sides, options, result);

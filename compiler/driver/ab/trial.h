@@ -7,8 +7,9 @@
 #include "compiler/driver/ab/statistics.h"
 
 typedef struct CvmAbOptions {
-    double interval; /* width of the interval at which the trial ends */
-    double seconds;  /* after which it ends in any case */
+    double interval;  /* width of the interval at which the trial ends */
+    double seconds;   /* after which it ends in any case */
+    double tolerance; /* of the comparison of results: see agreement.h */
     uint64_t seed;
 } CvmAbOptions;
 
