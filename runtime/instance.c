@@ -161,13 +161,26 @@ static bool meets_before(const CvmInstance *instance, int index) {
     return false;
 }
 
+static bool costs(const CvmPlan *plan, int index, double least) {
+    if (index < 0 || index >= plan->call_count)
+        return false;
+    const CvmCall *call = &plan->calls[index];
+    return call->extent > 1 && call->flops + call->bytes >= least;
+}
+
+static bool is_split(const CvmPlan *plan, int index) {
+    return costs(plan, index, CVM_SMALL_COST) ||
+           (costs(plan, index, CVM_TINY_COST) &&
+            (costs(plan, index - 1, CVM_SMALL_COST) || costs(plan, index + 1, CVM_SMALL_COST)));
+}
+
 static void schedule(CvmInstance *instance) {
     for (int i = 0; i < instance->step_count; i++) {
         const CvmCall *call = &instance->plan->calls[i];
         Step *step = &instance->steps[i];
         step->function = call->function;
         step->extent = call->extent;
-        step->alone = call->flops + call->bytes < CVM_SMALL_COST || call->extent <= 1;
+        step->alone = !is_split(instance->plan, i);
         step->prepares = call->prepares;
         step->barrier_before = meets_before(instance, i);
         if (!step->alone)

@@ -12,8 +12,11 @@ typedef struct CvmInstance CvmInstance;
 
 /* A call whose cost (floating-point operations plus bytes) is below this runs on one thread. A core
  * does 25 to 100 such units a nanosecond, so that this is 5 to 20 microseconds of work: what
- * splitting it could win is not more than what waking and meeting the other threads may cost. */
+ * splitting it could win is not more than what waking and meeting the other threads may cost. But
+ * right before or after a call that is split, down to a sixteenth of it: there each thread goes on
+ * with what it has in its caches, where one thread would fetch what the others made. */
 #define CVM_SMALL_COST 524288.0
+#define CVM_TINY_COST (CVM_SMALL_COST / 16)
 
 /* Where an instance's memory lies; what is NULL it allocates itself. Both must outlive it, aligned
  * to CVM_ALIGNMENT and zeroed. */
