@@ -514,6 +514,18 @@ static Winograd begin(CvmEmitter *emitter) {
                       .lanes = (int)shape->lanes};
 }
 
+/* Where there is one block of tiles, whether the thread did not just do the item before, for
+ * another part of the same group of channels, whose inputs are the same. */
+static LLVMValueRef needs_inputs(const Winograd *winograd, LLVMValueRef item) {
+    CvmEmitter *emitter = winograd->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    int64_t group_parts = winograd->shape->parts / winograd->shape->channel_groups;
+    LLVMValueRef begin = LLVMGetParam(emitter->function, 1);
+    LLVMValueRef part = LLVMBuildURem(builder, item, constant(winograd, group_parts), "");
+    return LLVMBuildOr(builder, LLVMBuildICmp(builder, LLVMIntEQ, item, begin, ""),
+                       LLVMBuildICmp(builder, LLVMIntEQ, part, constant(winograd, 0), ""), "");
+}
+
 /* Items of one part stand together, so that a thread keeps to its part of the weights. */
 void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
     LLVMBuilderRef builder = emitter->builder;
@@ -533,7 +545,13 @@ void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
         constant(&winograd, winograd.tiles.frequencies * cvm_winograd_input_step(shape)));
     winograd.weights =
         cvm_advance(emitter, winograd.sums, constant(&winograd, cvm_winograd_results(shape)));
-    emit_inputs(&winograd);
+    if (cvm_winograd_blocks(shape) > 1) {
+        emit_inputs(&winograd);
+    } else {
+        CvmBranch branch = cvm_branch_begin(emitter, needs_inputs(&winograd, item));
+        emit_inputs(&winograd);
+        cvm_branch_end(emitter, &branch);
+    }
     emit_turns(&winograd);
 }
 
