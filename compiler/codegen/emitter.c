@@ -211,18 +211,36 @@ static LLVMValueRef load_apart(CvmEmitter *emitter, LLVMValueRef pointer, int64_
     return value;
 }
 
+static LLVMValueRef load_vector(CvmEmitter *emitter, LLVMValueRef pointer, int lanes) {
+    LLVMValueRef value =
+        LLVMBuildLoad2(emitter->builder, cvm_float_type(emitter, lanes), pointer, "");
+    LLVMSetAlignment(value, 4);
+    return value;
+}
+
+/* Every second element, out of two vectors that overlap in one, so that none behind the last is
+ * read. */
+static LLVMValueRef load_every_second(CvmEmitter *emitter, LLVMValueRef pointer, int lanes) {
+    LLVMValueRef first = load_vector(emitter, pointer, lanes), from[64];
+    LLVMValueRef second =
+        load_vector(emitter, cvm_advance(emitter, pointer, cvm_i64(emitter, lanes - 1)), lanes);
+    for (int i = 0; i < lanes; i++)
+        from[i] = LLVMConstInt(emitter->i32, (unsigned)(2 * i < lanes ? 2 * i : 2 * i + 1), false);
+    return LLVMBuildShuffleVector(emitter->builder, first, second,
+                                  LLVMConstVector(from, (unsigned)lanes), "");
+}
+
 LLVMValueRef cvm_load(CvmEmitter *emitter, LLVMValueRef pointer, int64_t stride,
                       const CvmLanes *lanes, double otherwise) {
     if (lanes->lanes == 1 || stride == 0)
         return cvm_splat(emitter, load_scalar(emitter, pointer), lanes->lanes);
+    if (stride == 2 && cvm_lanes_all(lanes))
+        return load_every_second(emitter, pointer, lanes->lanes);
     if (stride != 1)
         return load_apart(emitter, pointer, stride, lanes, otherwise);
     LLVMTypeRef type = cvm_float_type(emitter, lanes->lanes);
-    if (cvm_lanes_all(lanes)) {
-        LLVMValueRef value = LLVMBuildLoad2(emitter->builder, type, pointer, "");
-        LLVMSetAlignment(value, 4);
-        return value;
-    }
+    if (cvm_lanes_all(lanes))
+        return load_vector(emitter, pointer, lanes->lanes);
     LLVMValueRef arguments[] = {pointer, LLVMConstInt(emitter->i32, 4, false),
                                 cvm_lanes_mask(emitter, lanes),
                                 cvm_float(emitter, lanes->lanes, otherwise)};

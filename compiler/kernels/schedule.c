@@ -6,6 +6,7 @@
 
 enum {
     MAX_TAPS = 16,         /* longest row of taps unrolled */
+    MAX_GATHERED = 4,      /* distance of elements that are gathered into a vector */
     MAX_EDGE_BLOCKS = 6,   /* blocks generated one by one because their taps leave the picture */
     ALL_STATIC_BLOCKS = 3, /* so few blocks are generated one by one in any case */
     MIN_ITEMS = 2,         /* work items wanted, so that two threads can share a kernel … */
@@ -99,6 +100,14 @@ static int64_t axis_stride(const CvmKernel *kernel, int buffer, int axis) {
     return window_of(kernel, axis, true) ? -1 : stride;
 }
 
+/* Whether vectors of a can be gathered from every second, third or fourth element, as convolutions
+ * with a stride read plain pictures. */
+static bool can_gather(const CvmKernel *kernel, int buffer, int axis) {
+    int64_t stride = axis_stride(kernel, buffer, axis);
+    return buffer == kernel->a && stride >= 2 && stride <= MAX_GATHERED &&
+           window_of(kernel, axis, false);
+}
+
 static bool can_fill_vectors(const CvmKernel *kernel, int axis) {
     const CvmAxis *loop = &kernel->axes[axis];
     if (loop->extent < 2 ||
@@ -114,6 +123,8 @@ static bool can_fill_vectors(const CvmKernel *kernel, int axis) {
             continue;
         int64_t stride = axis_stride(kernel, i, axis);
         bool summed = i == kernel->a || i == kernel->b;
+        if (can_gather(kernel, i, axis))
+            continue;
         if (loop->reduce ? summed && stride != 1
                          : stride != 1 && (kernel->buffers[i].written || stride != 0))
             return false;
@@ -131,6 +142,7 @@ static int choose_vector_axis(const CvmKernel *kernel, int lanes) {
         int64_t vectors = (kernel->axes[i].extent + lanes - 1) / lanes;
         /* a reduced vector is summed over its lanes at the end, which short sums feel */
         double score = extent / (double)(vectors * lanes) * (kernel->axes[i].reduce ? 0.85 : 1);
+        score *= kernel->a >= 0 && can_gather(kernel, kernel->a, i) ? 0.5 : 1;
         if (score > best_score) {
             best = i;
             best_score = score;
