@@ -1,10 +1,11 @@
 /* The generator of LINEAR kernels: y[n, f] = sum over i of x[n, i] w[f, i] for a batch, with
- * weights too large for the caches, so that they should be read once. A work item is a block of
- * features for the whole batch. Its inputs are walked in chunks. A chunk of x is copied together,
- * so that it stays in the nearest cache (rows of x often lie powers of two apart, where they would
- * drive each other out), and tiles of pictures x features are summed in registers, by vectors along
- * the inputs. Between chunks the sums wait in scratch memory; at the end the lanes of each are
- * added, and the epilogue applied. Every sum has one order, whatever the split over threads.
+ * weights too large for the nearest cache, so that they should be read seldom. A work item is a
+ * block of features for the whole batch, or for some of its pictures. Its inputs are walked in
+ * chunks. A chunk of x is copied together, so that it stays in the nearest cache (rows of x often
+ * lie powers of two apart, where they would drive each other out), and tiles of pictures x features
+ * are summed in registers, by vectors along the inputs. Between chunks the sums wait in scratch
+ * memory; at the end the lanes of each are added, and the epilogue applied. Every sum has one
+ * order, whatever the split over threads.
  *
  * Weights may be bf16, which halves what has to be read. Where x is too and the processor sums
  * products of pairs, vectors hold two inputs in each lane. */
@@ -19,8 +20,8 @@ typedef struct Linear {
     CvmLanes all;
     int64_t vector_inputs; /* inputs that a vector holds */
     LLVMTypeRef vector;
-    LLVMValueRef first;   /* feature of the work item */
-    int64_t features;     /* of it */
+    LLVMValueRef first, first_picture; /* feature and picture of the work item */
+    int64_t features;                  /* of it */
     LLVMValueRef x, sums; /* scratch memory: a chunk of x, [picture][feature of the item] vectors */
     LLVMValueRef weights; /* at the chunk's first input, the item's first feature */
 } Linear;
@@ -160,7 +161,7 @@ static void emit_tile(const Linear *linear, const Tile *tile, int64_t length) {
 
 /* --- a chunk of inputs --- */
 
-/* Pictures whose x lies in the scratch memory: the first is number `first` of the batch. */
+/* Pictures whose x lies in the scratch memory: the first is number `first` of the work item. */
 typedef struct Together {
     LLVMValueRef first;
     int64_t pictures, length;
@@ -232,6 +233,7 @@ static void copy_inputs(const Linear *linear, const Together *together, LLVMValu
     LLVMValueRef zero = constant(linear, 0);
     CvmLoop pictures = cvm_loop_begin(emitter, zero, constant(linear, together->pictures), 1);
     LLVMValueRef picture = cvm_sum(emitter, together->first, pictures.index);
+    picture = cvm_sum(emitter, linear->first_picture, picture);
     LLVMValueRef from = element_of(linear, a, emitter->buffers[a], picture, input);
     if (whole) {
         CvmLoop loop = cvm_loop_begin(emitter, zero, constant(linear, whole), vector);
@@ -257,19 +259,21 @@ static void emit_chunk(Linear *linear, LLVMValueRef input, int64_t length) {
     const CvmLinear *shape = linear->shape;
     int b = emitter->kernel->b;
     linear->weights = element_of(linear, b, emitter->buffers[b], linear->first, input);
-    int64_t size = shape->together, whole = shape->batch / size * size;
+    int64_t size = shape->together, whole = shape->pictures / size * size;
     CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, whole), size);
     emit_together(linear, &(Together){loop.index, size, length}, input);
     cvm_loop_end(emitter, &loop);
-    if (whole < shape->batch)
-        emit_together(linear, &(Together){constant(linear, whole), shape->batch - whole, length},
+    if (whole < shape->pictures)
+        emit_together(linear, &(Together){constant(linear, whole), shape->pictures - whole, length},
                       input);
 }
 
 /* --- results --- */
 
+/* Neighbouring features of a picture: as many as `lanes` has. */
 typedef struct Result {
     LLVMValueRef picture, feature;
+    CvmLanes lanes;
 } Result;
 
 LLVMValueRef cvm_linear_address(CvmEmitter *emitter, int buffer, LLVMValueRef picture,
@@ -285,26 +289,63 @@ static LLVMValueRef address_of(CvmEmitter *emitter, const Result *result, int bu
 }
 
 static LLVMValueRef result_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
-    CvmLanes one = cvm_lanes_first(1, 1);
-    return cvm_load(emitter, address_of(emitter, state, expr->index), 1, &one, 0);
+    const Result *result = state;
+    int64_t stride = emitter->kernel->buffers[expr->index].strides[1];
+    return cvm_load(emitter, address_of(emitter, state, expr->index), stride, &result->lanes, 0);
+}
+
+/* The sums of as many features as a vector has lanes, each the sum of its own vector's lanes. */
+static LLVMValueRef sums_of_vectors(const Linear *linear, LLVMValueRef picture,
+                                    LLVMValueRef feature) {
+    CvmEmitter *emitter = linear->emitter;
+    LLVMValueRef rows[64];
+    for (int i = 0; i < linear->lanes; i++) {
+        LLVMValueRef at = sum_at(linear, picture, cvm_sum(emitter, feature, constant(linear, i)));
+        rows[i] = cvm_load(emitter, at, 1, &linear->all, 0);
+    }
+    cvm_emit_transpose(emitter, rows, linear->lanes);
+    for (int half = linear->lanes / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            rows[i] = LLVMBuildFAdd(emitter->builder, rows[i], rows[i + half], "");
+    return rows[0];
+}
+
+/* picture, feature: of the work item. */
+static void emit_result(const Linear *linear, LLVMValueRef picture, LLVMValueRef feature,
+                        int lanes) {
+    CvmEmitter *emitter = linear->emitter;
+    const CvmKernel *kernel = emitter->kernel;
+    Result result = {cvm_sum(emitter, linear->first_picture, picture),
+                     cvm_sum(emitter, linear->first, feature), cvm_lanes_first(lanes, lanes)};
+    LLVMValueRef sum =
+        lanes > 1 ? sums_of_vectors(linear, picture, feature)
+                  : cvm_load(emitter, sum_at(linear, picture, feature), 1, &linear->all, 0);
+    if (lanes == 1 && linear->lanes > 1)
+        sum = cvm_emit_lane_sum(emitter, sum);
+    CvmExprContext context = {sum, lanes, result_leaf, &result};
+    for (int i = 0; i < kernel->result_count; i++) {
+        int buffer = kernel->results[i].buffer;
+        cvm_store(emitter, cvm_emit_expr(emitter, kernel->results[i].value, &context),
+                  address_of(emitter, &result, buffer), kernel->buffers[buffer].strides[1],
+                  &result.lanes);
+    }
 }
 
 static void emit_results(const Linear *linear) {
     CvmEmitter *emitter = linear->emitter;
-    const CvmKernel *kernel = emitter->kernel;
-    CvmLanes one = cvm_lanes_first(1, 1);
-    LLVMValueRef zero = constant(linear, 0), features = constant(linear, linear->features);
-    CvmLoop pictures = cvm_loop_begin(emitter, zero, constant(linear, linear->shape->batch), 1);
-    CvmLoop loop = cvm_loop_begin(emitter, zero, features, 1);
-    LLVMValueRef sum =
-        cvm_load(emitter, sum_at(linear, pictures.index, loop.index), 1, &linear->all, 0);
-    Result result = {pictures.index, cvm_sum(emitter, linear->first, loop.index)};
-    CvmExprContext context = {linear->lanes > 1 ? cvm_emit_lane_sum(emitter, sum) : sum, 1,
-                              result_leaf, &result};
-    for (int i = 0; i < kernel->result_count; i++)
-        cvm_store(emitter, cvm_emit_expr(emitter, kernel->results[i].value, &context),
-                  address_of(emitter, &result, kernel->results[i].buffer), 1, &one);
-    cvm_loop_end(emitter, &loop);
+    int64_t whole = linear->features / linear->lanes * linear->lanes;
+    const int64_t bounds[] = {0, whole, linear->features};
+    CvmLoop pictures =
+        cvm_loop_begin(emitter, constant(linear, 0), constant(linear, linear->shape->pictures), 1);
+    for (int part = 0; part < 2; part++) {
+        if (bounds[part] == bounds[part + 1])
+            continue;
+        int lanes = part ? 1 : linear->lanes;
+        CvmLoop loop = cvm_loop_begin(emitter, constant(linear, bounds[part]),
+                                      constant(linear, bounds[part + 1]), lanes);
+        emit_result(linear, pictures.index, loop.index, lanes);
+        cvm_loop_end(emitter, &loop);
+    }
     cvm_loop_end(emitter, &pictures);
 }
 
@@ -312,7 +353,7 @@ static void emit_results(const Linear *linear) {
 
 static void clear_sums(const Linear *linear) {
     CvmEmitter *emitter = linear->emitter;
-    int64_t count = linear->shape->batch * linear->shape->block;
+    int64_t count = linear->shape->pictures * linear->shape->block;
     CvmLoop loop = cvm_loop_begin(emitter, constant(linear, 0), constant(linear, count), 1);
     cvm_store(emitter, cvm_float(emitter, linear->lanes, 0),
               cvm_advance(emitter, linear->sums, cvm_scale(emitter, loop.index, linear->lanes)), 1,
@@ -340,14 +381,22 @@ static void emit_item(Linear *linear, int64_t features) {
 void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item) {
     const CvmLinear *shape = &emitter->kernel->linear;
     int lanes = emitter->kernel->schedule.lanes;
-    int64_t blocks = emitter->kernel->extent, rest = shape->features % shape->block;
+    int64_t blocks = (shape->features + shape->block - 1) / shape->block;
+    int64_t rest = shape->features % shape->block;
+    LLVMValueRef parts = cvm_i64(emitter, blocks), part = item, picture = cvm_i64(emitter, 0);
+    if (shape->pictures < shape->batch) {
+        part = LLVMBuildURem(emitter->builder, item, parts, "part");
+        picture =
+            cvm_scale(emitter, LLVMBuildUDiv(emitter->builder, item, parts, ""), shape->pictures);
+    }
     Linear linear = {.emitter = emitter,
                      .shape = shape,
                      .lanes = lanes,
                      .all = cvm_lanes_first(lanes, lanes),
                      .vector = cvm_float_type(emitter, lanes),
                      .vector_inputs = shape->dots ? 2 * lanes : lanes,
-                     .first = cvm_scale(emitter, item, shape->block)};
+                     .first = cvm_scale(emitter, part, shape->block),
+                     .first_picture = picture};
     linear.x = emitter->buffers[shape->scratch];
     linear.sums = cvm_advance(emitter, linear.x, cvm_i64(emitter, shape->together * shape->chunk));
     if (!rest) {
@@ -355,7 +404,7 @@ void cvm_emit_linear(CvmEmitter *emitter, LLVMValueRef item) {
         return;
     }
     LLVMValueRef full =
-        LLVMBuildICmp(emitter->builder, LLVMIntULT, item, cvm_i64(emitter, blocks - 1), "");
+        LLVMBuildICmp(emitter->builder, LLVMIntULT, part, cvm_i64(emitter, blocks - 1), "");
     CvmBranch branch = cvm_branch_begin(emitter, full);
     emit_item(&linear, shape->block);
     cvm_branch_else(emitter, &branch);

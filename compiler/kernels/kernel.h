@@ -207,13 +207,14 @@ typedef struct CvmScatter {
 } CvmScatter;
 
 /* LINEAR: x [batch, inputs] in buffer `a`, weights [features, inputs] in `b`, either f32 or bf16. A
- * work item has `block` features and walks the inputs in chunks; of `together` pictures a chunk of
- * x stays in the nearest cache. schedule_linear.c chooses how it is cut. BLAS, of f32 alone: the
- * same without tiles, with sums [batch][block] in the scratch memory. */
+ * work item has `block` features of `pictures` pictures and walks the inputs in chunks; of
+ * `together` pictures a chunk of x stays in the nearest cache. schedule_linear.c chooses how it is
+ * cut. BLAS, of f32 alone: the same without tiles, with sums [batch][block] in the scratch memory.
+ */
 typedef struct CvmLinear {
     int64_t batch, inputs, features;
-    int scratch; /* buffer: a chunk of x [together][chunk], then sums [batch][block][lanes] */
-    int64_t tile_pictures, tile_features, block, together, chunk;
+    int scratch; /* buffer: a chunk of x [together][chunk], then sums [pictures][block][lanes] */
+    int64_t tile_pictures, tile_features, pictures, block, together, chunk;
     bool dots; /* pairs of bf16 meet in one instruction */
 } CvmLinear;
 

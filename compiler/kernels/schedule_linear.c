@@ -10,7 +10,8 @@ enum {
     FEATURES = 4,
     ITEM_FEATURES = 48, /* a chunk of x is copied anew for each work item, so an item has many */
     WANTED_ITEMS = 4,
-    OVERLAPPING = 8, /* multiply-adds under way at once: fewer sums take as long */
+    SMALL_WEIGHTS = 1 << 16, /* floats: half of a usual second cache */
+    OVERLAPPING = 8,         /* multiply-adds under way at once: fewer sums take as long */
 };
 
 static int64_t smaller(int64_t a, int64_t b) {
@@ -39,20 +40,38 @@ static void choose_tile(CvmKernel *kernel, CvmTargetShape target) {
     linear->tile_features = cut->sizes[1];
 }
 
+/* Of a work item. Where the weights fit a core's second cache, each item has all features of some
+ * pictures: mostly those that the same core made before, whose x is in its caches still. Else all
+ * pictures, so that the weights are read once. */
+static int64_t choose_pictures(const CvmLinear *linear) {
+    if (linear->inputs * linear->features > SMALL_WEIGHTS)
+        return linear->batch;
+    for (int64_t items = WANTED_ITEMS; items * 2 * linear->tile_pictures <= linear->batch; items++)
+        if (linear->batch % (items * linear->tile_pictures) == 0)
+            return linear->batch / items;
+    return linear->batch;
+}
+
+static int64_t choose_block(const CvmLinear *linear) {
+    int64_t tiles = (linear->features + linear->tile_features - 1) / linear->tile_features;
+    int64_t most = ITEM_FEATURES / linear->tile_features, wanted = tiles / WANTED_ITEMS;
+    return linear->tile_features * (wanted < 1 ? 1 : smaller(wanted, most));
+}
+
 void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target) {
     CvmLinear *linear = &kernel->linear;
     choose_tile(kernel, target);
-    int64_t tiles = (linear->features + linear->tile_features - 1) / linear->tile_features;
-    int64_t most = ITEM_FEATURES / linear->tile_features, wanted = tiles / WANTED_ITEMS;
-    linear->block = linear->tile_features * (wanted < 1 ? 1 : smaller(wanted, most));
+    linear->pictures = choose_pictures(linear);
+    linear->block = linear->pictures < linear->batch ? linear->features : choose_block(linear);
     linear->together =
-        smaller(linear->batch, TOGETHER / linear->tile_pictures * linear->tile_pictures);
+        smaller(linear->pictures, TOGETHER / linear->tile_pictures * linear->tile_pictures);
     int64_t line = LINE / (int64_t)cvm_dtype_bytes(kernel->buffers[kernel->b].dtype);
     linear->chunk = CACHED / 4 / linear->together / line * line;
     linear->dots = target.dots && kernel->buffers[kernel->a].dtype == CVM_BF16;
-    kernel->extent = (linear->features + linear->block - 1) / linear->block;
+    kernel->extent =
+        (linear->features + linear->block - 1) / linear->block * (linear->batch / linear->pictures);
     kernel->scratch_bytes =
-        4 * (linear->together * linear->chunk + linear->batch * linear->block * target.lanes);
+        4 * (linear->together * linear->chunk + linear->pictures * linear->block * target.lanes);
 }
 
 /* Few enough for as many threads as one may have, enough that OpenBLAS is in its stride. */
