@@ -23,12 +23,6 @@ static CvmStored *find_state(const CvmStore *store, const char *weight, const ch
     return NULL;
 }
 
-static size_t bytes_of(const CvmStored *tensor) {
-    int64_t count = 0;
-    cvm_shape_count(&tensor->shape, &count);
-    return (size_t)count * cvm_dtype_bytes(tensor->dtype);
-}
-
 CvmStored *cvm_average_of(const CvmStore *store, const char *weight) {
     return find_state(store, weight, AVERAGE);
 }
@@ -46,7 +40,9 @@ bool cvm_averages_view(const CvmStore *store, CvmStore *view, CvmError *error) {
         const CvmStored *tensor = &store->tensors[i];
         const CvmStored *average =
             tensor->kind == CVM_SLOT_PARAMETER ? cvm_average_of(store, tensor->name) : NULL;
-        const CvmSlot slot = {tensor->name, tensor->kind, tensor->dtype, tensor->shape, 0, 0};
+        CvmSlot slot = cvm_stored_slot(average ? average : tensor);
+        slot.name = tensor->name;
+        slot.kind = tensor->kind;
         if (!cvm_store_add(view, &slot, 0, average ? average->data : tensor->data, error))
             return false;
     }
@@ -55,11 +51,11 @@ bool cvm_averages_view(const CvmStore *store, CvmStore *view, CvmError *error) {
 
 void cvm_averages_settle(CvmStore *store) {
     for (int i = 0; i < store->count; i++) {
-        const CvmStored *weight = &store->tensors[i];
+        CvmStored *weight = &store->tensors[i];
         const CvmStored *average =
             weight->kind == CVM_SLOT_PARAMETER ? cvm_average_of(store, weight->name) : NULL;
         if (average)
-            memcpy(weight->data, average->data, bytes_of(weight));
+            cvm_stored_copy(average, weight);
     }
 }
 
@@ -68,8 +64,8 @@ void cvm_average_restart(CvmStore *store, const char *weight) {
     CvmStored *ones = find_state(store, weight, WEIGHT);
     if (!average || !ones)
         return;
-    memcpy(average->data, cvm_store_find(store, weight)->data, bytes_of(average));
-    memset(ones->data, 0, bytes_of(ones));
+    cvm_stored_copy(cvm_store_find(store, weight), average);
+    memset(ones->data, 0, (size_t)cvm_stored_bytes(ones));
 }
 
 const CvmFileTensor *cvm_raw_weight(const CvmTensorFile *file, const char *weight) {

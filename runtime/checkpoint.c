@@ -1,6 +1,6 @@
 /* See checkpoint.h. The tensors' types in the file are those of the store, so that saving and
- * loading are plain copies. Loading first reads the metadata, then compares every tensor, and
- * copies only when nothing is wrong. */
+ * loading are copies; only the order of what is kept as filters changes. Loading first reads the
+ * metadata, then compares every tensor, and copies only when nothing is wrong. */
 #include "runtime/checkpoint.h"
 
 #include "runtime/averages.h"
@@ -21,12 +21,6 @@ static const char OPTIMIZER_PREFIX[] = "optimizer.";
 
 static CvmFileDtype file_dtype(CvmDtype dtype) {
     return dtype == CVM_F32 ? CVM_FILE_F32 : CVM_FILE_I32;
-}
-
-static int64_t stored_bytes(const CvmStored *tensor) {
-    int64_t count = 0;
-    cvm_shape_count(&tensor->shape, &count);
-    return count * (int64_t)cvm_dtype_bytes(tensor->dtype);
 }
 
 /* Numbers are written and read with a point, whatever the program's language is. */
@@ -113,7 +107,8 @@ static bool list_tensors(const CvmStore *store, CvmFileTensor *tensors, char **n
                                               .dtype = file_dtype(stored->dtype),
                                               .shape = stored->shape,
                                               .data = stored->data,
-                                              .bytes = stored_bytes(stored)};
+                                              .bytes = cvm_stored_bytes(stored),
+                                              .lanes = stored->lanes};
     }
     qsort(tensors, (size_t)*count, sizeof *tensors, compare_names);
     return true;
@@ -344,7 +339,7 @@ static void copy_tensors(const CvmTensorFile *file, CvmStore *store, CvmCheckpoi
     for (int i = 0; i < store->count; i++) {
         const CvmFileTensor *tensor = find_tensor(file, store, &store->tensors[i], use);
         if (tensor && tensor->bytes > 0)
-            memcpy(store->tensors[i].data, tensor->data, (size_t)tensor->bytes);
+            cvm_stored_write(&store->tensors[i], tensor->data);
     }
 }
 

@@ -64,6 +64,12 @@ static const CvmStored *find_slot(const CvmStore *store, const CvmPlan *plan, co
                       plan->name, slot->name);
         return NULL;
     }
+    if (tensor->lanes != slot->lanes) {
+        cvm_error_set(error, CVM_ERROR_INPUT,
+                      "%s is kept as filters of %d lanes, and the plan '%s' needs %d (0: plain)",
+                      slot->name, tensor->lanes, plan->name, slot->lanes);
+        return NULL;
+    }
     if (tensor->dtype != slot->dtype || !cvm_shape_equal(&tensor->shape, &slot->shape)) {
         char have[128], want[128];
         cvm_error_set(error, CVM_ERROR_INPUT, "%s is %s %s, and the plan '%s' needs %s %s",

@@ -19,9 +19,9 @@ void cvm_names_free(CvmNames *names);
  * (machine), or has none (input). */
 bool cvm_picture_classes(const char *path, CvmNames *classes, CvmError *error);
 
-/* The names of the PNG and JPEG files in a folder and below it ("sub/name.png"), sorted; hidden ones
- * are none. Errors: a folder that cannot be read (machine), there are none, or folders lie more than
- * 16 deep (input). */
+/* The names of the PNG and JPEG files in a folder and below it ("sub/name.png"), sorted; hidden
+ * ones are none. Errors: a folder that cannot be read (machine), there are none, or folders lie
+ * more than 16 deep (input). */
 bool cvm_picture_names(const char *path, CvmNames *names, CvmError *error);
 
 typedef struct CvmPictureFolder {

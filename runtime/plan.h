@@ -67,7 +67,8 @@ typedef enum CvmSlotKind {
     CVM_SLOT_GRADIENT,  /* sums of gradients, until they are applied; in no checkpoint */
 } CvmSlotKind;
 
-/* A tensor that outlives a step. How it starts when no file gives it: uniform in
+/* A tensor that outlives a step. All plans over a store have it in one order. How it starts when no
+ * file gives it: uniform in
  * [-bound, bound) when bound > 0, else every element `fill`. */
 typedef struct CvmSlot {
     const char *name; /* "body.conv1.weight", "optimizer.body.conv1.weight.momentum" */
@@ -76,6 +77,7 @@ typedef struct CvmSlot {
     CvmShape shape;
     double bound;
     double fill;
+    int lanes; /* kept as filters of so many lanes (filters.h); 0: in plain, row-major order */
 } CvmSlot;
 
 typedef struct CvmPlan {
@@ -90,7 +92,7 @@ typedef struct CvmPlan {
     int slot_count;
     int64_t arena_bytes, prepared_bytes;
     int64_t scratch_bytes; /* that each thread needs */
-    int64_t live_bytes; /* most that is alive at once: no arena could be smaller; 0: not told */
+    int64_t live_bytes;    /* most that is alive at once: no arena could be smaller; 0: not told */
 } CvmPlan;
 
 #endif

@@ -23,6 +23,8 @@ typedef struct CvmFileTensor {
     CvmShape shape;
     const void *data; /* into the mapping; only byte-aligned */
     int64_t bytes;
+    int lanes; /* of one to be written: data lies as filters of so many lanes (filters.h); 0: plain,
+                  as all are in files */
 } CvmFileTensor;
 
 typedef struct CvmFileText {

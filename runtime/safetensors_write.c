@@ -3,6 +3,7 @@
 #include "runtime/safetensors.h"
 
 #include "runtime/atomic_file.h"
+#include "runtime/filters.h"
 #include "runtime/text.h"
 
 #include <stdlib.h>
@@ -82,6 +83,25 @@ static bool check_tensors(const CvmFileTensor *tensors, int count, CvmError *err
     return true;
 }
 
+static int64_t largest_packed(const CvmFileTensor *tensors, int count) {
+    int64_t largest = 0;
+    for (int i = 0; i < count; i++)
+        if (tensors[i].lanes && tensors[i].bytes > largest)
+            largest = tensors[i].bytes;
+    return largest;
+}
+
+/* plain: room for any of those that are packed. */
+static void write_tensors(CvmAtomicFile *file, const CvmFileTensor *tensors, int count,
+                          float *plain) {
+    for (int i = 0; i < count; i++) {
+        const CvmFileTensor *tensor = &tensors[i];
+        if (tensor->lanes)
+            cvm_filters_unpack(&tensor->shape, tensor->lanes, tensor->data, plain);
+        cvm_atomic_file_write(file, tensor->lanes ? plain : tensor->data, (size_t)tensor->bytes);
+    }
+}
+
 bool cvm_tensor_file_write(const char *path, const CvmFileTensor *tensors, int count,
                            const CvmFileText *metadata, int metadata_count, CvmError *error) {
     CvmAtomicFile file;
@@ -89,17 +109,20 @@ bool cvm_tensor_file_write(const char *path, const CvmFileTensor *tensors, int c
     if (!check_tensors(tensors, count, error))
         return false;
     char *header = make_header(tensors, count, metadata, metadata_count, &size);
-    if (!header)
-        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to write %.800s", path);
-    if (!cvm_atomic_file_open(path, &file, error)) {
-        free(header);
-        return false;
+    float *plain = malloc((size_t)largest_packed(tensors, count) + 1);
+    bool done = header && plain;
+    if (!done)
+        cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to write %.800s", path);
+    else
+        done = cvm_atomic_file_open(path, &file, error);
+    if (done) {
+        uint64_t length = size;
+        cvm_atomic_file_write(&file, &length, sizeof length);
+        cvm_atomic_file_write(&file, header, size);
+        write_tensors(&file, tensors, count, plain);
+        done = cvm_atomic_file_commit(&file, error);
     }
-    uint64_t length = size;
-    cvm_atomic_file_write(&file, &length, sizeof length);
-    cvm_atomic_file_write(&file, header, size);
-    for (int i = 0; i < count; i++)
-        cvm_atomic_file_write(&file, tensors[i].data, (size_t)tensors[i].bytes);
+    free(plain);
     free(header);
-    return cvm_atomic_file_commit(&file, error);
+    return done;
 }

@@ -1,6 +1,7 @@
 /* See store.h. */
 #include "runtime/store.h"
 
+#include "runtime/filters.h"
 #include "runtime/memory.h"
 #include "runtime/random.h"
 
@@ -11,7 +12,7 @@ void cvm_store_init(CvmStore *store) {
     *store = (CvmStore){0};
 }
 
-static int64_t stored_bytes(const CvmStored *tensor) {
+int64_t cvm_stored_bytes(const CvmStored *tensor) {
     int64_t count = 0;
     cvm_shape_count(&tensor->shape, &count); /* was checked when the tensor was added */
     return count * (int64_t)cvm_dtype_bytes(tensor->dtype);
@@ -19,7 +20,7 @@ static int64_t stored_bytes(const CvmStored *tensor) {
 
 static void free_tensor(CvmStored *tensor) {
     if (!tensor->borrowed)
-        cvm_memory_free(tensor->data, stored_bytes(tensor));
+        cvm_memory_free(tensor->data, cvm_stored_bytes(tensor));
     free(tensor->name);
 }
 
@@ -41,6 +42,59 @@ CvmStored *cvm_store_find(const CvmStore *store, const char *name) {
             return &store->tensors[i];
     return NULL;
 }
+
+/* --- the order of elements --- */
+
+void cvm_stored_read(const CvmStored *tensor, void *plain) {
+    if (tensor->lanes)
+        cvm_filters_unpack(&tensor->shape, tensor->lanes, tensor->data, plain);
+    else
+        memcpy(plain, tensor->data, (size_t)cvm_stored_bytes(tensor));
+}
+
+void cvm_stored_write(CvmStored *tensor, const void *plain) {
+    if (tensor->lanes)
+        cvm_filters_pack(&tensor->shape, tensor->lanes, plain, tensor->data);
+    else
+        memcpy(tensor->data, plain, (size_t)cvm_stored_bytes(tensor));
+}
+
+void cvm_stored_copy(const CvmStored *from, CvmStored *to) {
+    if (from->lanes == to->lanes)
+        memcpy(to->data, from->data, (size_t)cvm_stored_bytes(to));
+    else if (from->lanes == 0)
+        cvm_stored_write(to, from->data);
+    else
+        cvm_stored_read(from, to->data);
+}
+
+CvmSlot cvm_stored_slot(const CvmStored *tensor) {
+    return (CvmSlot){.name = tensor->name,
+                     .kind = tensor->kind,
+                     .dtype = tensor->dtype,
+                     .shape = tensor->shape,
+                     .lanes = tensor->lanes};
+}
+
+/* Brings a tensor into another order, where it lies. */
+static bool reorder(CvmStored *tensor, int lanes, CvmError *error) {
+    int64_t bytes = cvm_stored_bytes(tensor);
+    if (tensor->lanes == lanes || bytes == 0)
+        return true;
+    if (tensor->borrowed || (lanes && !cvm_filters_fit(&tensor->shape, lanes)))
+        return cvm_error_set(error, CVM_ERROR_INPUT, "%s cannot be kept as filters of %d lanes",
+                             tensor->name, lanes);
+    void *plain = cvm_memory_allocate(bytes);
+    if (!plain)
+        return cvm_error_set(error, CVM_ERROR_MACHINE, "no memory to reorder %s", tensor->name);
+    cvm_stored_read(tensor, plain);
+    tensor->lanes = lanes;
+    cvm_stored_write(tensor, plain);
+    cvm_memory_free(plain, bytes);
+    return true;
+}
+
+/* --- adding --- */
 
 /* Element i is drawn from the i-th 32 bits of the stream of the slot's name; 24 of them are kept,
  * as many as a float tells apart, so that rounding never reaches the upper bound. */
@@ -96,6 +150,7 @@ CvmStored *cvm_store_add(CvmStore *store, const CvmSlot *slot, uint64_t seed, co
                         .shape = slot->shape,
                         .name = strdup(slot->name),
                         .data = (void *)borrowed,
+                        .lanes = borrowed ? slot->lanes : 0,
                         .borrowed = borrowed != NULL};
     if (!borrowed)
         tensor.data = cvm_memory_allocate(bytes);
@@ -107,10 +162,15 @@ CvmStored *cvm_store_add(CvmStore *store, const CvmSlot *slot, uint64_t seed, co
                       (long long)bytes);
         return NULL;
     }
-    if (!borrowed)
-        fill_start(&tensor, slot, count, seed);
-    store->tensors[store->count] = tensor;
-    return &store->tensors[store->count++];
+    CvmStored *added = &store->tensors[store->count++];
+    *added = tensor;
+    if (borrowed)
+        return added;
+    fill_start(added, slot, count, seed);
+    if (reorder(added, slot->lanes, error))
+        return added;
+    truncate_store(store, store->count - 1);
+    return NULL;
 }
 
 static bool check_same(const CvmStored *tensor, const CvmSlot *slot, const char *plan,
@@ -128,8 +188,9 @@ bool cvm_store_add_slots(CvmStore *store, const CvmPlan *plan, uint64_t seed, Cv
     int before = store->count;
     for (int i = 0; i < plan->slot_count; i++) {
         const CvmSlot *slot = &plan->slots[i];
-        const CvmStored *present = cvm_store_find(store, slot->name);
-        bool done = present ? check_same(present, slot, plan->name, error)
+        CvmStored *present = cvm_store_find(store, slot->name);
+        bool done = present ? check_same(present, slot, plan->name, error) &&
+                                  reorder(present, slot->lanes, error)
                             : cvm_store_add(store, slot, seed, NULL, error) != NULL;
         if (!done) {
             truncate_store(store, before);

@@ -134,6 +134,7 @@ static LLVMValueRef slots_value(Writer *writer, const CvmSlot *slots, int count)
         ADD(&record, CvmSlot, shape, shape_value(writer, &slots[i].shape));
         ADD(&record, CvmSlot, bound, real(writer, slots[i].bound));
         ADD(&record, CvmSlot, fill, real(writer, slots[i].fill));
+        ADD(&record, CvmSlot, lanes, number(writer, slots[i].lanes));
         elements[i] = finish(&record, sizeof(CvmSlot));
     }
     return table(writer, elements, count, "slots");

@@ -43,8 +43,8 @@ static cvm_net_status no_memory(const CvmError *error) {
 /* Every tensor that lives on, at its start; then the weights of the model over it. */
 static cvm_net_status fill_state(cvm_net_trainer *trainer, const cvm_net_model *model) {
     static const CvmSlot slots[] = {
-        {CVM_TRAINER_STEPS, CVM_SLOT_OPTIMIZER, CVM_I32, {1, {2}}, 0, 0},
-        {CVM_TRAINER_RATE, CVM_SLOT_OPTIMIZER, CVM_F32, {0, {0}}, 0, 0},
+        {CVM_TRAINER_STEPS, CVM_SLOT_OPTIMIZER, CVM_I32, {1, {2}}, 0, 0, 0},
+        {CVM_TRAINER_RATE, CVM_SLOT_OPTIMIZER, CVM_F32, {0, {0}}, 0, 0, 0},
     };
     const CvmNetDescription *about = trainer->about;
     CvmError error;
@@ -64,7 +64,7 @@ static cvm_net_status fill_state(cvm_net_trainer *trainer, const cvm_net_model *
     for (int i = 0; model && i < about->parameter_count; i++) {
         const char *name = about->parameters[i].name;
         CvmStored *to = cvm_store_find(&trainer->state, name);
-        memcpy(to->data, cvm_store_find(&model->store, name)->data, cvm_trainer_bytes(to));
+        cvm_stored_copy(cvm_store_find(&model->store, name), to);
     }
     for (int i = 0; i < about->parameter_count; i++)
         cvm_average_restart(&trainer->state, about->parameters[i].name);
@@ -77,7 +77,7 @@ static cvm_net_status fill_views(cvm_net_trainer *trainer) {
         return no_memory(&error);
     for (int i = 0; i < trainer->state.count; i++) {
         const CvmStored *stored = &trainer->state.tensors[i];
-        const CvmSlot slot = {stored->name, stored->kind, stored->dtype, stored->shape, 0, 0};
+        const CvmSlot slot = cvm_stored_slot(stored);
         if (!cvm_store_add(&trainer->view, &slot, 0, stored->data, &error))
             return no_memory(&error);
     }

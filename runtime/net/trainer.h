@@ -45,6 +45,4 @@ void cvm_trainer_settle(cvm_net_trainer *trainer);
  * those that learn, only where frozen ones moved. */
 void cvm_trainer_weights_moved(cvm_net_trainer *trainer, bool frozen_ones);
 
-size_t cvm_trainer_bytes(const CvmStored *stored);
-
 #endif

@@ -9,12 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t cvm_trainer_bytes(const CvmStored *stored) {
-    int64_t count = 0;
-    cvm_shape_count(&stored->shape, &count);
-    return (size_t)count * cvm_dtype_bytes(stored->dtype);
-}
-
 void cvm_trainer_settle(cvm_net_trainer *trainer) {
     trainer->steps = cvm_store_find(&trainer->state, CVM_TRAINER_STEPS)->data;
     trainer->rate = cvm_store_find(&trainer->state, CVM_TRAINER_RATE)->data;
@@ -56,10 +50,11 @@ cvm_net_status cvm_net_trainer_set_parameter(cvm_net_trainer *trainer, const cha
     if (status)
         return status;
     CvmStored *stored = cvm_store_find(&trainer->state, name);
-    if (cvm_trainer_bytes(stored) != elements * sizeof *values)
+    size_t bytes = (size_t)cvm_stored_bytes(stored);
+    if (bytes != elements * sizeof *values)
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "%s has %zu elements, and %zu are given", name,
-                            cvm_trainer_bytes(stored) / sizeof *values, elements);
-    memcpy(stored->data, values, elements * sizeof *values);
+                            bytes / sizeof *values, elements);
+    cvm_stored_write(stored, values);
     cvm_average_restart(&trainer->state, name);
     cvm_trainer_weights_moved(trainer, true);
     return CVM_NET_OK;
@@ -117,9 +112,10 @@ cvm_net_status cvm_net_save_weights(const cvm_net_trainer *trainer, const char *
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer and path must not be null");
     cvm_store_init(&weights);
     for (int i = 0; !status && i < trainer->about->parameter_count; i++) {
-        const CvmSlot *slot = &trainer->about->parameters[i];
-        const void *data = cvm_store_find(&trainer->averaged, slot->name)->data;
-        if (!cvm_store_add(&weights, slot, 0, data, &error))
+        const CvmStored *stored =
+            cvm_store_find(&trainer->averaged, trainer->about->parameters[i].name);
+        const CvmSlot slot = cvm_stored_slot(stored);
+        if (!cvm_store_add(&weights, &slot, 0, stored->data, &error))
             status = cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
     }
     if (!status)

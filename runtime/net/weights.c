@@ -111,7 +111,7 @@ cvm_net_status cvm_net_copy_tensor(const CvmStore *store, const char *name, floa
     if ((size_t)count != elements)
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "%s has %lld elements, and there is room for %zu",
                             name, (long long)count, elements);
-    memcpy(values, tensor->data, elements * sizeof *values);
+    cvm_stored_read(tensor, values);
     return CVM_NET_OK;
 }
 

@@ -20,16 +20,17 @@
 enum { HASH = 0x1234 };
 
 static const CvmSlot SLOTS[] = {
-    {"body.conv1.weight", CVM_SLOT_PARAMETER, CVM_F32, {4, {6, 1, 5, 5}}, 0.2, 0},
-    {"body.conv1.bias", CVM_SLOT_PARAMETER, CVM_F32, {1, {6}}, 0.2, 0},
-    {"body.norm.mean", CVM_SLOT_STATISTIC, CVM_F32, {1, {6}}, 0, 1},
+    {"body.conv1.weight", CVM_SLOT_PARAMETER, CVM_F32, {4, {6, 1, 5, 5}}, 0.2, 0, 0},
+    {"body.conv1.bias", CVM_SLOT_PARAMETER, CVM_F32, {1, {6}}, 0.2, 0, 0},
+    {"body.norm.mean", CVM_SLOT_STATISTIC, CVM_F32, {1, {6}}, 0, 1, 0},
     {"optimizer.body.conv1.weight.momentum",
      CVM_SLOT_OPTIMIZER,
      CVM_F32,
      {4, {6, 1, 5, 5}},
      0.3,
+     0,
      0},
-    {"optimizer.steps", CVM_SLOT_OPTIMIZER, CVM_I32, {0, {0}}, 0, 7},
+    {"optimizer.steps", CVM_SLOT_OPTIMIZER, CVM_I32, {0, {0}}, 0, 7, 0},
 };
 enum { TRAINING_SLOTS = 5, INFERENCE_SLOTS = 3 };
 
@@ -93,6 +94,39 @@ static void test_round_trip(void **state) {
         assert_true(info.normalization.deviation[c] == INFO.normalization.deviation[c]);
     }
     cvm_store_free(&saved);
+    cvm_store_free(&loaded);
+}
+
+/* The file does not tell in which order the store keeps its tensors. */
+static void test_files_are_plain_whatever_the_store_is(void **state) {
+    CvmError error = {0};
+    CvmCheckpointInfo info;
+    CvmSlot packed[TRAINING_SLOTS];
+    CvmStore plain, filters;
+    memcpy(packed, SLOTS, sizeof packed);
+    packed[0].lanes = packed[3].lanes = 2;
+    const CvmPlan plan = {.name = "packed", .slots = packed, .slot_count = TRAINING_SLOTS};
+    make_store(&plain, TRAINING_SLOTS, 1);
+    make_store(&filters, TRAINING_SLOTS, 1);
+    assert_true(cvm_store_add_slots(&filters, &plan, 1, &error));
+    assert_false(stores_equal(&plain, &filters));
+    size_t sizes[2];
+    void *bytes[2];
+    for (int i = 0; i < 2; i++)
+        bytes[i] = temporary_read(save(state, i ? &filters : &plain), &sizes[i]);
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(bytes[0], bytes[1], sizes[0]);
+    CvmStore loaded;
+    make_store(&loaded, TRAINING_SLOTS, 2);
+    assert_true(cvm_store_add_slots(&loaded, &plan, 2, &error));
+    assert_true(cvm_checkpoint_load(save(state, &plain), &loaded, "LeNet5", HASH,
+                                    CVM_CHECKPOINT_RESUME, &info, &error));
+    free(info.classes);
+    assert_true(stores_equal(&filters, &loaded));
+    for (int i = 0; i < 2; i++)
+        free(bytes[i]);
+    cvm_store_free(&plain);
+    cvm_store_free(&filters);
     cvm_store_free(&loaded);
 }
 
@@ -166,10 +200,10 @@ static void test_missing_optimizer_state(void **state) {
 /* Averages have the weights' names in the file; who trains on takes the weights themselves. */
 static void test_averages_have_the_weights_names(void **state) {
     static const CvmSlot slots[] = {
-        {"w", CVM_SLOT_PARAMETER, CVM_F32, {1, {2}}, 0, 1},
-        {"frozen", CVM_SLOT_PARAMETER, CVM_F32, {1, {2}}, 0, 2},
-        {"optimizer.w.average", CVM_SLOT_OPTIMIZER, CVM_F32, {1, {2}}, 0, 3},
-        {"optimizer.w.average_weight", CVM_SLOT_OPTIMIZER, CVM_F32, {0, {0}}, 0, 4}};
+        {"w", CVM_SLOT_PARAMETER, CVM_F32, {1, {2}}, 0, 1, 0},
+        {"frozen", CVM_SLOT_PARAMETER, CVM_F32, {1, {2}}, 0, 2, 0},
+        {"optimizer.w.average", CVM_SLOT_OPTIMIZER, CVM_F32, {1, {2}}, 0, 3, 0},
+        {"optimizer.w.average_weight", CVM_SLOT_OPTIMIZER, CVM_F32, {0, {0}}, 0, 4, 0}};
     CvmError error = {0};
     CvmCheckpointInfo info;
     CvmStore saved, trained, used, other;
@@ -328,6 +362,7 @@ static void test_unwritable_and_missing_places(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(test_round_trip),
+        WITH_FOLDER(test_files_are_plain_whatever_the_store_is),
         WITH_FOLDER(test_classes_need_no_names),
         WITH_FOLDER(test_inference_skips_optimizer_state),
         WITH_FOLDER(test_missing_optimizer_state),

@@ -51,8 +51,8 @@ static const CvmPort INPUTS[] = {{"image", CVM_F32, {1, {COUNT}}, 0}};
 static const CvmPort OUTPUTS[] = {{"scaled", CVM_F32, {1, {COUNT}}, 8192},
                                   {"sum", CVM_F32, {0}, 12288}};
 static const CvmSlot SLOTS[] = {
-    {"body.weight", CVM_SLOT_PARAMETER, CVM_F32, {1, {COUNT}}, 0, 2},
-    {"runs", CVM_SLOT_STATISTIC, CVM_F32, {0}, 0, 0},
+    {"body.weight", CVM_SLOT_PARAMETER, CVM_F32, {1, {COUNT}}, 0, 2, 0},
+    {"runs", CVM_SLOT_STATISTIC, CVM_F32, {0}, 0, 0, 0},
 };
 
 typedef struct Made {

@@ -20,9 +20,9 @@ static const float WEIGHT[] = {1, -2, 3.5f, 0, 1e-30f, 1e30f};
 static const int32_t STEPS = 42;
 
 static const CvmFileTensor TENSORS[] = {
-    {"body.conv1.weight", CVM_FILE_F32, {2, {2, 3}}, WEIGHT, 24},
-    {"empty", CVM_FILE_U8, {2, {0, 5}}, WEIGHT, 0},
-    {"steps \"\\", CVM_FILE_I32, {0, {0}}, &STEPS, 4},
+    {"body.conv1.weight", CVM_FILE_F32, {2, {2, 3}}, WEIGHT, 24, 0},
+    {"empty", CVM_FILE_U8, {2, {0, 5}}, WEIGHT, 0, 0},
+    {"steps \"\\", CVM_FILE_I32, {0, {0}}, &STEPS, 4, 0},
 };
 static const CvmFileText METADATA[] = {{"cvm.model", "LeNet5"}, {"note", "line\nquote\" slash\\"}};
 
@@ -262,20 +262,20 @@ static void test_elements_are_converted(void **state) {
     float values[6];
     int32_t wholes[2];
     const uint16_t halves[] = {0x3C00, 0xC000, 0x7BFF, 0x0001, 0x8000, 0x7C00};
-    const CvmFileTensor f16 = {"f16", CVM_FILE_F16, {1, {6}}, halves, 12};
+    const CvmFileTensor f16 = {"f16", CVM_FILE_F16, {1, {6}}, halves, 12, 0};
     assert_true(cvm_file_tensor_read_f32(&f16, values, &error));
     assert_true(values[0] == 1 && values[1] == -2 && values[2] == 65504);
     assert_true(values[3] == 0x1p-24f && values[4] == 0 && signbit(values[4]) && isinf(values[5]));
     const uint16_t upper[] = {0x3F80, 0xC040};
-    const CvmFileTensor bf16 = {"bf16", CVM_FILE_BF16, {1, {2}}, upper, 4};
+    const CvmFileTensor bf16 = {"bf16", CVM_FILE_BF16, {1, {2}}, upper, 4, 0};
     assert_true(cvm_file_tensor_read_f32(&bf16, values, &error));
     assert_true(values[0] == 1 && values[1] == -3);
     const double doubles[] = {0.5, -1e10};
-    const CvmFileTensor f64 = {"f64", CVM_FILE_F64, {1, {2}}, doubles, 16};
+    const CvmFileTensor f64 = {"f64", CVM_FILE_F64, {1, {2}}, doubles, 16, 0};
     assert_true(cvm_file_tensor_read_f32(&f64, values, &error));
     assert_true(values[0] == 0.5f && values[1] == -1e10f);
     int64_t longs[] = {INT32_MAX, INT32_MIN};
-    const CvmFileTensor i64 = {"i64", CVM_FILE_I64, {1, {2}}, longs, 16};
+    const CvmFileTensor i64 = {"i64", CVM_FILE_I64, {1, {2}}, longs, 16, 0};
     assert_true(cvm_file_tensor_read_i32(&i64, wholes, &error));
     assert_true(wholes[0] == INT32_MAX && wholes[1] == INT32_MIN);
     longs[1] = (int64_t)INT32_MIN - 1;
@@ -292,7 +292,7 @@ static void test_unaligned_data_is_read(void **state) {
     float value;
     CvmError error;
     memcpy(bytes + 1, &one, 4);
-    const CvmFileTensor tensor = {"odd", CVM_FILE_F32, {0, {0}}, bytes + 1, 4};
+    const CvmFileTensor tensor = {"odd", CVM_FILE_F32, {0, {0}}, bytes + 1, 4, 0};
     assert_true(cvm_file_tensor_read_f32(&tensor, &value, &error));
     assert_true(value == 1);
 }

@@ -13,7 +13,7 @@
 enum { COUNT = 10001 };
 
 static CvmSlot slot_named(const char *name, double bound, double fill) {
-    return (CvmSlot){name, CVM_SLOT_PARAMETER, CVM_F32, {1, {COUNT}}, bound, fill};
+    return (CvmSlot){name, CVM_SLOT_PARAMETER, CVM_F32, {1, {COUNT}}, bound, fill, 0};
 }
 
 static void add(CvmStore *store, const CvmSlot *slots, int count, uint64_t seed) {
@@ -129,13 +129,63 @@ static void test_many_tensors_are_kept(void **state) {
     cvm_store_init(&store);
     for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof name, "w%d", i);
-        const CvmSlot slot = {name, CVM_SLOT_PARAMETER, CVM_F32, {1, {4}}, 0, i};
+        const CvmSlot slot = {name, CVM_SLOT_PARAMETER, CVM_F32, {1, {4}}, 0, i, 0};
         assert_non_null(cvm_store_add(&store, &slot, 1, NULL, &error));
     }
     for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof name, "w%d", i);
         assert_true(((const float *)cvm_store_find(&store, name)->data)[3] == (float)i);
     }
+    cvm_store_free(&store);
+}
+
+/* [16, 3, 1, 2] as filters of 8 lanes: [2][3][1][2][8]. */
+static void test_the_order_of_elements_changes_no_value(void **state) {
+    (void)state;
+    enum { ELEMENTS = 16 * 3 * 2 };
+    const CvmSlot packed = {"w", CVM_SLOT_PARAMETER, CVM_F32, {4, {16, 3, 1, 2}}, 0.5,
+                            0,   .lanes = 8};
+    CvmSlot plain = packed;
+    plain.lanes = 0;
+    CvmStore stores[2];
+    float read[ELEMENTS];
+    for (int i = 0; i < 2; i++) {
+        cvm_store_init(&stores[i]);
+        add(&stores[i], i ? &packed : &plain, 1, 7);
+    }
+    const CvmStored *a = &stores[0].tensors[0], *b = &stores[1].tensors[0];
+    const float *elements = a->data, *filters = b->data;
+    assert_int_equal(b->lanes, 8);
+    for (int o = 0; o < 16; o++)
+        for (int c = 0; c < 3; c++)
+            for (int t = 0; t < 2; t++)
+                assert_true(elements[(o * 3 + c) * 2 + t] ==
+                            filters[((o / 8 * 2 + t) * 3 + c) * 8 + o % 8]);
+    cvm_stored_read(b, read);
+    assert_memory_equal(read, elements, sizeof read);
+    add(&stores[0], &packed, 1, 1); /* brought into that order, and back */
+    assert_memory_equal(a->data, filters, sizeof read);
+    add(&stores[0], &plain, 1, 1);
+    assert_memory_equal(a->data, read, sizeof read);
+    cvm_stored_copy(a, &stores[1].tensors[0]);
+    cvm_stored_read(b, read);
+    assert_memory_equal(read, a->data, sizeof read);
+    for (int i = 0; i < 2; i++)
+        cvm_store_free(&stores[i]);
+}
+
+static void test_what_is_borrowed_keeps_its_order(void **state) {
+    (void)state;
+    static const float elsewhere[8];
+    CvmSlot slot = {"w", CVM_SLOT_PARAMETER, CVM_F32, {4, {8, 1, 1, 1}}, 0, 0, 0};
+    const CvmPlan plan = {.name = "p", .slots = &slot, .slot_count = 1};
+    CvmStore store;
+    CvmError error;
+    cvm_store_init(&store);
+    assert_non_null(cvm_store_add(&store, &slot, 1, elsewhere, &error));
+    slot.lanes = 8;
+    assert_false(cvm_store_add_slots(&store, &plan, 1, &error));
+    assert_int_equal(error.kind, CVM_ERROR_INPUT);
     cvm_store_free(&store);
 }
 
@@ -146,6 +196,8 @@ int main(void) {
         cmocka_unit_test(test_present_slots_are_kept),
         cmocka_unit_test(test_borrowed_memory_is_used_where_it_lies),
         cmocka_unit_test(test_many_tensors_are_kept),
+        cmocka_unit_test(test_the_order_of_elements_changes_no_value),
+        cmocka_unit_test(test_what_is_borrowed_keeps_its_order),
         cmocka_unit_test(test_impossible_sizes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,9 +150,9 @@ static const CvmBuffer BUFFERS[] = {{CVM_SPACE_INPUT, 0},       {CVM_SPACE_ARENA
                                     {CVM_SPACE_ARENA, AT_RATE}, {CVM_SPACE_ARENA, AT_LOSS},
                                     {CVM_SPACE_SLOT, 0},        {CVM_SPACE_SLOT, 1},
                                     {CVM_SPACE_SLOT, 2}};
-static const CvmSlot SLOTS[] = {{"w", CVM_SLOT_PARAMETER, CVM_F32, {0, {0}}, 0, 0.5},
-                                {"pictures", CVM_SLOT_STATISTIC, CVM_F32, {0, {0}}, 0, 0},
-                                {"seen", CVM_SLOT_STATISTIC, CVM_F32, {1, {1000}}, 0, 0}};
+static const CvmSlot SLOTS[] = {{"w", CVM_SLOT_PARAMETER, CVM_F32, {0, {0}}, 0, 0.5, 0},
+                                {"pictures", CVM_SLOT_STATISTIC, CVM_F32, {0, {0}}, 0, 0, 0},
+                                {"seen", CVM_SLOT_STATISTIC, CVM_F32, {1, {1000}}, 0, 0, 0}};
 
 /* A plan with everything it points at. */
 typedef struct Made {
@@ -394,8 +394,8 @@ static void apply_sum(void *const *buffers, int64_t begin, int64_t end) {
 
 static void test_parts_of_a_batch_make_one_step(void **state) {
     (void)state;
-    static const CvmSlot slots[] = {{"w", CVM_SLOT_PARAMETER, CVM_F32, {0, {0}}, 0, 0.5},
-                                    {"gradient.w", CVM_SLOT_GRADIENT, CVM_F32, {0, {0}}, 0, 0}};
+    static const CvmSlot slots[] = {{"w", CVM_SLOT_PARAMETER, CVM_F32, {0, {0}}, 0, 0.5, 0},
+                                    {"gradient.w", CVM_SLOT_GRADIENT, CVM_F32, {0, {0}}, 0, 0, 0}};
     static const CvmBuffer of_part[] = {{CVM_SPACE_INPUT, 0},
                                         {CVM_SPACE_ARENA, AT_TARGET},
                                         {CVM_SPACE_ARENA, AT_LOSS},
