@@ -53,3 +53,33 @@ LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
     }
     }
 }
+
+/* Where a vector's elements begin. */
+typedef struct Flat {
+    LLVMValueRef offset;
+    CvmLanes all;
+} Flat;
+
+static LLVMValueRef flat_place(CvmEmitter *emitter, const Flat *flat, int buffer) {
+    int64_t stride = emitter->kernel->buffers[buffer].strides[0];
+    return cvm_advance(emitter, emitter->buffers[buffer], cvm_scale(emitter, flat->offset, stride));
+}
+
+static LLVMValueRef flat_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
+    const Flat *flat = state;
+    return cvm_load(emitter, flat_place(emitter, flat, expr->index),
+                    emitter->kernel->buffers[expr->index].strides[0], &flat->all, 0);
+}
+
+void cvm_emit_flat_results(CvmEmitter *emitter, LLVMValueRef value, LLVMValueRef offset,
+                           int lanes) {
+    const CvmKernel *kernel = emitter->kernel;
+    Flat flat = {.offset = offset, .all = cvm_lanes_first(lanes, lanes)};
+    const CvmExprContext context = {value, lanes, flat_leaf, &flat};
+    LLVMValueRef values[CVM_MAX_RESULTS];
+    for (int i = 0; i < kernel->result_count; i++)
+        values[i] = cvm_emit_expr(emitter, kernel->results[i].value, &context);
+    for (int i = 0; i < kernel->result_count; i++)
+        cvm_store(emitter, values[i], flat_place(emitter, &flat, kernel->results[i].buffer), 1,
+                  &flat.all);
+}

@@ -39,7 +39,7 @@ static int64_t taps_of(const CvmWeightGrad *shape) {
 /* Elements between the sums of neighbouring output vectors. */
 static int64_t sums_vector(const Weights *weights) {
     const CvmWeightGrad *shape = weights->shape;
-    int64_t run = shape->unpacks ? cvm_weights_item_run(shape) : shape->inputs * taps_of(shape);
+    int64_t run = shape->applies ? cvm_weights_item_run(shape) : shape->inputs * taps_of(shape);
     return run * weights->lanes;
 }
 
@@ -380,6 +380,30 @@ static void unpack(Weights *weights, LLVMValueRef sums, LLVMValueRef output, LLV
     cvm_loop_end(emitter, &outputs);
 }
 
+/* --- what follows, in the filter's own order --- */
+
+static void apply(Weights *weights, LLVMValueRef sums, LLVMValueRef output, LLVMValueRef first,
+                  LLVMValueRef last) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    int64_t taps = taps_of(shape), block = shape->run * taps * weights->lanes;
+    int64_t vector = shape->inputs * taps * weights->lanes; /* results of an output vector */
+    LLVMValueRef count = cvm_scale(emitter, LLVMBuildSub(emitter->builder, last, first, ""), block);
+    CvmLoop outputs =
+        cvm_loop_begin(emitter, cvm_i64(emitter, 0), cvm_i64(emitter, item_outputs(shape)), 1);
+    LLVMValueRef from =
+        cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, sums_vector(weights)));
+    LLVMValueRef to =
+        cvm_sum(emitter, cvm_scale(emitter, cvm_sum(emitter, output, outputs.index), vector),
+                cvm_scale(emitter, first, block));
+    CvmLoop loop = cvm_loop_begin(emitter, cvm_i64(emitter, 0), count, weights->lanes);
+    LLVMValueRef sum =
+        cvm_load(emitter, cvm_advance(emitter, from, loop.index), 1, &weights->all, 0);
+    cvm_emit_flat_results(emitter, sum, cvm_sum(emitter, to, loop.index), weights->lanes);
+    cvm_loop_end(emitter, &loop);
+    cvm_loop_end(emitter, &outputs);
+}
+
 /* --- pictures --- */
 
 /* A chunk of rows of a picture, tile by tile. */
@@ -394,7 +418,7 @@ static void emit_chunk(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LLVMV
     sums = cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, sums_vector(weights)));
     CvmLoop inputs = cvm_loop_begin(emitter, blocks[0], blocks[1], 1);
     LLVMValueRef stored =
-        shape->unpacks ? LLVMBuildSub(emitter->builder, inputs.index, blocks[0], "") : inputs.index;
+        shape->applies ? LLVMBuildSub(emitter->builder, inputs.index, blocks[0], "") : inputs.index;
     emit_block(weights, cvm_advance(emitter, in, cvm_scale(emitter, inputs.index, shape->in_block)),
                cvm_advance(emitter, sums, cvm_scale(emitter, stored, block)), rows[0], rows[1]);
     cvm_loop_end(emitter, &inputs);
@@ -441,17 +465,19 @@ void cvm_emit_weights(CvmEmitter *emitter, LLVMValueRef item) {
     LLVMValueRef dy =
         cvm_advance(emitter, emitter->buffers[1], cvm_scale(emitter, output, dy_vector(&weights)));
     LLVMValueRef sums = emitter->buffers[2];
-    if (!shape->unpacks)
+    if (!shape->applies)
         sums = cvm_advance(emitter, sums, cvm_scale(emitter, output, sums_vector(&weights)));
     LLVMValueRef first = block_of_part(&weights, part);
     LLVMValueRef last = block_of_part(&weights, cvm_sum(emitter, part, cvm_i64(emitter, 1)));
     int64_t block = shape->run * taps_of(shape) * lanes;
     LLVMValueRef start =
-        shape->unpacks ? sums : cvm_advance(emitter, sums, cvm_scale(emitter, first, block));
+        shape->applies ? sums : cvm_advance(emitter, sums, cvm_scale(emitter, first, block));
     clear_sums(&weights, start, cvm_scale(emitter, LLVMBuildSub(builder, last, first, ""), block));
     begin_side(&weights, output, part);
     emit_pictures(&weights, in, dy, sums, (const LLVMValueRef[]){first, last});
     if (shape->unpacks)
         unpack(&weights, sums, output, first, last);
+    else if (shape->applies)
+        apply(&weights, sums, output, first, last);
     end_side(&weights);
 }

@@ -5,7 +5,8 @@
  *   1. transform  tiles of x (n x n pixels) and of dy (m x m) to all frequencies
  *   2. contract   for each frequency, add the products of all tiles to the sums: vectors of output
  *                 channels meet single elements of input channels, sums stay in registers
- *   3. result     behind the last block, sums transformed back to taps, and stored
+ *   3. result     behind the last block, sums transformed back to taps, and stored, or what follows
+ *                 from them: the weights' update
  *
  *   scratch: inputs    [frequency][c/lanes][tile of the block][lanes],
  *            gradients [frequency][o/step][tile of the block][step],
@@ -203,9 +204,10 @@ static void emit_taps(const Gradient *gradient, LLVMValueRef vector, LLVMValueRe
                 cvm_scale(emitter, LLVMBuildURem(builder, channel, width, ""), lanes));
     for (int64_t i = 0; i < taps; i++)
         for (int64_t j = 0; j < taps; j++)
-            cvm_tile_store(&gradient->tiles, results[i][j],
-                           cvm_advance(emitter, emitter->buffers[2], at),
-                           constant(gradient, (i * taps + j) * lanes * lanes));
+            cvm_emit_flat_results(
+                emitter, results[i][j],
+                cvm_sum(emitter, at, constant(gradient, (i * taps + j) * lanes * lanes)),
+                (int)lanes);
 }
 
 static void emit_results(const Gradient *gradient) {

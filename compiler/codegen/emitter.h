@@ -151,6 +151,10 @@ typedef struct CvmExprContext {
 } CvmExprContext;
 LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr, const CvmExprContext *context);
 
+/* The results of a kernel all of whose tensors lie in one order (strides[0] is 1) or are scalars
+ * (0), for the `lanes` elements from `offset` on: made of `value`, then stored. */
+void cvm_emit_flat_results(CvmEmitter *emitter, LLVMValueRef value, LLVMValueRef offset, int lanes);
+
 /* --- generators: each emits the body for the work item `item` (i64) --- */
 void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_strip(CvmEmitter *emitter, LLVMValueRef item); /* a REDUCE kernel's way, at times */

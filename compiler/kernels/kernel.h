@@ -237,13 +237,13 @@ typedef struct CvmWinograd {
 
 /* WINOGRAD_GRAD: the gradient of taps x taps filters, from tiles of tile x tile pixels of dy,
  * numbered through all pictures, `block` of which are transformed together. A work item has some of
- * the input and output channels; `step` of the latter lie side by side. Buffers: 0 in, 1 dy, 2 out,
- * which is a filter. */
+ * the input and output channels; `step` of the latter lie side by side. Buffers: 0 in, 1 dy. */
 typedef struct CvmWinogradGrad {
     int64_t tile, taps;
     int64_t pictures, inputs, outputs, lanes; /* inputs, outputs: channels */
     int64_t input[2], output[2], pad[2]; /* height and width of in and dy; above, at the left */
     int scratch; /* buffer: transformed inputs, transformed dy, then sums, of the work item */
+    /* Results are on filters: buffers of tensors have strides[0] 1, of scalars 0. */
     /* schedule_winograd_grad.c chooses them; channels: inputs whose sums are in registers together
      */
     int64_t item_inputs, item_outputs, step, block, channels;
@@ -267,9 +267,11 @@ typedef struct CvmCopy {
 } CvmCopy;
 
 /* TURN: [groups][outputs][inputs][taps] of buffer 0 to [groups][inputs][outputs][taps in reverse]
- * of buffer 1. */
+ * of buffer 1. Each is an element, or in filters `vectors` vectors of so many lanes: a square block
+ * of inputs and outputs, which is transposed, or a single vector. */
 typedef struct CvmTurn {
     int64_t groups, inputs, outputs, taps;
+    int64_t lanes, vectors; /* 1, 1: elements */
 } CvmTurn;
 
 /* WEIGHTS: out[g, o, i, p, q] = sum over pictures n and result pixels (y, x) of
@@ -290,10 +292,11 @@ typedef struct CvmWeightGrad {
     /* elements of `in` between neighbouring pictures, groups, blocks of inputs, inputs of a block,
      * rows, columns */
     int64_t in_picture, in_group, in_block, in_inside, in_row, in_column;
-    /* Whether the kernel unpacks the filter and gives results on plain weights: buffer 2 is scratch
-     * memory then, where an item's sums stand in the plain order of inputs and taps. Buffers of
-     * results have strides[0] 1, scalars 0. */
-    bool unpacks;
+    /* Whether something follows from the filter: buffer 2 is scratch memory then, for an item's
+     * sums, and results are made of them behind the last. Buffers of results have strides[0] 1,
+     * scalars 0. unpacks: results are on plain weights, and an item's sums stand in the plain order
+     * of inputs and taps. */
+    bool applies, unpacks;
     /* the schedule: a tile of output vectors, inputs and taps of a row has its sums in registers,
      * where there are few of them in several copies that take turns along a row; rows of dy in a
      * chunk; tiles of outputs in a work item, and parts that the blocks of inputs are split into

@@ -152,7 +152,7 @@ static bool set_result_strides(CvmLowering *lowering, int buffer, const CvmNode 
         strides[0] = shape->rank;
         return shape->rank <= 1;
     }
-    if (kernel->form == CVM_KERNEL_WEIGHTS) {
+    if (kernel->form == CVM_KERNEL_WEIGHTS || kernel->form == CVM_KERNEL_WINOGRAD_GRAD) {
         strides[0] = shape->rank > 0;
         return shape->rank == 0 || cvm_shape_equal(shape, &lowering->type->shape);
     }
@@ -396,13 +396,11 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
 static bool names_buffers(const CvmKernel *kernel) {
     CvmKernelForm form = kernel->form;
     return form == CVM_KERNEL_RELAYOUT || form == CVM_KERNEL_COPY || form == CVM_KERNEL_TURN ||
-           (form == CVM_KERNEL_WEIGHTS && !kernel->weights.unpacks) ||
-           form == CVM_KERNEL_WINOGRAD_WEIGHT || form == CVM_KERNEL_WINOGRAD_GRAD;
+           (form == CVM_KERNEL_WEIGHTS && !kernel->weights.applies) ||
+           form == CVM_KERNEL_WINOGRAD_WEIGHT;
 }
 
-/* Whether the node follows from a contraction's side sum: one number for each channel, where the
- * contraction gives weights. */
-static bool is_beside(const CvmLowering *lowering, const CvmNode *node) {
+bool cvm_lower_is_beside(const CvmLowering *lowering, const CvmNode *node) {
     CvmOp anchor = lowering->nodes[0]->op;
     return (anchor == CVM_OP_CONV_GRAD_WEIGHT || anchor == CVM_OP_LINEAR_GRAD_WEIGHT ||
             anchor == CVM_OP_WINOGRAD_GRAD_WEIGHT) &&
@@ -428,7 +426,7 @@ static void store_results(CvmLowering *lowering, const bool *read_outside) {
         if (!read_outside[node->id])
             continue;
         const CvmExpr *value = lowering->values[i];
-        lowering->beside = is_beside(lowering, node);
+        lowering->beside = cvm_lower_is_beside(lowering, node);
         if (names_buffers(kernel) && !lowering->beside)
             continue;
         int buffer = result_buffer(lowering, node, true);
@@ -508,7 +506,7 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
         lower_map_axes(lowering);
     for (int i = 0; i < lowering->node_count && !lowering->failed; i++) {
         const CvmOpInfo *info = cvm_op_info(lowering->nodes[i]->op);
-        lowering->beside = is_beside(lowering, lowering->nodes[i]);
+        lowering->beside = cvm_lower_is_beside(lowering, lowering->nodes[i]);
         if (info->lower)
             info->lower(lowering, lowering->nodes[i]);
         else

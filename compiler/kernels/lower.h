@@ -102,6 +102,10 @@ const CvmExpr *cvm_expr_row(CvmLowering *lowering, CvmExprKind kind, int index);
 /* An expression that is 1 at the column given by i32 [n] operand `operand` of node, else 0. */
 const CvmExpr *cvm_expr_is_target(CvmLowering *lowering, const CvmNode *node, int operand);
 
+/* Whether the node follows from a contraction's side sum: one number for each channel, where the
+ * contraction gives weights. */
+bool cvm_lower_is_beside(const CvmLowering *lowering, const CvmNode *node);
+
 /* Adds a run to a COPY kernel, and its work items. */
 void cvm_lower_copy(CvmLowering *lowering, CvmCopy copy);
 

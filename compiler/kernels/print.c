@@ -215,7 +215,10 @@ static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
             "  pictures %" PRId64 " groups %" PRId64 " inputs %" PRId64 " run %" PRId64
             " outputs %" PRId64 "%s%s\n",
             weights->pictures, weights->groups, weights->inputs, weights->run, weights->outputs,
-            weights->narrow ? " narrow" : "", weights->unpacks ? " unpacked" : "");
+            weights->narrow ? " narrow" : "",
+            weights->unpacks   ? " unpacked"
+            : weights->applies ? " applied"
+                               : "");
     for (int i = 0; i < 2; i++)
         fprintf(stream,
                 "  %s kernel %" PRId64 " stride %" PRId64 " pad %" PRId64 " dilation %" PRId64
@@ -319,8 +322,10 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         break;
     case CVM_KERNEL_TURN:
         fprintf(stream,
-                "  groups %" PRId64 " inputs %" PRId64 " outputs %" PRId64 " taps %" PRId64 "\n",
-                kernel->turn.groups, kernel->turn.inputs, kernel->turn.outputs, kernel->turn.taps);
+                "  groups %" PRId64 " inputs %" PRId64 " outputs %" PRId64 " taps %" PRId64
+                " of %" PRId64 " x %" PRId64 "\n",
+                kernel->turn.groups, kernel->turn.inputs, kernel->turn.outputs, kernel->turn.taps,
+                kernel->turn.vectors, kernel->turn.lanes);
         break;
     case CVM_KERNEL_WINOGRAD_GRAD:
         print_winograd_grad(&kernel->winograd_grad, stream);

@@ -114,6 +114,6 @@ void cvm_schedule_weights(CvmKernel *kernel, CvmTargetShape target) {
         weights->chunk_rows = 1;
     choose_items(kernel, target);
     kernel->extent = count_items(weights);
-    if (weights->unpacks)
+    if (weights->applies)
         kernel->scratch_bytes = item_bytes(weights, target.lanes);
 }

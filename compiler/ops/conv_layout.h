@@ -32,6 +32,10 @@ int64_t cvm_conv_narrow(const CvmShape *weight, int64_t groups, int lanes);
 /* [o, i/groups, kh, kw] to [i, o/groups, kh, kw]. */
 CvmShape cvm_turned_shape(const CvmShape *weight, int64_t groups);
 
+/* Whether weights of this type are filters that turn_weight takes and gives as such: of whole
+ * blocks of channels both ways, or depthwise. */
+bool cvm_filters_turn(const CvmType *weight, int64_t groups);
+
 /* Weights of this shape turned (see turn_weight), in C; turning twice changes nothing. */
 void cvm_turn_weights(const float *from, const CvmShape *shape, int64_t groups, float *to);
 

@@ -276,12 +276,14 @@ static void lower_filter_grad(CvmLowering *lowering, const CvmNode *node) {
     }
     cvm_conv_edges(node, loops.x_size[1], loops.y_size[1], loops.kernel[1], &weights.left,
                    &weights.right);
-    for (int i = 1; i < lowering->node_count; i++)
+    for (int i = 1; i < lowering->node_count; i++) {
+        weights.applies |= !cvm_lower_is_beside(lowering, lowering->nodes[i]);
         weights.unpacks |= lowering->nodes[i]->op == CVM_OP_RELAYOUT;
+    }
     lowering->kernel->weights = weights;
     cvm_lower_buffer(lowering, x, false);
     cvm_lower_buffer(lowering, dy, false);
-    if (weights.unpacks)
+    if (weights.applies)
         cvm_lower_scratch(lowering);
     else
         cvm_lower_buffer(lowering, node, true);

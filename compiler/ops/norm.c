@@ -1,5 +1,6 @@
 /* Norms of whole tensors, and the factors that optimizers make of them. A sum of squares is taken
  * in two steps, so that the rows of a large tensor are summed by all threads. */
+#include "compiler/graph/layout.h"
 #include "compiler/ops/common.h"
 
 #include <math.h>
@@ -8,7 +9,8 @@
 static const double CLIP_EPSILON = 1e-6;
 
 bool square_sum_infer(CvmNode *node, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, -1, diag) || !cvm_check_plain(node, 0, diag))
+    if (!cvm_check_operand(node, 0, -1, diag) ||
+        (node->inputs[0]->type.layout != CVM_LAYOUT_FILTER && !cvm_check_plain(node, 0, diag)))
         return false;
     if (node->inputs[0]->type.shape.rank < 1)
         return cvm_refuse_operands(node, diag, "needs an axis that stays");
@@ -54,13 +56,18 @@ void lars_factor_reference(const CvmNode *node, const void *const *operands, voi
 
 void square_sum_lower(CvmLowering *lowering, const CvmNode *node) {
     CvmKernel *kernel = lowering->kernel;
+    const CvmType *type = &node->inputs[0]->type;
+    int64_t lanes = cvm_layout_block(type, 0); /* of a filter: rows side by side */
     int64_t rows = cvm_count(node), length = cvm_count(node->inputs[0]) / rows;
-    int row = cvm_lower_axis(lowering, "row", rows, false);
+    int row = cvm_lower_axis(lowering, "row", rows / lanes, false);
+    int lane = cvm_lower_lane(lowering, type, false);
     kernel->combine = CVM_COMBINE_SUM;
     kernel->a = cvm_lower_buffer(lowering, node->inputs[0], false);
-    cvm_lower_stride(lowering, kernel->a, row, length);
-    cvm_lower_stride(lowering, kernel->a, cvm_lower_axis(lowering, "i", length, true), 1);
-    cvm_lower_output(lowering, row, 1, 0);
+    cvm_lower_stride(lowering, kernel->a, row, length * lanes);
+    cvm_lower_stride(lowering, kernel->a, lane, 1);
+    cvm_lower_stride(lowering, kernel->a, cvm_lower_axis(lowering, "i", length, true), lanes);
+    cvm_lower_output(lowering, row, lanes, 0);
+    cvm_lower_output(lowering, lane, 1, 0);
     const CvmExpr *x = cvm_expr_row(lowering, CVM_EXPR_LOAD, kernel->a);
     kernel->term = cvm_expr(lowering, CVM_EXPR_MULTIPLY, x, x, NULL);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));

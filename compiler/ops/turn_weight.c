@@ -4,7 +4,9 @@
  *
  *   t[g i + c, o, p, q] = w[g o' + o, c, kh - 1 - p, kw - 1 - q]
  *
- * where a group g has i inputs and o' outputs. Turning twice changes nothing. */
+ * where a group g has i inputs and o' outputs. Turning twice changes nothing. Filters of whole
+ * blocks of channels are turned as they lie: blocks change places, and so do rows and columns in
+ * them. */
 #include "compiler/ops/conv_layout.h"
 
 CvmShape cvm_turned_shape(const CvmShape *weight, int64_t groups) {
@@ -13,14 +15,24 @@ CvmShape cvm_turned_shape(const CvmShape *weight, int64_t groups) {
 }
 
 bool turn_weight_infer(CvmNode *node, CvmDiag *diag) {
-    if (!cvm_check_operand(node, 0, 4, diag) || !cvm_check_plain(node, 0, diag))
+    if (!cvm_check_operand(node, 0, 4, diag))
         return false;
-    const CvmShape *weight = &node->inputs[0]->type.shape;
+    const CvmType *type = &node->inputs[0]->type;
+    const CvmShape *weight = &type->shape;
     int64_t groups = cvm_node_int(node, "groups"), inputs;
     if (groups < 1 || weight->sizes[0] % groups ||
         __builtin_mul_overflow(weight->sizes[1], groups, &inputs))
         return cvm_refuse_operands(node, diag, "needs groups that divide the outputs");
-    return cvm_set_type(node, cvm_turned_shape(weight, groups), NULL, diag);
+    if (type->layout != CVM_LAYOUT_PLAIN && !cvm_filters_turn(type, groups))
+        return cvm_refuse_operands(node, diag, "takes plain weights, or filters of whole blocks");
+    return cvm_set_type(node, cvm_turned_shape(weight, groups), type, diag);
+}
+
+bool cvm_filters_turn(const CvmType *weight, int64_t groups) {
+    const int64_t *sizes = weight->shape.sizes;
+    return weight->layout == CVM_LAYOUT_FILTER &&
+           (cvm_conv_narrow(&weight->shape, groups, weight->lanes) == 1 ||
+            (sizes[0] / groups % weight->lanes == 0 && sizes[1] % weight->lanes == 0));
 }
 
 void cvm_turn_weights(const float *from, const CvmShape *shape, int64_t groups, float *to) {
@@ -38,14 +50,25 @@ void turn_weight_reference(const CvmNode *node, const void *const *operands, voi
                      output);
 }
 
+/* Of a depthwise convolution's filters a vector has groups as lanes; there is nothing to change
+ * places then. */
+static CvmTurn turn_of(const CvmType *weight, int64_t groups) {
+    const int64_t *sizes = weight->shape.sizes;
+    int64_t lanes = weight->layout == CVM_LAYOUT_FILTER ? weight->lanes : 1;
+    bool depthwise = cvm_conv_narrow(&weight->shape, groups, (int)lanes) == 1;
+    int64_t side = depthwise ? 1 : lanes;
+    return (CvmTurn){.groups = depthwise ? groups / lanes : groups,
+                     .inputs = sizes[1] / side,
+                     .outputs = sizes[0] / groups / side,
+                     .taps = sizes[2] * sizes[3],
+                     .lanes = lanes,
+                     .vectors = side};
+}
+
 void turn_weight_lower(CvmLowering *lowering, const CvmNode *node) {
-    const int64_t *sizes = node->inputs[0]->type.shape.sizes;
-    int64_t groups = cvm_node_int(node, "groups");
-    lowering->kernel->turn = (CvmTurn){.groups = groups,
-                                       .inputs = sizes[1],
-                                       .outputs = sizes[0] / groups,
-                                       .taps = sizes[2] * sizes[3]};
-    lowering->kernel->extent = groups * sizes[1];
+    CvmTurn *turn = &lowering->kernel->turn;
+    *turn = turn_of(&node->inputs[0]->type, cvm_node_int(node, "groups"));
+    lowering->kernel->extent = turn->groups * turn->inputs;
     cvm_lower_buffer(lowering, node->inputs[0], false);
     cvm_lower_buffer(lowering, node, true);
 }

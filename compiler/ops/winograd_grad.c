@@ -111,6 +111,6 @@ void winograd_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
     }
     cvm_lower_buffer(lowering, node->inputs[0], false);
     cvm_lower_buffer(lowering, node->inputs[1], false);
-    cvm_lower_buffer(lowering, node, true);
     grad->scratch = cvm_lower_scratch(lowering);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }

@@ -17,6 +17,7 @@ static const Anchor anchors[] = {
     {CVM_OP_WINOGRAD, true, false},
     {CVM_OP_CONV_GRAD_INPUT, true, false},
     {CVM_OP_CONV_GRAD_WEIGHT, false, false},
+    {CVM_OP_WINOGRAD_GRAD_WEIGHT, false, false},
     {CVM_OP_LINEAR, true, false},
     {CVM_OP_LINEAR_GRAD_INPUT, true, false},
     {CVM_OP_LINEAR_GRAD_WEIGHT, false, false},
@@ -113,8 +114,6 @@ static const char *refuse_node(const CvmFusion *fusion, const Anchor *anchor,
     const CvmNode *tail = members[count - 1], *node = members[count];
     if (is_unpacking(members[0], node))
         return node->group != CVM_NO_GROUP ? "it has a kernel already" : NULL;
-    if (tail->type.layout == CVM_LAYOUT_FILTER)
-        return "the filter is not unpacked yet";
     if (anchor->scatters && !windows_are_separate(members[0]))
         return "windows overlap, elements are complete only at the end";
     if (node->group != CVM_NO_GROUP)
