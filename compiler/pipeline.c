@@ -67,7 +67,9 @@ static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmTun
                               .convolution = options->convolution,
                               .precision = options->precision,
                               .tuning = tuning,
-                              .memory_limit = options->memory_limit};
+                              .memory_limit = options->memory_limit,
+                              .beside = options->beside,
+                              .beside_count = options->beside_count};
     return cvm_run_passes(&options->passes, &context, graph);
 }
 
@@ -116,6 +118,18 @@ static bool run_stages(CvmGraph *graph, const CvmCompileOptions *options, CvmAre
            cvm_plan_memory(graph, arena, &stages->memory, diag);
 }
 
+/* Plans over one store have to keep its tensors in one order. */
+static void check_orders(const CvmPlan *plan, const CvmCompileOptions *options) {
+    for (int i = 0; i < options->beside_count; i++)
+        for (int k = 0; k < options->beside[i]->slot_count; k++) {
+            const CvmSlot *slot = &options->beside[i]->slots[k];
+            for (int m = 0; m < plan->slot_count; m++)
+                if (plan->slots[m].lanes != slot->lanes &&
+                    strcmp(plan->slots[m].name, slot->name) == 0)
+                    abort(); /* the passes did not heed `beside`: a bug */
+        }
+}
+
 static void set_functions(CvmExecutable *executable) {
     for (int i = 0; i < executable->plan->call_count; i++)
         ((CvmCall *)executable->plan->calls)[i].function =
@@ -138,6 +152,7 @@ CvmExecutable *cvm_compile_objects(CvmGraph *graph, const CvmCompileOptions *opt
     }
     const CvmKernelList *kernels = &executable->stages.kernels;
     executable->plan = cvm_plan_build(graph, kernels, &executable->stages.memory, arena);
+    check_orders(executable->plan, options);
     executable->stats = (CvmCompileStats){.kernels = cvm_code_kernels(executable->code),
                                           .cached = cvm_code_cached(executable->code),
                                           .code_bytes = cvm_code_bytes(executable->code),

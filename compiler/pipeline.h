@@ -12,7 +12,10 @@ typedef struct CvmCompileOptions {
         *cpu; /* "host" (also NULL), or an LLVM CPU name: "x86-64", "x86-64-v3", "x86-64-v4" */
     CvmConvolution convolution;
     CvmPrecision precision;
-    int64_t memory_limit;      /* of the arena, in bytes; 0: none */
+    int64_t memory_limit;         /* of the arena, in bytes; 0: none */
+    const CvmPlan *const *beside; /* plans over the same store as the one to be compiled: parameters
+                                     that they have are kept in the same order */
+    int beside_count;
     const char *tuning_folder; /* with records of measured choices; NULL: none are read */
     CvmTuning *tuning;         /* choices that stand for those records; NULL: the records */
     const char *cache;   /* object cache folder; NULL: none. cvm_cache_folder() gives the user's */

@@ -41,6 +41,7 @@ CvmSlot cvm_slot_of_parameter(const CvmNode *parameter) {
         .shape = parameter->type.shape,
         .bound = cvm_node_attribute(parameter, "bound")->real,
         .fill = cvm_node_attribute(parameter, "fill")->real,
+        .lanes = parameter->type.layout == CVM_LAYOUT_FILTER ? parameter->type.lanes : 0,
     };
 }
 

@@ -280,7 +280,12 @@ static CvmInstance *instantiate(CvmSession *session, const CvmPlan *plan, bool a
 static CvmInstance *compile(CvmSession *session, CvmGraph *graph, const char *what, bool averages) {
     if (session->plan_count == CVM_SESSION_PLANS)
         abort();
-    CvmExecutable *executable = cvm_compile(graph, &session->compile, &session->diag);
+    const CvmPlan *beside[CVM_SESSION_PLANS];
+    CvmCompileOptions options = session->compile;
+    options.beside = beside;
+    for (int i = 0; i < session->plan_count; i++)
+        beside[options.beside_count++] = cvm_executable_plan(session->executables[i]);
+    CvmExecutable *executable = cvm_compile(graph, &options, &session->diag);
     if (!executable) {
         cvm_session_fail_compile(session);
         return NULL;

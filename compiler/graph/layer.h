@@ -5,9 +5,10 @@
  * Kinds: int; real; bool; size (an int for both axes, or [h, w]); pad (an int, [h, w],
  * [top, left, bottom, right], or the word `same`); tensor (a name bound by let, or `it`).
  * "name:kind" must be given, "name:kind=value" has a default, "name:kind?" may be left out (the
- * builder asks with cvm_layer_given); "name:tensor*", alone, takes one or more. Where the first kinds are `tensor`, the layer takes named
- * tensors (add(it, skip)); every other layer takes the tensor that flows. The front end checks
- * count, names and kinds against this string, and that ints are within 0 … 2^31-1. */
+ * builder asks with cvm_layer_given); "name:tensor*", alone, takes one or more. Where the first
+ * kinds are `tensor`, the layer takes named tensors (add(it, skip)); every other layer takes the
+ * tensor that flows. The front end checks count, names and kinds against this string, and that ints
+ * are within 0 … 2^31-1. */
 #ifndef CVM_GRAPH_LAYER_H
 #define CVM_GRAPH_LAYER_H
 

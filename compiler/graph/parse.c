@@ -319,9 +319,12 @@ static CvmNode *make_node(Parser *parser, CvmOp op, CvmOrigin origin, CvmNode **
     switch (op) {
     case CVM_OP_INPUT:
         return cvm_graph_input(parser->graph, origin.name, type->dtype, type->shape, origin);
-    case CVM_OP_PARAMETER:
-        return cvm_graph_parameter(parser->graph, attributes[0].text, type->shape,
-                                   attributes[1].real, attributes[2].real, origin);
+    case CVM_OP_PARAMETER: {
+        CvmNode *node = cvm_graph_parameter(parser->graph, attributes[0].text, type->shape,
+                                            attributes[1].real, attributes[2].real, origin);
+        node->type = *type; /* the verifier knows which layouts it may have */
+        return node;
+    }
     case CVM_OP_CONSTANT:
         return cvm_graph_constant(parser->graph, type->shape, attributes[0].real, origin);
     default:

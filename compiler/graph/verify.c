@@ -54,8 +54,10 @@ static void verify_type(Verifier *verifier, const CvmNode *node) {
         return;
     }
     if (!info->infer) {
-        if (node->type.layout != CVM_LAYOUT_PLAIN)
-            breach(verifier, 1413, node, "inputs, parameters and constants have the plain layout");
+        bool is_filter = node->type.layout == CVM_LAYOUT_FILTER && cvm_layout_fits(&node->type);
+        if (node->type.layout != CVM_LAYOUT_PLAIN && !(node->op == CVM_OP_PARAMETER && is_filter))
+            breach(verifier, 1413, node,
+                   "inputs and constants have the plain layout, parameters that or a filter's");
         return;
     }
     CvmNode inferred = *node;

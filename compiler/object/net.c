@@ -14,6 +14,8 @@ typedef struct Making {
     CvmArena *arena;
     CvmNet *net;
     CvmDiag *diag;
+    const CvmPlan *beside[CVM_OBJECT_MAX_PLANS]; /* of the code at hand: over the same parameters */
+    int beside_count;
 } Making;
 
 /* --- what it is --- */
@@ -61,16 +63,20 @@ static bool describe(Making *making) {
 
 /* --- code --- */
 
-static const CvmPlan *add_plan(Making *making, CvmGraph *graph, const CvmCompileOptions *options) {
+static const CvmPlan *add_plan(Making *making, CvmGraph *graph, const CvmCompileOptions *chosen) {
     CvmNet *net = making->net;
+    CvmCompileOptions options = *chosen;
+    options.beside = making->beside;
+    options.beside_count = making->beside_count;
     CvmExecutable *(*compile)(CvmGraph *, const CvmCompileOptions *, CvmDiag *) =
         making->settings->load ? cvm_compile : cvm_compile_objects;
-    CvmExecutable *executable = graph ? compile(graph, options, making->diag) : NULL;
+    CvmExecutable *executable = graph ? compile(graph, &options, making->diag) : NULL;
     if (!executable)
         return NULL;
     const CvmPlan *plan = cvm_executable_plan(executable);
     net->plans[net->plan_count] = (CvmObjectPlan){plan, executable};
     net->executables[net->plan_count++] = executable;
+    making->beside[making->beside_count++] = plan;
     return plan;
 }
 
@@ -133,12 +139,13 @@ static bool add_code(Making *making, int index) {
     *code =
         (CvmNetCode){.cpu = target.cpu, .features = cvm_target_features(&target, making->arena)};
     net->about.code_count++;
+    making->beside_count = 0;
     return add_inferences(making, &options, code) &&
            (!making->settings->train || add_training(making, &options, code));
 }
 
 bool cvm_net_compile(const CvmNetSettings *settings, CvmArena *arena, CvmNet *net, CvmDiag *diag) {
-    Making making = {settings, arena, net, diag};
+    Making making = {.settings = settings, .arena = arena, .net = net, .diag = diag};
     *net = (CvmNet){.plan_count = 0};
     bool done = describe(&making);
     for (int i = 0; done && i < settings->cpu_count; i++)

@@ -15,6 +15,7 @@ bool cvm_mask_pooled(CvmPassContext *context, CvmGraph *graph);
 bool cvm_dead_code(CvmPassContext *context, CvmGraph *graph);
 bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph);
 bool cvm_turn_gradients(CvmPassContext *context, CvmGraph *graph); /* a part of assign_layouts */
+bool cvm_pack_parameters(CvmPassContext *context, CvmGraph *graph);
 bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_bias_gradients(CvmPassContext *context, CvmGraph *graph);

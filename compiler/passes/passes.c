@@ -16,6 +16,8 @@ static const CvmPass table[] = {
     {"dead-code", "removes what no output and no update needs", true, cvm_dead_code},
     {"layout", "lays pictures or channels side by side in vectors, whichever fill them", true,
      cvm_assign_layouts},
+    {"pack-parameters", "keeps weights that learn in the order their convolutions read", true,
+     cvm_pack_parameters},
     {"winograd", "computes 3x3 convolutions with fewer multiplications where that is faster", true,
      cvm_choose_winograd},
     {"fuse-epilogue", "applies bias, activation and the like to a result before it is stored", true,

@@ -5,6 +5,7 @@
 
 #include "compiler/passes/log.h"
 #include "compiler/tuning.h"
+#include "runtime/plan.h"
 
 /* How 3x3 convolutions of stride 1 are computed: as a model of the costs says, or all the same way
  * where that can be. */
@@ -36,9 +37,11 @@ typedef struct CvmPassContext {
     CvmConvolution convolution;
     CvmTuning *tuning; /* what was measured; NULL: nothing */
     CvmPrecision precision;
-    int64_t memory_limit; /* bytes that the arena may take; 0: as many as it needs */
-    CvmPassLog *log;      /* takes remarks and reports; NULL for none */
-    bool verify;          /* run the verifier after every pass (debug builds always do) */
+    int64_t memory_limit;         /* bytes that the arena may take; 0: as many as it needs */
+    const CvmPlan *const *beside; /* plans over the same store: parameters have their order */
+    int beside_count;
+    CvmPassLog *log; /* takes remarks and reports; NULL for none */
+    bool verify;     /* run the verifier after every pass (debug builds always do) */
 
     /* of the pass that runs; cvm_run_passes sets them */
     const char *pass;

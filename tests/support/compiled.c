@@ -17,14 +17,12 @@ static void fail_with(const CvmDiag *diag) {
 Compiled compiled_open(CvmGraph *graph, const char *passes, const char *cpu, int threads) {
     CvmDiag diag;
     CvmError error;
-    CvmArena *arena = cvm_arena_create();
-    cvm_diag_init(&diag, arena);
+    Compiled compiled = {.arena = cvm_arena_create()};
+    cvm_diag_init(&diag, compiled.arena);
     CvmCompileOptions options = {.cpu = cpu};
-    Compiled compiled = {0};
     if (!cvm_pass_choice(passes, &options.passes, &diag) ||
         !(compiled.executable = cvm_compile(graph, &options, &diag)))
         fail_with(&diag);
-    cvm_arena_free(arena);
     cvm_store_init(&compiled.store);
     const CvmPlan *plan = cvm_executable_plan(compiled.executable);
     if (!cvm_store_add_slots(&compiled.store, plan, 1, &error) ||
@@ -39,6 +37,7 @@ void compiled_close(Compiled *compiled) {
     cvm_pool_free(compiled->pool);
     cvm_store_free(&compiled->store);
     cvm_executable_free(compiled->executable);
+    cvm_arena_free(compiled->arena);
 }
 
 void compiled_set(Compiled *compiled, const char *name, const void *elements, int64_t count) {
@@ -47,7 +46,8 @@ void compiled_set(Compiled *compiled, const char *name, const void *elements, in
         CvmStored *stored = cvm_store_find(&compiled->store, name);
         if (!stored)
             fail_msg("the plan has no input or parameter %s", name);
-        to = stored->data;
+        cvm_stored_write(stored, elements);
+        return;
     }
     memcpy(to, elements, (size_t)count * 4);
 }
@@ -67,7 +67,9 @@ const float *compiled_parameter(const Compiled *compiled, const char *name) {
     const CvmStored *stored = cvm_store_find(&compiled->store, name);
     if (!stored)
         fail_msg("the store has no %s", name);
-    return stored->data;
+    float *plain = cvm_arena_array(compiled->arena, (size_t)cvm_stored_bytes(stored), 1);
+    cvm_stored_read(stored, plain);
+    return plain;
 }
 
 const char *const *compiled_cpus(void) {

@@ -10,6 +10,7 @@ typedef struct Compiled {
     CvmStore store;
     CvmInstance *instance;
     CvmPool *pool;
+    CvmArena *arena; /* of what compiled_parameter gives */
 } Compiled;
 
 /* Compiles `graph` (which is rewritten) with the named passes for the named CPU, without a cache.
@@ -22,7 +23,7 @@ void compiled_set(Compiled *compiled, const char *name, const void *elements, in
 
 void compiled_run(Compiled *compiled);
 
-/* Elements of an output, or of a parameter as it is now. */
+/* Elements of an output, or of a parameter as it is now, in plain order. */
 const float *compiled_output(const Compiled *compiled, const char *name);
 const float *compiled_parameter(const Compiled *compiled, const char *name);
 

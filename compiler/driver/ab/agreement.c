@@ -74,27 +74,41 @@ static void compare_outputs(CvmInstance *instances[2], double tolerance,
     }
 }
 
+/* A tensor's elements in plain order; in the scratch where it lies in another one. */
+static const void *plain_elements(const CvmStored *stored, CvmArena *scratch) {
+    if (!stored->lanes)
+        return stored->data;
+    void *plain = cvm_arena_array(scratch, (size_t)cvm_stored_bytes(stored), 1);
+    cvm_stored_read(stored, plain);
+    return plain;
+}
+
 static bool compare_slot(const CvmSlot *slot, const CvmStore stores[2], uint64_t seed,
                          double tolerance, CvmAbAgreement *agreement, CvmError *error) {
     const CvmStored *a = cvm_store_find(&stores[0], slot->name);
     const CvmStored *b = cvm_store_find(&stores[1], slot->name);
     if (slot->kind == CVM_SLOT_OPTIMIZER || slot->dtype != CVM_F32 || !a || !b)
         return true;
-    Pair pair = {{a->data, b->data}, NULL, 0};
+    CvmArena *scratch = cvm_arena_create();
+    Pair pair = {{plain_elements(a, scratch), plain_elements(b, scratch)}, NULL, 0};
     cvm_shape_count(&slot->shape, &pair.count);
-    if (slot->kind == CVM_SLOT_STATISTIC) {
-        add_difference(agreement, slot->name, CVM_AB_STATISTIC, &pair, tolerance);
-        return true;
-    }
     CvmStore fresh;
     cvm_store_init(&fresh);
-    const CvmStored *start = cvm_store_add(&fresh, slot, seed, NULL, error);
-    if (start) {
-        pair.start = start->data;
-        add_difference(agreement, slot->name, CVM_AB_GRADIENT, &pair, tolerance);
+    bool done = true;
+    if (slot->kind == CVM_SLOT_STATISTIC) {
+        add_difference(agreement, slot->name, CVM_AB_STATISTIC, &pair, tolerance);
+    } else {
+        CvmSlot plain = *slot;
+        plain.lanes = 0;
+        const CvmStored *start = cvm_store_add(&fresh, &plain, seed, NULL, error);
+        done = start != NULL;
+        pair.start = done ? start->data : NULL;
+        if (done)
+            add_difference(agreement, slot->name, CVM_AB_GRADIENT, &pair, tolerance);
     }
     cvm_store_free(&fresh);
-    return start != NULL;
+    cvm_arena_free(scratch);
+    return done;
 }
 
 static CvmInstance *run_once(CvmSession *session, CvmAbSide *side, CvmStore *store, uint64_t seed,

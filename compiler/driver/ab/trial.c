@@ -1,8 +1,9 @@
-/* See trial.h. Timed runs share one store of parameters and train at rate 0, so that they stay
- * what they are. Each block of pairs has instances of its own, so that code and memory lie anew,
- * and its kernels are timed in runs of their own, since reading the clock between them takes time.
- * Where runs are long that is nothing, and the same runs serve both; where there is time for one
- * pair a block only, all blocks have the same instances, for warming up would take most of it. */
+/* See trial.h. Timed runs share one store of parameters, unless they keep some in different orders,
+ * and train at rate 0, so that they stay what they are. Each block of pairs has instances of its
+ * own, so that code and memory lie anew, and its kernels are timed in runs of their own, since
+ * reading the clock between them takes time. Where runs are long that is nothing, and the same runs
+ * serve both; where there is time for one pair a block only, all blocks have the same instances,
+ * for warming up would take most of it. */
 #include "compiler/driver/ab/trial.h"
 
 #include "runtime/clock.h"
@@ -26,7 +27,7 @@ typedef struct Clocks {
 typedef struct Race {
     CvmSession *session;
     CvmAbSide *sides;
-    CvmStore store;
+    CvmStore stores[2]; /* the second is empty where both share the first */
     CvmInstance *instances[2];
     Clocks clocks[2];
     int repeats;       /* runs of one sample */
@@ -95,7 +96,8 @@ static bool open_instances(Race *race, bool swap, CvmError *error) {
             return cvm_error_set(error, CVM_ERROR_MACHINE, "the kernels could not be linked again");
     for (int i = 0; i < 2; i++) {
         int side = i ^ swap;
-        race->instances[side] = cvm_instance_create(plan_of(race, side), &race->store, error);
+        const CvmStore *store = &race->stores[race->stores[1].count ? side : 0];
+        race->instances[side] = cvm_instance_create(plan_of(race, side), store, error);
         if (!race->instances[side])
             return false;
     }
@@ -205,19 +207,31 @@ static void make_room(Race *race, CvmAbResult *result) {
     }
 }
 
+/* Whether both plans keep what they both have in one order. */
+static bool same_orders(const CvmPlan *a, const CvmPlan *b) {
+    for (int i = 0; i < a->slot_count; i++)
+        for (int k = 0; k < b->slot_count; k++)
+            if (a->slots[i].lanes != b->slots[k].lanes &&
+                strcmp(a->slots[i].name, b->slots[k].name) == 0)
+                return false;
+    return true;
+}
+
 static bool measure(CvmSession *session, CvmAbSide sides[2], const CvmAbOptions *options,
                     CvmAbResult *result) {
     Race race = {.session = session, .sides = sides};
     CvmError error;
     uint64_t seed = session->train ? session->train->seed : 0;
     make_room(&race, result);
-    cvm_store_init(&race.store);
-    bool done = true;
+    bool done = true, apart = !same_orders(plan_of(&race, 0), plan_of(&race, 1));
+    for (int i = 0; i < 2; i++)
+        cvm_store_init(&race.stores[i]);
     for (int i = 0; i < 2 && done; i++)
-        done = cvm_store_add_slots(&race.store, plan_of(&race, i), seed, &error);
+        done = cvm_store_add_slots(&race.stores[apart ? i : 0], plan_of(&race, i), seed, &error);
     done = done && race_to_the_end(&race, options, result, &error);
     close_instances(&race);
-    cvm_store_free(&race.store);
+    for (int i = 0; i < 2; i++)
+        cvm_store_free(&race.stores[i]);
     return done || cvm_session_fail(session, &error);
 }
 
