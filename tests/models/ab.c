@@ -1,5 +1,6 @@
 /* cvmc ab, end to end: it answers, its settings are checked, and the sides' results are compared.
  * What is faster is not asked here: that would depend on the machine. */
+#include "tests/support/json.h"
 #include "tests/support/programs.h"
 #include "tests/support/small_place.h"
 
@@ -43,12 +44,6 @@ static void json_tells_of_both_sides_and_every_tensor(void **state) {
     cvm_test_result_free(&result);
 }
 
-static double number(const cJSON *object, const char *name) {
-    const cJSON *member = cJSON_GetObjectItem(object, name);
-    assert_true(cJSON_IsNumber(member));
-    return member->valuedouble;
-}
-
 static const char *computes(const cJSON *row, const char *side) {
     const cJSON *part = cJSON_GetObjectItem(row, side);
     return cJSON_GetStringValue(cJSON_GetObjectItem(part, "computes"));
@@ -86,10 +81,10 @@ static void kernels_are_lined_up(void **state) {
         cJSON_ArrayForEach(row, rows) kernels +=
             cJSON_GetArraySize(cJSON_GetObjectItem(cJSON_GetObjectItem(row, name), "kernels"));
         const cJSON *object = cJSON_GetObjectItem(trial, name);
-        assert_int_equal(kernels, (int)number(object, "kernels"));
-        assert_true(number(object, "code_bytes") > 100);
+        assert_int_equal(kernels, (int)cvm_test_number(object, "kernels"));
+        assert_true(cvm_test_number(object, "code_bytes") > 100);
         assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(object, "run_seconds")),
-                         (int)number(trial, "pairs"));
+                         (int)cvm_test_number(trial, "pairs"));
     }
     cJSON_Delete(trial);
     cvm_test_result_free(&result);
@@ -104,13 +99,13 @@ static void rows_are_sorted_and_judged(void **state) {
     double last = HUGE_VAL;
     const cJSON *row;
     cJSON_ArrayForEach(row, cJSON_GetObjectItem(trial, "rows")) {
-        double a = number(cJSON_GetObjectItem(row, "a"), "median_seconds");
-        double b = number(cJSON_GetObjectItem(row, "b"), "median_seconds");
+        double a = cvm_test_number(cJSON_GetObjectItem(row, "a"), "median_seconds");
+        double b = cvm_test_number(cJSON_GetObjectItem(row, "b"), "median_seconds");
         assert_true(fabs(a - b) <= last);
         last = fabs(a - b);
         const char *verdict = cJSON_GetStringValue(cJSON_GetObjectItem(row, "verdict"));
-        if (cJSON_HasObjectItem(row, "ratio") && number(row, "low") <= 1 &&
-            number(row, "high") >= 1)
+        if (cJSON_HasObjectItem(row, "ratio") && cvm_test_number(row, "low") <= 1 &&
+            cvm_test_number(row, "high") >= 1)
             assert_string_equal(verdict, "no difference seen");
     }
     cJSON_Delete(trial);
@@ -148,8 +143,8 @@ static void other_batches_and_modes_race_without_a_comparison(void **state) {
                                          "batch=4", "--forward", "--interval=1000", "--json", NULL);
     assert_int_equal(result.code, 0);
     cJSON *trial = cJSON_Parse(result.out);
-    double each = number(cJSON_GetObjectItem(trial, "for_each_picture"), "ratio");
-    assert_true(fabs(each - number(trial, "ratio") / 4) < 1e-9 * each);
+    double each = cvm_test_number(cJSON_GetObjectItem(trial, "for_each_picture"), "ratio");
+    assert_true(fabs(each - cvm_test_number(trial, "ratio") / 4) < 1e-9 * each);
     cJSON_Delete(trial);
     cvm_test_result_free(&result);
 }

@@ -1,5 +1,6 @@
 /* cvmc bench: what it prints and writes. No time is judged. */
 #include "tests/support/command.h"
+#include "tests/support/json.h"
 #include "tests/support/patterns.h"
 #include "tests/support/programs.h"
 
@@ -29,18 +30,6 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static double number(const cJSON *object, const char *name) {
-    const cJSON *member = cJSON_GetObjectItem(object, name);
-    assert_true(cJSON_IsNumber(member));
-    return member->valuedouble;
-}
-
-static const char *text(const cJSON *object, const char *name) {
-    const cJSON *member = cJSON_GetObjectItem(object, name);
-    assert_true(cJSON_IsString(member));
-    return member->valuestring;
-}
-
 static cJSON *bench(const char *option, const char *value) {
     CvmTestResult result = cvm_test_cvmc(&place, "bench", "small.cvm", "--json", "--repeat", "3",
                                          "--threads", "2", option, value, NULL);
@@ -52,13 +41,14 @@ static cJSON *bench(const char *option, const char *value) {
 }
 
 static void check_kernel(const cJSON *kernel) {
-    assert_true(strlen(text(kernel, "kernel")) > 0);
-    assert_true(number(kernel, "calls") >= 1);
-    assert_true(number(kernel, "threads") == 1 || number(kernel, "threads") == 2);
-    assert_true(number(kernel, "least_seconds") <= number(kernel, "median_seconds"));
-    assert_true(number(kernel, "flops") >= 0 && number(kernel, "bytes") > 0);
-    assert_true(number(kernel, "share_of_best") >= 0);
-    const char *bound = text(kernel, "bound");
+    assert_true(strlen(cvm_test_text(kernel, "kernel")) > 0);
+    assert_true(cvm_test_number(kernel, "calls") >= 1);
+    assert_true(cvm_test_number(kernel, "threads") == 1 || cvm_test_number(kernel, "threads") == 2);
+    assert_true(cvm_test_number(kernel, "least_seconds") <=
+                cvm_test_number(kernel, "median_seconds"));
+    assert_true(cvm_test_number(kernel, "flops") >= 0 && cvm_test_number(kernel, "bytes") > 0);
+    assert_true(cvm_test_number(kernel, "share_of_best") >= 0);
+    const char *bound = cvm_test_text(kernel, "bound");
     assert_true(!strcmp(bound, "compute") || !strcmp(bound, "memory") ||
                 !strcmp(bound, "overhead"));
 }
@@ -68,9 +58,9 @@ static double flops_of(const cJSON *object, const char *op) {
     double flops = 0;
     const cJSON *kernel;
     cJSON_ArrayForEach(kernel, cJSON_GetObjectItem(object, "kernels")) {
-        const char *name = text(kernel, "kernel");
+        const char *name = cvm_test_text(kernel, "kernel");
         if (strncmp(name, op, strlen(op)) == 0 && name[strlen(op)] == '_')
-            flops += number(kernel, "flops");
+            flops += cvm_test_number(kernel, "flops");
     }
     return flops;
 }
@@ -78,16 +68,17 @@ static double flops_of(const cJSON *object, const char *op) {
 static void json_tells_every_kernel_of_an_inference(void **state) {
     (void)state;
     cJSON *object = bench("--batch", "3");
-    assert_string_equal(text(object, "model"), "Small");
-    assert_string_equal(text(object, "what"), "inference");
-    assert_true(number(object, "batch") == 3 && number(object, "threads") == 2);
-    assert_true(number(object, "runs") == 3);
-    assert_true(number(object, "least_seconds") > 0 && number(object, "images_per_second") > 0);
+    assert_string_equal(cvm_test_text(object, "model"), "Small");
+    assert_string_equal(cvm_test_text(object, "what"), "inference");
+    assert_true(cvm_test_number(object, "batch") == 3 && cvm_test_number(object, "threads") == 2);
+    assert_true(cvm_test_number(object, "runs") == 3);
+    assert_true(cvm_test_number(object, "least_seconds") > 0 &&
+                cvm_test_number(object, "images_per_second") > 0);
     const cJSON *best = cJSON_GetObjectItem(object, "best");
-    assert_true(number(cJSON_GetObjectItem(best, "one_thread"), "flops_per_second") > 0);
-    assert_true(number(cJSON_GetObjectItem(best, "all_threads"), "bytes_per_second") > 0);
+    assert_true(cvm_test_number(cJSON_GetObjectItem(best, "one_thread"), "flops_per_second") > 0);
+    assert_true(cvm_test_number(cJSON_GetObjectItem(best, "all_threads"), "bytes_per_second") > 0);
     const cJSON *counters = cJSON_GetObjectItem(object, "counters"); /* as the system permits */
-    assert_true(cJSON_GetArraySize(counters) > 0 || *text(object, "counters_refused"));
+    assert_true(cJSON_GetArraySize(counters) > 0 || *cvm_test_text(object, "counters_refused"));
     const cJSON *kernel;
     cJSON_ArrayForEach(kernel, cJSON_GetObjectItem(object, "kernels")) check_kernel(kernel);
     /* a multiply-add is two; bias and relu are fused into it, one each, and where the layout allows
@@ -100,8 +91,8 @@ static void json_tells_every_kernel_of_an_inference(void **state) {
 static void a_training_step_has_the_files_batch_and_backward_kernels(void **state) {
     (void)state;
     cJSON *object = bench("--train", NULL);
-    assert_string_equal(text(object, "what"), "training step");
-    assert_true(number(object, "batch") == 32);
+    assert_string_equal(cvm_test_text(object, "what"), "training step");
+    assert_true(cvm_test_number(object, "batch") == 32);
     assert_true(flops_of(object, "conv_grad_weight") > 0);
     cJSON_Delete(object);
 }
@@ -110,14 +101,15 @@ static void a_training_step_tells_how_long_it_waits_for_pictures(void **state) {
     (void)state;
     cJSON *without = bench("--train", "Small");
     const cJSON *data = cJSON_GetObjectItem(without, "data");
-    assert_string_equal(text(data, "name"), "patterns");
-    assert_non_null(strstr(text(data, "refused"), "not on this machine"));
+    assert_string_equal(cvm_test_text(data, "name"), "patterns");
+    assert_non_null(strstr(cvm_test_text(data, "refused"), "not on this machine"));
     cJSON_Delete(without);
     cvm_test_write_patterns(&place, 70, 8); /* two batches of 32, so that an epoch ends */
     cJSON *with = bench("--train", "Small");
     data = cJSON_GetObjectItem(with, "data");
-    assert_true(number(data, "steps") == 3 && number(data, "step_seconds") > 0);
-    assert_true(number(data, "waited_share") >= 0 && number(data, "waited_share") <= 1);
+    assert_true(cvm_test_number(data, "steps") == 3 && cvm_test_number(data, "step_seconds") > 0);
+    assert_true(cvm_test_number(data, "waited_share") >= 0 &&
+                cvm_test_number(data, "waited_share") <= 1);
     cJSON_Delete(with);
     cvm_test_expect(&place, 0, "waiting for pictures", NULL, "bench", "small.cvm", "--train",
                     "--repeat", "1", NULL);
@@ -147,19 +139,20 @@ static void a_trace_has_an_event_for_each_call(void **state) {
     int calls = 0;
     const cJSON *event;
     cJSON_ArrayForEach(event, events) {
-        assert_true(number(event, "pid") == 1);
-        assert_true(number(event, "tid") == 0 || number(event, "tid") == 1);
-        if (strcmp(text(event, "ph"), "M") == 0) { /* names of the process and its threads */
-            const char *what = text(event, "name");
+        assert_true(cvm_test_number(event, "pid") == 1);
+        assert_true(cvm_test_number(event, "tid") == 0 || cvm_test_number(event, "tid") == 1);
+        if (strcmp(cvm_test_text(event, "ph"), "M") ==
+            0) { /* names of the process and its threads */
+            const char *what = cvm_test_text(event, "name");
             assert_true(!strcmp(what, "process_name") || !strcmp(what, "thread_name"));
-            assert_true(strlen(text(cJSON_GetObjectItem(event, "args"), "name")) > 0);
+            assert_true(strlen(cvm_test_text(cJSON_GetObjectItem(event, "args"), "name")) > 0);
             continue;
         }
-        assert_string_equal(text(event, "ph"), "X");
-        assert_string_equal(text(event, "cat"), "kernel");
-        assert_true(strlen(text(event, "name")) > 0);
-        assert_true(strlen(text(cJSON_GetObjectItem(event, "args"), "kernel")) > 0);
-        assert_true(number(event, "ts") >= 0 && number(event, "dur") >= 0);
+        assert_string_equal(cvm_test_text(event, "ph"), "X");
+        assert_string_equal(cvm_test_text(event, "cat"), "kernel");
+        assert_true(strlen(cvm_test_text(event, "name")) > 0);
+        assert_true(strlen(cvm_test_text(cJSON_GetObjectItem(event, "args"), "kernel")) > 0);
+        assert_true(cvm_test_number(event, "ts") >= 0 && cvm_test_number(event, "dur") >= 0);
         calls++;
     }
     int kernels = cJSON_GetArraySize(cJSON_GetObjectItem(object, "kernels"));
@@ -192,7 +185,7 @@ static void what_was_measured_is_gone_by(void **state) {
     assert_int_equal(result.code, 0);
     cJSON *object = cJSON_Parse(result.out);
     assert_true(cJSON_GetArraySize(cJSON_GetObjectItem(object, "choices")) > 0);
-    assert_true(number(object, "rounds") > 0 && number(object, "seconds") > 0);
+    assert_true(cvm_test_number(object, "rounds") > 0 && cvm_test_number(object, "seconds") > 0);
     cvm_test_expect(&place, 0, "measured: ", "", "explain", "wide.cvm", "--kernels", NULL);
     static const char *const without[] = {"--no-tune", "--no-cache"};
     for (int i = 0; i < 2; i++) {
@@ -201,7 +194,7 @@ static void what_was_measured_is_gone_by(void **state) {
         assert_null(strstr(plain.out, "measured: "));
         cvm_test_result_free(&plain);
     }
-    FILE *record = fopen(text(object, "record"), "w");
+    FILE *record = fopen(cvm_test_text(object, "record"), "w");
     assert_non_null(record);
     fputs("cvm tuning 1 0\n", record);
     fclose(record);

@@ -1,5 +1,6 @@
 /* `--memory`: the real command under limits that are met without more, by recomputing, and not at
  * all; the same bits come out, and the numbers that it tells agree with one another. */
+#include "tests/support/json.h"
 #include "tests/support/patterns.h"
 #include "tests/support/programs.h"
 
@@ -41,13 +42,6 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static double number(const cJSON *object, const char *name) {
-    const cJSON *item = cJSON_GetObjectItem(object, name);
-    if (!item)
-        fail_msg("no %s", name);
-    return cJSON_GetNumberValue(item);
-}
-
 /* What `cvmc passes` says of the arena; what is alive adds up to the lower bound. */
 static double arena_with(const char *passes) {
     CvmTestResult result =
@@ -55,9 +49,11 @@ static double arena_with(const char *passes) {
     assert_int_equal(result.code, 0);
     cJSON *whole = cJSON_Parse(result.out);
     assert_true(cJSON_GetArraySize(cJSON_GetObjectItem(whole, "passes")) > 0);
-    double arena = number(whole, "arena_bytes"), live = number(whole, "live_bytes"), sum = 0;
+    double arena = cvm_test_number(whole, "arena_bytes"),
+           live = cvm_test_number(whole, "live_bytes"), sum = 0;
     const cJSON *alive;
-    cJSON_ArrayForEach(alive, cJSON_GetObjectItem(whole, "alive")) sum += number(alive, "bytes");
+    cJSON_ArrayForEach(alive, cJSON_GetObjectItem(whole, "alive")) sum +=
+        cvm_test_number(alive, "bytes");
     assert_true(sum == live && live <= arena);
     cJSON_Delete(whole);
     cvm_test_result_free(&result);
@@ -74,8 +70,8 @@ static void explain_tells_the_same_numbers(void **state) {
     CvmTestResult result = cvm_test_cvmc(&place, "explain", "net.cvm", "--json", NULL);
     cJSON *whole = cJSON_Parse(result.out), *step = cJSON_GetObjectItem(whole, "step");
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(step, "training")));
-    assert_true(number(step, "pictures") == 32);
-    assert_true(number(step, "arena_bytes") == arena_with("default"));
+    assert_true(cvm_test_number(step, "pictures") == 32);
+    assert_true(cvm_test_number(step, "arena_bytes") == arena_with("default"));
     cJSON_Delete(whole);
     cvm_test_result_free(&result);
     cvm_test_expect(&place, 0, "a training step of 32 pictures takes", NULL, "explain", "net.cvm",

@@ -1,5 +1,6 @@
 /* The models that come with cvm: they check, and explain tells of them what the papers tell. */
 #include "tests/support/command.h"
+#include "tests/support/json.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -54,12 +55,6 @@ static const cJSON *layer(const cJSON *table, const char *name) {
     return NULL;
 }
 
-static int number(const cJSON *object, const char *name) {
-    const cJSON *item = cJSON_GetObjectItem(object, name);
-    assert_true(cJSON_IsNumber(item));
-    return (int)item->valuedouble;
-}
-
 static void sees(const cJSON *row, int side) {
     const cJSON *field = cJSON_GetObjectItem(row, "receptive_field");
     assert_int_equal((int)cJSON_GetArrayItem(field, 0)->valuedouble, side);
@@ -92,8 +87,9 @@ static void every_model_has_as_many_parameters_as_published(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         cJSON *table = explain(models[i].file);
-        if (number(table, "parameters") != models[i].parameters)
-            fail_msg("%s has %d parameters", models[i].file, number(table, "parameters"));
+        if ((int)cvm_test_number(table, "parameters") != models[i].parameters)
+            fail_msg("%s has %d parameters", models[i].file,
+                     (int)cvm_test_number(table, "parameters"));
         cJSON_Delete(table);
     }
 }
@@ -157,12 +153,12 @@ static void vgg16_is_short(void **state) {
 static void lenet5_has_61706_parameters_where_they_belong(void **state) {
     (void)state;
     cJSON *table = explain("lenet5.cvm");
-    assert_int_equal(number(table, "parameters"), 61706);
-    assert_int_equal(number(layer(table, "body.conv1"), "parameters"), 156);
-    assert_int_equal(number(layer(table, "body.conv2"), "parameters"), 2416);
-    assert_int_equal(number(layer(table, "body.linear1"), "parameters"), 48120);
-    assert_int_equal(number(layer(table, "body.linear2"), "parameters"), 10164);
-    assert_int_equal(number(layer(table, "head.linear1"), "parameters"), 850);
+    assert_int_equal((int)cvm_test_number(table, "parameters"), 61706);
+    assert_int_equal((int)cvm_test_number(layer(table, "body.conv1"), "parameters"), 156);
+    assert_int_equal((int)cvm_test_number(layer(table, "body.conv2"), "parameters"), 2416);
+    assert_int_equal((int)cvm_test_number(layer(table, "body.linear1"), "parameters"), 48120);
+    assert_int_equal((int)cvm_test_number(layer(table, "body.linear2"), "parameters"), 10164);
+    assert_int_equal((int)cvm_test_number(layer(table, "head.linear1"), "parameters"), 850);
     cJSON_Delete(table);
     cvm_test_expect(&place, 0, "61,706 parameters", "", "explain", model_path("lenet5.cvm"), NULL);
 }
@@ -171,10 +167,12 @@ static void lenet5_counts_flops_and_receptive_fields(void **state) {
     (void)state;
     cJSON *table = explain("lenet5.cvm");
     /* 2 * 28*28 * 6 * 25 multiply-adds, and a bias for each output */
-    assert_int_equal(number(layer(table, "body.conv1"), "flops"), 2 * 784 * 150 + 784 * 6);
-    assert_int_equal(number(layer(table, "head.linear1"), "flops"), 2 * 840 + 10);
+    assert_int_equal((int)cvm_test_number(layer(table, "body.conv1"), "flops"),
+                     2 * 784 * 150 + 784 * 6);
+    assert_int_equal((int)cvm_test_number(layer(table, "head.linear1"), "flops"), 2 * 840 + 10);
     /* picture, weights and bias read, feature maps written */
-    assert_int_equal(number(layer(table, "body.conv1"), "bytes"), 4 * (784 + 156 + 784 * 6));
+    assert_int_equal((int)cvm_test_number(layer(table, "body.conv1"), "bytes"),
+                     4 * (784 + 156 + 784 * 6));
     sees(layer(table, "body.conv1"), 5);
     sees(layer(table, "body.maxpool1"), 6);
     sees(layer(table, "body.conv2"), 14);
@@ -194,7 +192,7 @@ static void lenet5_learns_fashion_mnist_in_ten_epochs(void **state) {
     const char *last = strstr(result.out, "{\"event\":\"trained\"");
     assert_non_null(last);
     cJSON *trained = cJSON_Parse(last);
-    assert_int_equal(number(trained, "epoch"), 10);
+    assert_int_equal((int)cvm_test_number(trained, "epoch"), 10);
     assert_true(cJSON_GetObjectItem(trained, "test_accuracy")->valuedouble >= 0.9);
     cJSON_Delete(trained);
     cvm_test_result_free(&result);

@@ -2,6 +2,7 @@
  * evaluated, classifies pictures; a training goes on after a break and on any number of threads to
  * the same bits. */
 #include "tests/support/command.h"
+#include "tests/support/json.h"
 #include "tests/support/patterns.h"
 #include "tests/support/programs.h"
 
@@ -47,27 +48,21 @@ static cJSON *last_json(const char *text) {
     return object;
 }
 
-static double number(const cJSON *object, const char *name) {
-    const cJSON *item = cJSON_GetObjectItem(object, name);
-    assert_true(cJSON_IsNumber(item));
-    return item->valuedouble;
-}
-
 static void training_learns_the_patterns(void **state) {
     (void)state;
     CvmTestResult result = cvm_test_cvmc(&place, "eval", "small.cvm", "--checkpoint",
                                          "small.safetensors", "--json", NULL);
     assert_int_equal(result.code, 0);
     cJSON *evaluation = last_json(result.out);
-    assert_true(number(evaluation, "accuracy") >= 0.95);
-    assert_true(number(evaluation, "loss") < 0.3);
-    assert_int_equal(number(evaluation, "count"), 90);
+    assert_true(cvm_test_number(evaluation, "accuracy") >= 0.95);
+    assert_true(cvm_test_number(evaluation, "loss") < 0.3);
+    assert_int_equal(cvm_test_number(evaluation, "count"), 90);
     const cJSON *classes = cJSON_GetObjectItem(evaluation, "classes");
     assert_int_equal(cJSON_GetArraySize(classes), 4);
     double total = 0;
     for (int i = 0; i < 4; i++)
-        total += number(cJSON_GetArrayItem(classes, i), "correct");
-    assert_int_equal(total, number(evaluation, "correct"));
+        total += cvm_test_number(cJSON_GetArrayItem(classes, i), "correct");
+    assert_int_equal(total, cvm_test_number(evaluation, "correct"));
     cJSON_Delete(evaluation);
     cvm_test_result_free(&result);
     cvm_test_expect(&place, 0, "  rows ", NULL, "eval", "small.cvm", "--checkpoint",
@@ -85,7 +80,7 @@ static void training_prints_one_json_object_an_epoch_and_one_at_the_end(void **s
         assert_non_null(object);
         const char *event = cJSON_GetStringValue(cJSON_GetObjectItem(object, "event"));
         assert_string_equal(event, lines < 2 ? "epoch" : "trained");
-        assert_int_equal(number(object, "epoch"), lines < 2 ? lines + 1 : 2);
+        assert_int_equal(cvm_test_number(object, "epoch"), lines < 2 ? lines + 1 : 2);
         cJSON_Delete(object);
     }
     assert_int_equal(lines, 3);
@@ -144,7 +139,7 @@ static void a_training_with_dropout_gives_the_same_bits_on_every_way(void **stat
     CvmTestResult once = cvm_test_cvmc(&place, "eval", "drop.cvm", "--json", "--checkpoint",
                                        "drop.safetensors", NULL);
     cJSON *evaluation = last_json(once.out);
-    assert_true(number(evaluation, "accuracy") >= 0.9);
+    assert_true(cvm_test_number(evaluation, "accuracy") >= 0.9);
     cJSON_Delete(evaluation);
     cvm_test_result_free(&once);
 }
@@ -179,7 +174,7 @@ static void other_optimizers_and_rates_resume_to_the_same_bits(void **state) {
         CvmTestResult result = cvm_test_cvmc(&place, "eval", "way.cvm", "--json", "--checkpoint",
                                              "way.safetensors", NULL);
         cJSON *evaluation = last_json(result.out);
-        assert_true(number(evaluation, "accuracy") >= 0.6);
+        assert_true(cvm_test_number(evaluation, "accuracy") >= 0.6);
         cJSON_Delete(evaluation);
         cvm_test_result_free(&result);
     }
@@ -190,7 +185,7 @@ static double evaluated_loss(const char *checkpoint, const char *option) {
                                          checkpoint, option, NULL);
     assert_int_equal(result.code, 0);
     cJSON *evaluation = last_json(result.out);
-    double loss = number(evaluation, "loss");
+    double loss = cvm_test_number(evaluation, "loss");
     cJSON_Delete(evaluation);
     cvm_test_result_free(&result);
     return loss;
@@ -230,7 +225,7 @@ static void passes_change_how_it_is_computed_but_not_what_is_learned(void **stat
     CvmTestResult result = cvm_test_cvmc(&place, "eval", "small.cvm", "--checkpoint",
                                          "plain.safetensors", "--json", "--passes=none", NULL);
     cJSON *evaluation = last_json(result.out);
-    assert_true(number(evaluation, "accuracy") >= 0.95);
+    assert_true(cvm_test_number(evaluation, "accuracy") >= 0.95);
     cJSON_Delete(evaluation);
     cvm_test_result_free(&result);
 }
@@ -250,7 +245,7 @@ static void pictures_are_classified_with_the_names_of_the_data(void **state) {
                             cvm_pattern_names[kind]);
         double sum = 0;
         for (int i = 0; i < 4; i++)
-            sum += number(cJSON_GetArrayItem(classes, i), "probability");
+            sum += cvm_test_number(cJSON_GetArrayItem(classes, i), "probability");
         assert_true(sum > 0.999 && sum < 1.001);
         cJSON_Delete(object);
         cvm_test_result_free(&result);
@@ -326,7 +321,7 @@ static void frozen_parameters_keep_their_bits(void **state) {
     CvmTestResult result = cvm_test_cvmc(&place, "eval", "frozen.cvm", "--checkpoint",
                                          "frozen.safetensors", "--json", NULL);
     cJSON *evaluation = last_json(result.out);
-    assert_true(number(evaluation, "accuracy") >= 0.9);
+    assert_true(cvm_test_number(evaluation, "accuracy") >= 0.9);
     cJSON_Delete(evaluation);
     cvm_test_result_free(&result);
 }
