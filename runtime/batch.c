@@ -6,33 +6,48 @@
 
 enum { SPLIT_PIXELS = 16384 }; /* about 5 microseconds of table look-ups */
 
-/* A batch while the threads fill it. */
+/* A batch while the threads fill it, a run of pictures after another. Runs of pictures in memory
+ * are equal shares; those from files are one picture each, since decoding takes long, and of some
+ * longer than of others. */
 typedef struct Filling {
     CvmBatch batch;
+    int64_t run;
+    _Atomic int64_t next;
     atomic_bool failed;
     CvmError *error; /* of the first thread that failed */
 } Filling;
 
-static void fill_part(void *context, int thread, int threads) {
-    Filling *filling = context;
-    CvmBatch part = filling->batch;
+static void fill_run(Filling *filling, int64_t begin) {
+    CvmBatch run = filling->batch;
     CvmError error;
-    int64_t begin = part.count * thread / threads, end = part.count * (thread + 1) / threads;
-    part.samples += begin;
-    part.labels += begin;
-    part.images += begin * cvm_dataset_numbers(part.data, part.augmentation);
-    part.count = end - begin;
-    if (!cvm_dataset_fill(&part, &error) && !atomic_exchange(&filling->failed, true))
+    run.samples += begin;
+    run.labels += begin;
+    run.images += begin * cvm_dataset_numbers(run.data, run.augmentation);
+    run.count = run.count - begin < filling->run ? run.count - begin : filling->run;
+    if (!cvm_dataset_fill(&run, &error) && !atomic_exchange(&filling->failed, true))
         *filling->error = error;
+}
+
+static void fill_runs(void *context, int thread, int threads) {
+    Filling *filling = context;
+    int64_t begin;
+    (void)thread, (void)threads;
+    while ((begin = atomic_fetch_add(&filling->next, filling->run)) < filling->batch.count)
+        fill_run(filling, begin);
 }
 
 bool cvm_batch_fill(const CvmBatch *batch, CvmPool *pool, CvmError *error) {
     int64_t numbers = batch->count * cvm_dataset_numbers(batch->data, batch->augmentation);
-    Filling filling = {.batch = *batch, .error = error};
-    if (numbers < SPLIT_PIXELS)
-        fill_part(&filling, 0, 1);
+    int threads = cvm_pool_threads(pool);
+    bool files = !batch->data->pixels;
+    Filling filling = {
+        .batch = *batch, .run = files ? 1 : (batch->count + threads - 1) / threads, .error = error};
+    if (numbers < SPLIT_PIXELS && !files)
+        filling.run = batch->count;
+    if (filling.run < batch->count)
+        cvm_pool_run(pool, fill_runs, &filling);
     else
-        cvm_pool_run(pool, fill_part, &filling);
+        fill_runs(&filling, 0, 1);
     return !filling.failed;
 }
 
