@@ -1,6 +1,7 @@
 /* See build.h. */
 #include "compiler/codegen/build.h"
 #include "compiler/codegen/cache.h"
+#include "compiler/codegen/generator_digest.h"
 #include "compiler/codegen/lines.h"
 #include "compiler/codegen/module.h"
 
@@ -14,9 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* To be raised when generators change what they emit for the same kernel text. */
-static const char generator_version[] = "4";
 
 enum { MAX_THREADS = 64 };
 
@@ -43,13 +41,14 @@ typedef struct Job {
     atomic_int next;
 } Job;
 
-/* Compiler and processor: what code depends on beside the kernel. */
+/* Compiler and processor: what code depends on beside the kernel. The digest is made of the
+ * generators' sources. */
 static void print_maker(const CvmTarget *target, FILE *stream) {
     unsigned major, minor, patch;
     LLVMGetVersion(&major, &minor, &patch);
-    fprintf(stream, "cvm %s\nllvm %u.%u.%u\ntarget %s %s %s\nlanes %d registers %d\n",
-            generator_version, major, minor, patch, target->triple, target->cpu, target->features,
-            target->shape.lanes, target->shape.registers);
+    fprintf(stream, "generators %s\nllvm %u.%u.%u\ntarget %s %s %s\nlanes %d registers %d\n",
+            CVM_GENERATOR_DIGEST, major, minor, patch, target->triple, target->cpu,
+            target->features, target->shape.lanes, target->shape.registers);
 }
 
 const char *cvm_code_identity(const CvmTarget *target, CvmArena *arena) {
