@@ -60,14 +60,18 @@ static bool same_normalization(const CvmNormalization *a, const CvmNormalization
     return true;
 }
 
+static bool add_slots_of(CvmSession *session, const CvmGraph *graph) {
+    return graph ? cvm_session_add_slots(session, graph) : cvm_session_fail_compile(session);
+}
+
 /* Puts into the store what a checkpoint of the training has after so many epochs: the optimizer
  * state of what learned in the last of them. */
 static bool add_slots(CvmSession *session, int epochs_done) {
     session->settings.epoch = epochs_done > 0 ? epochs_done - 1 : 0;
-    CvmGraph *graph = session->train->accumulate > 1
-                          ? cvm_apply_graph(session->train, session->arena, &session->diag)
-                          : cvm_training_graph(session->train, 1, session->arena, &session->diag);
-    return graph ? cvm_session_add_slots(session, graph) : cvm_session_fail_compile(session);
+    const CvmTrain *train = session->train;
+    return add_slots_of(session, cvm_training_graph(train, 1, session->arena, &session->diag)) &&
+           (train->accumulate <= 1 ||
+            add_slots_of(session, cvm_apply_graph(train, session->arena, &session->diag)));
 }
 
 static bool resume(Run *run, uint64_t hash) {

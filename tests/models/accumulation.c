@@ -19,19 +19,19 @@ enum { BATCH = 32, PARTS = 4, CLASSES = 4, ELEMENTS = 28 * 28 };
 
 static CvmTestPlace place;
 
-static void write_net(const char *file, const char *dropout, int parts) {
+static void write_net(const char *file, const char *norm, const char *dropout, int parts) {
     char text[1500];
     snprintf(text, sizeof text,
              CVM_TEST_DATA "model Net(classes: int = 4) {\n"
                            "    input image: [1, 28, 28]\n"
-                           "    conv(4, kernel=5, pad=2) relu maxpool(4) flatten %s\n"
+                           "    conv(4, kernel=5, pad=2) %s relu maxpool(4) flatten %s\n"
                            "    linear(classes)\n"
                            "}\n"
                            "train Net on patterns {\n"
                            "    loss cross_entropy optimizer sgd(rate=0.02, momentum=0.9) clip 1\n"
                            "    epochs 2 batch 32 accumulate %d seed 3\n"
                            "}\n",
-             dropout, parts);
+             norm, dropout, parts);
     cvm_test_write_text(&place, file, text);
 }
 
@@ -40,8 +40,8 @@ static int set_up(void **state) {
     (void)state;
     cvm_test_place_create(&place);
     cvm_test_write_patterns(&place, 330, 40);
-    write_net("whole.cvm", "", 1);
-    write_net("parts.cvm", "", PARTS);
+    write_net("whole.cvm", "", "", 1);
+    write_net("parts.cvm", "", "", PARTS);
     return 0;
 }
 
@@ -90,7 +90,7 @@ static void memory_is_that_of_a_part(void **state) {
 
 static void every_way_gives_the_same_bits(void **state) {
     (void)state;
-    write_net("drop.cvm", "dropout(0.2)", PARTS);
+    write_net("drop.cvm", "batchnorm", "dropout(0.2)", PARTS);
     cvm_test_expect(&place, 0, NULL, NULL, "train", "drop.cvm", "--threads", "1", NULL);
     cvm_test_expect(&place, 0, NULL, NULL, "train", "drop.cvm", "--threads", "3", "-o",
                     "three.safetensors", NULL);
