@@ -1,4 +1,5 @@
-/* cvmc dump: what the compiler makes of a file, at any stage, as text or as a drawing. */
+/* cvmc dump: what the compiler makes of a file, or of a graph that it printed, at any stage, as
+ * text or as a drawing. */
 #include "compiler/driver/command.h"
 #include "compiler/driver/graphviz.h"
 #include "compiler/driver/report.h"
@@ -84,7 +85,7 @@ int cvm_command_dump(const CvmOptions *options) {
         return CVM_EXIT_USAGE;
     }
     CvmSession session;
-    if (cvm_session_open(&session, options)) {
+    if (tree ? cvm_session_open(&session, options) : cvm_session_open_graph(&session, options)) {
         if (tree)
             cvm_ast_print(cvm_program_ast(session.program), stdout);
         else

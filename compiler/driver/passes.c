@@ -143,7 +143,7 @@ int cvm_command_passes(const CvmOptions *options) {
     if (options->argument_count == 0)
         return list_passes(options->json);
     CvmSession session;
-    if (cvm_session_open(&session, options))
+    if (cvm_session_open_graph(&session, options))
         show_passes(&session);
     return cvm_session_close(&session);
 }

@@ -159,11 +159,31 @@ static bool choose_compile_options(CvmSession *session) {
     return true;
 }
 
-bool cvm_session_open(CvmSession *session, const CvmOptions *options) {
+static void begin(CvmSession *session, const CvmOptions *options) {
     *session = (CvmSession){.options = options, .file = options->arguments[0]};
     session->arena = cvm_arena_create();
     cvm_diag_init(&session->diag, session->arena);
     cvm_store_init(&session->store);
+}
+
+bool cvm_session_open_graph(CvmSession *session, const CvmOptions *options) {
+    const char *ending = strrchr(options->arguments[0], '.');
+    if (!ending || strcmp(ending, ".graph") != 0)
+        return cvm_session_open(session, options);
+    begin(session, options);
+    if (options->train || options->model || options->forward || options->batch)
+        return cvm_session_refuse(session, CVM_EXIT_USAGE,
+                                  "%s is a graph already: --train, --model, --forward and --batch "
+                                  "choose among those of a program",
+                                  session->file);
+    CvmSource *source =
+        cvm_source_read(session->arena, session->file, (CvmSpan){0}, &session->diag);
+    session->graph = source ? cvm_graph_parse(session->arena, source, &session->diag) : NULL;
+    return session->graph ? choose_compile_options(session) : cvm_session_fail_compile(session);
+}
+
+bool cvm_session_open(CvmSession *session, const CvmOptions *options) {
+    begin(session, options);
     if (options->raw && !options->checkpoint)
         return cvm_session_refuse(session, CVM_EXIT_USAGE,
                                   "--raw is about a checkpoint's weights: give --checkpoint PATH");
@@ -219,6 +239,8 @@ bool cvm_session_need_model(CvmSession *session) {
 
 CvmGraph *cvm_session_graph(CvmSession *session) {
     const CvmOptions *options = session->options;
+    if (session->graph)
+        return session->graph;
     if (!cvm_session_need_model(session))
         return NULL;
     bool training = session->train && !options->forward;

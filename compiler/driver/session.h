@@ -22,6 +22,7 @@ typedef struct CvmSession {
     CvmArena *arena;
     CvmDiag diag;
     CvmProgram *program;
+    CvmGraph *graph;                /* of a graph's text; NULL: the program's are built */
     const CvmTrain *train;          /* with the command line's changes; NULL when there is none */
     const CvmModelUse *model;       /* the train's, or the one chosen; NULL when there is none */
     CvmTrain settings;              /* what `train` points at */
@@ -45,6 +46,10 @@ typedef struct CvmSession {
 
 /* Loads and checks options->arguments[0] and chooses its train and model. Warnings are printed. */
 bool cvm_session_open(CvmSession *session, const CvmOptions *options);
+
+/* The same for commands that work on graphs alone: a file whose name ends in .graph is the text of
+ * one, as dump --stage graph prints it. */
+bool cvm_session_open_graph(CvmSession *session, const CvmOptions *options);
 
 /* Frees everything; returns the exit code. */
 int cvm_session_close(CvmSession *session);

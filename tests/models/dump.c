@@ -83,6 +83,29 @@ static void every_stage_is_stable(void **state) {
     }
 }
 
+/* A graph that was printed, and perhaps changed by hand, is a file like another. */
+static void stages_go_on_from_a_graph(void **state) {
+    (void)state;
+    CvmTestResult graph =
+        cvm_test_cvmc(&place, "dump", "small.cvm", "--stage", "graph", "--forward", NULL);
+    cvm_test_write_text(&place, "small.graph", graph.out);
+    CvmTestResult program =
+        cvm_test_cvmc(&place, "dump", "small.cvm", "--stage", "kernels", "--forward", NULL);
+    CvmTestResult result = cvm_test_cvmc(&place, "dump", "small.graph", "--stage", "kernels", NULL);
+    assert_int_equal(result.code, 0);
+    assert_string_equal(result.out, program.out);
+    cvm_test_result_free(&graph);
+    cvm_test_result_free(&program);
+    cvm_test_result_free(&result);
+    cvm_test_expect(&place, 0, "layout", NULL, "passes", "small.graph", NULL);
+    cvm_test_expect(&place, 2, NULL, "is a graph already", "dump", "small.graph", "--stage",
+                    "graph", "--batch", "2", NULL);
+    cvm_test_write_text(&place, "broken.graph", "graph g {\n  %0 = relu x (%1) : f32[1]\n}\n");
+    cvm_test_expect(&place, 1, NULL, "broken.graph:2", "dump", "broken.graph", "--stage", "graph",
+                    NULL);
+    cvm_test_expect(&place, 3, NULL, "no.graph", "passes", "no.graph", NULL);
+}
+
 static void before_and_after_stand_side_by_side(void **state) {
     (void)state;
     CvmTestResult result = cvm_test_cvmc(&place, "dump", "small.cvm", "--stage", "fused", "--dot",
@@ -124,6 +147,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graphs_of_all_models_read_back),
         cmocka_unit_test(every_stage_is_stable),
+        cmocka_unit_test(stages_go_on_from_a_graph),
         cmocka_unit_test(before_and_after_stand_side_by_side),
         cmocka_unit_test(pictures_are_drawn_by_graphviz),
     };
