@@ -20,6 +20,7 @@ static const double BYTES_A_LANE = 0.22, EXPOSED = 0.5;
 /* Larger tiles have more weights, 2.25 times as many for 4 as for 2: they must be worth it, and may
  * take so many bytes for each picture of the batch. */
 static const double WORTH = 0.9, MOST_WEIGHTS = 20e6;
+static const double MOST_CHANNELS = 192; /* of tiles of 8 x 8 inputs */
 
 bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDiag *diag) {
     static const char *const names[] = {[CVM_CONVOLUTION_AUTO] = "auto",
@@ -162,6 +163,13 @@ static const char *refuse(const CvmNode *conv) {
     return refuse_groups(conv, weight);
 }
 
+/* Tiles of 8 x 8 inputs err most, by the root of the channels that are summed. With more channels a
+ * net's gradients would be further from exact ones than four times what those of direct
+ * convolutions in float32 are (tests/reference/gradients.py). */
+static bool is_exact_enough(const Size *size, int64_t tile) {
+    return tile + size->taps - 1 < CVM_WINOGRAD_SIDE || size->inputs <= MOST_CHANNELS;
+}
+
 static bool weights_fit(const Size *size, int64_t tile) {
     double side = (double)(tile + size->taps - 1);
     double bytes = side * side * 4 * size->inputs * size->vectors * size->lanes;
@@ -175,6 +183,7 @@ static Way best_way(const Size *size) {
         for (int transforms = 0; transforms < 2; transforms++) {
             bool fits = transforms ? tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES
                                    : weights_fit(size, tile) || !best.tile;
+            fits = fits && (is_exact_enough(size, tile) || !best.tile);
             Way way = {.tile = tile, .transforms = transforms};
             way.cost = cost_of_tiles(size, &way);
             if (fits && (!best.tile || way.cost < (transforms ? 1 : WORTH) * best.cost))
@@ -239,8 +248,9 @@ static void add_ways(Ways *ways, const Size *size) {
     add_way(ways, (Way){0});
     for (int64_t tile = 2; cvm_winograd_has(tile, size->taps); tile += 2)
         for (int transforms = 0; transforms < 2; transforms++)
-            if (transforms ? tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES
-                           : tile == 2 || weights_fit(size, tile))
+            if ((transforms ? tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES
+                            : tile == 2 || weights_fit(size, tile)) &&
+                (tile == 2 || is_exact_enough(size, tile)))
                 add_way(ways, (Way){.tile = tile, .transforms = transforms});
 }
 
