@@ -73,20 +73,20 @@ static int64_t choose_group(int64_t tiles, int64_t vectors, CvmTargetShape targe
  * to read all weights again for them. It is tiles of 8 x 8 inputs with few channels that gain by it
  * (measured). */
 static int64_t narrow_block(const CvmWinograd *winograd) {
-    int64_t frequencies = cvm_winograd_side(winograd) * cvm_winograd_side(winograd);
-    int64_t fits = SECOND_CACHE / (frequencies * 4 * (winograd->inputs + winograd->step));
-    return frequencies == 64 && fits >= LEAST_BLOCK ? fits : 0;
+    int64_t side = cvm_winograd_side(winograd);
+    int64_t fits = SECOND_CACHE / (side * side * 4 * (winograd->inputs + winograd->step));
+    return side == CVM_WINOGRAD_SIDE && fits >= LEAST_BLOCK ? fits : 0;
 }
 
 /* Tiles that fit the scratch memory, more where the weights need it, all of them where they are
  * few. */
 static int64_t choose_block(const CvmWinograd *winograd, int64_t tiles) {
     int64_t side = cvm_winograd_side(winograd);
-    int64_t fits = SCRATCH / (side * side * 4 * (winograd->inputs + winograd->outputs));
+    int64_t narrow = narrow_block(winograd);
+    int64_t fits =
+        narrow ? narrow : SCRATCH / (side * side * 4 * (winograd->inputs + winograd->outputs));
     if (tiles <= CVM_WINOGRAD_FEW_TILES)
         return tiles;
-    if (narrow_block(winograd))
-        fits = narrow_block(winograd);
     bool large = side * side * 4 * winograd->inputs * winograd->outputs > LARGE_WEIGHTS;
     int64_t least = large ? LARGE_BLOCK : LEAST_BLOCK;
     fits = fits < least ? least : fits;
@@ -120,8 +120,7 @@ static int64_t choose_chunk(const CvmWinograd *winograd) {
     return count * winograd->lanes;
 }
 
-/* The model's, or half or twice as many where that was measured
- * to be better. */
+/* The model's, or half or twice as many where that was measured to be better. */
 static int64_t measured_block(CvmKernel *kernel, CvmTargetShape target) {
     int64_t tiles = cvm_winograd_tiles(&kernel->winograd);
     int64_t block = choose_block(&kernel->winograd, tiles);

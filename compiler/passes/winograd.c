@@ -37,8 +37,8 @@ bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDia
 }
 
 typedef struct Size {
-    double groups, inputs,
-        vectors; /* channels of a group; vectors of output channels of them all */
+    double groups, inputs; /* inputs: channels of a group */
+    double vectors;        /* of output channels, of all groups */
     double pictures, height, width;
     int64_t taps; /* along a side of the filter */
     int lanes;
