@@ -289,7 +289,7 @@ static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
             double score = broadcast ? broadcast_score(&a, size_a, &b, size_b)
                                      : tile_score(&a, size_a, &b, size_b);
             if (kernel->flops > SPLIT_WORTH && work_items(kernel) < MIN_ITEMS)
-                score *= 0.55;
+                score *= 0.5;
             cvm_cuts_add(&cuts, size_a, size_b, score);
         }
     set_tile(schedule, &a, &b, (const int64_t[]){1, 1}); /* not cut yet: so a kernel asks */

@@ -26,10 +26,25 @@ int64_t cvm_winograd_grad_sum_step(const CvmWinogradGrad *grad) {
     return grad->item_inputs * grad->item_outputs + 16;
 }
 
+static int64_t count_items(const CvmWinogradGrad *grad) {
+    return grad->inputs / grad->item_inputs * (grad->outputs / grad->item_outputs);
+}
+
 static bool is_small_enough(const CvmWinogradGrad *grad, int64_t frequencies) {
-    int64_t items = grad->inputs / grad->item_inputs * (grad->outputs / grad->item_outputs);
-    return items >= WANTED_ITEMS &&
+    return count_items(grad) >= WANTED_ITEMS &&
            frequencies * grad->item_inputs * grad->item_outputs * 4 <= SUMS;
+}
+
+/* Halves the larger share of the channels, or tells that it has too few: items of fewer than some
+ * vectors mostly transform, which only the first cut is worth, as it lets two cores share. */
+static bool halve_items(CvmWinogradGrad *grad) {
+    int64_t *larger =
+        grad->item_inputs > grad->item_outputs ? &grad->item_inputs : &grad->item_outputs;
+    int64_t least = count_items(grad) == 1 ? grad->lanes : 4 * grad->lanes;
+    if (*larger % (2 * grad->lanes) || *larger <= least)
+        return false;
+    *larger /= 2;
+    return true;
 }
 
 /* A share of a block of input channels that leaves room for the step's vectors and one element. */
@@ -46,16 +61,12 @@ void cvm_schedule_winograd_grad(CvmKernel *kernel, CvmTargetShape target) {
     int64_t tiles = cvm_winograd_grad_tiles(grad);
     grad->item_inputs = grad->inputs;
     grad->item_outputs = grad->outputs;
-    for (bool halved = true; halved && !is_small_enough(grad, frequencies);) {
-        int64_t *larger =
-            grad->item_inputs > grad->item_outputs ? &grad->item_inputs : &grad->item_outputs;
-        halved = *larger % (2 * grad->lanes) == 0 && *larger > 4 * grad->lanes;
-        *larger /= halved ? 2 : 1;
-    }
+    while (!is_small_enough(grad, frequencies) && halve_items(grad))
+        continue;
     grad->step = grad->item_outputs % (2 * grad->lanes) ? grad->lanes : 2 * grad->lanes;
     grad->block = tiles < BLOCK ? tiles : BLOCK;
     grad->channels = choose_channels(grad, target);
-    kernel->extent = grad->inputs / grad->item_inputs * (grad->outputs / grad->item_outputs);
+    kernel->extent = count_items(grad);
     kernel->scratch_bytes =
         4 * frequencies *
         (cvm_winograd_grad_input_step(grad) + cvm_winograd_grad_output_step(grad) +
