@@ -34,8 +34,9 @@ static int64_t slide_index(const CvmReduce *reduce, Step step, CvmLanes *lanes) 
     int64_t t = position * window->position_scale + step.tap * window->tap_scale + window->offset;
     const CvmAxis *axis = &reduce->kernel->axes[window->position];
     bool along = window->position == reduce->schedule->vector_axis;
+    int64_t apart = along ? cvm_schedule_phases(reduce->kernel) : 0;
     for (int i = 0; i < lanes->lanes; i++) {
-        int64_t at = position + (along ? i : 0);
+        int64_t at = position + i * apart;
         /* Results past an output axis's end are not stored, so only what can be read matters there:
          * then one load serves every (position, tap) that it lies under. */
         if (reduce->position_static)
@@ -159,7 +160,7 @@ static void emit_product(CvmReduce *reduce, Step step, int sum, CvmTilePoint poi
     if (window) {
         Step here = step;
         if (!kernel->axes[window->position].reduce)
-            here.position = cvm_tile_element(reduce, &point, window->position);
+            here.position = cvm_tile_position(reduce, &point, window->position);
         else if (kernel->b >= 0)
             offset_b += step.position * kernel->buffers[kernel->b].strides[window->position];
         if (!kernel->axes[window->tap].reduce)
@@ -389,6 +390,7 @@ static void emit_block(CvmReduce *reduce) {
     if (reduce->kernel->combine != CVM_COMBINE_NONE) {
         cvm_reduce_clear_sums(reduce);
         emit_reduce_axis(reduce, 0);
+        cvm_reduce_order_sums(reduce);
     }
     if (cvm_reduce_is_pooled(reduce))
         cvm_reduce_pool_sums(reduce);

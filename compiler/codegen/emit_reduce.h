@@ -56,6 +56,9 @@ int64_t cvm_tile_units(const CvmReduce *reduce, int axis);
 bool cvm_tile_next(const CvmReduce *reduce, CvmTilePoint *point);
 int64_t cvm_tile_element(const CvmReduce *reduce, const CvmTilePoint *point, int axis);
 CvmLanes cvm_tile_lanes(const CvmReduce *reduce, const CvmTilePoint *point);
+/* While sums are made, a unit along the slide's positions is a phase of them: the position of its
+ * first lane, and how far its lanes are apart. */
+int64_t cvm_tile_position(const CvmReduce *reduce, const CvmTilePoint *point, int axis);
 
 /* Addresses: the buffer's at the bound indices, a point's distance from there, and that of
  * neighbouring lanes. */
@@ -71,6 +74,8 @@ void cvm_reduce_forget(CvmReduce *reduce);
 
 /* --- finished sums (emit_results.c) --- */
 void cvm_reduce_clear_sums(CvmReduce *reduce);
+/* Where sums are phases of positions: from now on each is one of neighbours. */
+void cvm_reduce_order_sums(CvmReduce *reduce);
 void cvm_reduce_store_results(CvmReduce *reduce);
 bool cvm_reduce_is_pooled(const CvmReduce *reduce);
 /* Makes room for the item's row of windows. */

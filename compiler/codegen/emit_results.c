@@ -80,6 +80,37 @@ void cvm_reduce_clear_sums(CvmReduce *reduce) {
     }
 }
 
+/* The sums of the phases of one run of positions, `step` slots apart. */
+static void interleave(CvmReduce *reduce, LLVMValueRef *slots, int step, int phases) {
+    CvmEmitter *emitter = reduce->emitter;
+    int lanes = reduce->schedule->lanes, from[64];
+    LLVMTypeRef type = cvm_float_type(emitter, lanes);
+    LLVMValueRef sums[64];
+    for (int i = 0; i < phases; i++)
+        sums[i] = LLVMBuildLoad2(emitter->builder, type, slots[i * step], "");
+    for (int i = 0; i < phases; i++) {
+        for (int lane = 0; lane < lanes; lane++) {
+            int position = i * lanes + lane;
+            from[lane] = position % phases * lanes + position / phases;
+        }
+        LLVMBuildStore(emitter->builder, cvm_emit_pick(emitter, sums, phases, lanes, from),
+                       slots[i * step]);
+    }
+}
+
+void cvm_reduce_order_sums(CvmReduce *reduce) {
+    int phases = (int)cvm_schedule_phases(reduce->kernel), step = 1;
+    int along = reduce->schedule->vector_axis;
+    if (phases == 1)
+        return;
+    for (int axis = along + 1; axis < reduce->kernel->axis_count; axis++)
+        step *= (int)cvm_tile_units(reduce, axis);
+    CvmTilePoint point = {{0}};
+    for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &point))
+        if (point.unit[along] % phases == 0)
+            interleave(reduce, &reduce->sums[sum], step, phases);
+}
+
 bool cvm_reduce_is_pooled(const CvmReduce *reduce) {
     return reduce->kernel->pooling.combine != CVM_COMBINE_NONE;
 }
@@ -280,6 +311,8 @@ void cvm_reduce_store_results(CvmReduce *reduce) {
     for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &epilogue.point)) {
         epilogue.lanes = cvm_tile_lanes(reduce, &epilogue.point);
         epilogue.sum = sum;
+        if (cvm_lanes_none(&epilogue.lanes)) /* a phase behind the last position */
+            continue;
         CvmExprContext context = {accumulator_of(reduce, sum, &epilogue.point),
                                   epilogue.lanes.lanes, epilogue_leaf, &epilogue};
         for (int i = 0; i < kernel->result_count; i++)
@@ -288,7 +321,7 @@ void cvm_reduce_store_results(CvmReduce *reduce) {
     CvmTilePoint point = {{0}};
     for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &point)) {
         CvmLanes lanes = cvm_tile_lanes(reduce, &point);
-        for (int i = 0; i < kernel->result_count; i++) {
+        for (int i = 0; i < kernel->result_count && !cvm_lanes_none(&lanes); i++) {
             int buffer = kernel->results[i].buffer;
             LLVMValueRef at =
                 cvm_advance_in(emitter, buffer, cvm_reduce_base(reduce, buffer),

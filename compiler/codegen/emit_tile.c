@@ -24,7 +24,10 @@ int64_t cvm_tile_units(const CvmReduce *reduce, int axis) {
     if (reduce->kernel->axes[axis].reduce)
         return 1;
     int64_t unit = cvm_schedule_unit(reduce->kernel, axis);
-    return (reduce->count[axis] + unit - 1) / unit;
+    int64_t units = (reduce->count[axis] + unit - 1) / unit;
+    int64_t phases =
+        axis == reduce->schedule->vector_axis ? cvm_schedule_phases(reduce->kernel) : 1;
+    return (units + phases - 1) / phases * phases;
 }
 
 bool cvm_tile_next(const CvmReduce *reduce, CvmTilePoint *point) {
@@ -38,6 +41,13 @@ bool cvm_tile_next(const CvmReduce *reduce, CvmTilePoint *point) {
 
 int64_t cvm_tile_element(const CvmReduce *reduce, const CvmTilePoint *point, int axis) {
     return point->unit[axis] * cvm_schedule_unit(reduce->kernel, axis);
+}
+
+int64_t cvm_tile_position(const CvmReduce *reduce, const CvmTilePoint *point, int axis) {
+    int64_t phases =
+        axis == reduce->schedule->vector_axis ? cvm_schedule_phases(reduce->kernel) : 1;
+    int64_t phase = point->unit[axis] % phases;
+    return (point->unit[axis] - phase) * cvm_schedule_unit(reduce->kernel, axis) + phase;
 }
 
 /* Lanes of the point's vector that lie within the block. */
@@ -113,8 +123,9 @@ int64_t cvm_reduce_stride(const CvmReduce *reduce, int buffer) {
     if (axis < 0)
         return 1;
     const CvmWindow *window = cvm_reduce_slide(reduce);
-    if (buffer == reduce->kernel->a && window && window->position == axis)
-        return window->position_scale * window->stride;
+    if (buffer == reduce->kernel->a && window && window->position == axis) /* a phase, if there are
+                                                                              several */
+        return window->divisor > 1 ? window->stride : window->position_scale * window->stride;
     return reduce->kernel->buffers[buffer].strides[axis];
 }
 

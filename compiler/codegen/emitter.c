@@ -294,14 +294,44 @@ void cvm_emit_transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes) {
                 exchange(emitter, &rows[i], &rows[i + half], lanes, half);
 }
 
+/* --- choosing lanes --- */
+
+/* `so_far` with the lanes that come from `vector`, number `k` of them; NULL: there are none yet. */
+static LLVMValueRef merge(CvmEmitter *emitter, LLVMValueRef so_far, LLVMValueRef vector, int k,
+                          int lanes, const int *from) {
+    LLVMValueRef mask[64];
+    for (int i = 0; i < lanes; i++) {
+        bool here = from[i] >= 0 && from[i] / lanes == k,
+             before = from[i] >= 0 && from[i] / lanes < k;
+        mask[i] = here     ? LLVMConstInt(emitter->i32,
+                                          (unsigned)(from[i] % lanes + (so_far ? lanes : 0)), false)
+                  : before ? LLVMConstInt(emitter->i32, (unsigned)i, false)
+                           : LLVMGetPoison(emitter->i32);
+    }
+    return LLVMBuildShuffleVector(emitter->builder, so_far ? so_far : vector,
+                                  so_far ? vector : LLVMGetPoison(LLVMTypeOf(vector)),
+                                  LLVMConstVector(mask, (unsigned)lanes), "");
+}
+
+LLVMValueRef cvm_emit_pick(CvmEmitter *emitter, const LLVMValueRef *vectors, int count, int lanes,
+                           const int *from) {
+    LLVMValueRef picked = NULL;
+    for (int k = 0; k < count; k++) {
+        bool used = false;
+        for (int i = 0; i < lanes; i++)
+            used |= from[i] >= 0 && from[i] / lanes == k;
+        if (used)
+            picked = merge(emitter, picked, vectors[k], k, lanes, from);
+    }
+    return picked;
+}
+
 LLVMValueRef cvm_emit_spread(CvmEmitter *emitter, LLVMValueRef vector, int lanes, int64_t width,
                              int64_t inside) {
-    LLVMValueRef from[64];
+    int from[64];
     if (width == 1)
         return vector;
     for (int i = 0; i < lanes; i++)
-        from[i] =
-            LLVMConstInt(emitter->i32, (unsigned long long)(i / width * width + inside), false);
-    return LLVMBuildShuffleVector(emitter->builder, vector, LLVMGetPoison(LLVMTypeOf(vector)),
-                                  LLVMConstVector(from, (unsigned)lanes), "");
+        from[i] = (int)(i / width * width + inside);
+    return cvm_emit_pick(emitter, &vector, 1, lanes, from);
 }

@@ -97,6 +97,11 @@ LLVMValueRef cvm_emit_dot(CvmEmitter *emitter, LLVMValueRef a, LLVMValueRef b, L
  * Computers, 1972). */
 void cvm_emit_transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes);
 
+/* In lane l element number from[l] of the vectors of `lanes` lanes, as if they were one; -1: any.
+ */
+LLVMValueRef cvm_emit_pick(CvmEmitter *emitter, const LLVMValueRef *vectors, int count, int lanes,
+                           const int *from);
+
 /* In each lane the element number `inside` of the group of `width` neighbours that it is in. */
 LLVMValueRef cvm_emit_spread(CvmEmitter *emitter, LLVMValueRef vector, int lanes, int64_t width,
                              int64_t inside);

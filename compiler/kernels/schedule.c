@@ -7,6 +7,7 @@
 enum {
     MAX_TAPS = 16,         /* longest row of taps unrolled */
     MAX_GATHERED = 4,      /* distance of elements that are gathered into a vector */
+    MAX_PHASES = 4,        /* of positions that skip pixels, whose vectors are put in order */
     MAX_EDGE_BLOCKS = 6,   /* blocks generated one by one because their taps leave the picture */
     ALL_STATIC_BLOCKS = 3, /* so few blocks are generated one by one in any case */
     MIN_ITEMS = 2,         /* work items wanted, so that two threads can share a kernel … */
@@ -20,6 +21,14 @@ bool cvm_window_valid(const CvmWindow *window, int64_t position, int64_t tap) {
 
 int64_t cvm_schedule_unit(const CvmKernel *kernel, int axis) {
     return axis == kernel->schedule.vector_axis ? kernel->schedule.lanes : 1;
+}
+
+int64_t cvm_schedule_phases(const CvmKernel *kernel) {
+    const CvmSchedule *schedule = &kernel->schedule;
+    if (schedule->slide < 0 || schedule->vector_axis < 0)
+        return 1;
+    const CvmWindow *window = &kernel->windows[schedule->slide];
+    return window->position == schedule->vector_axis ? window->divisor : 1;
 }
 
 int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis) {
@@ -95,8 +104,10 @@ static int64_t axis_stride(const CvmKernel *kernel, int buffer, int axis) {
     if (buffer != kernel->a)
         return stride;
     const CvmWindow *window = window_of(kernel, axis, false);
+    if (window && window->divisor > 1) /* vectors hold one phase of the positions each */
+        return window->divisor <= MAX_PHASES && window->position_scale == 1 ? window->stride : -1;
     if (window)
-        return window->divisor == 1 ? window->position_scale * window->stride : -1;
+        return window->position_scale * window->stride;
     return window_of(kernel, axis, true) ? -1 : stride;
 }
 
@@ -139,9 +150,11 @@ static int choose_vector_axis(const CvmKernel *kernel, int lanes) {
         if (!can_fill_vectors(kernel, i))
             continue;
         double extent = (double)kernel->axes[i].extent;
-        int64_t vectors = (kernel->axes[i].extent + lanes - 1) / lanes;
+        const CvmWindow *window = window_of(kernel, i, false);
+        int64_t run = lanes * (window ? window->divisor : 1);
+        int64_t runs = (kernel->axes[i].extent + run - 1) / run;
         /* a reduced vector is summed over its lanes at the end, which short sums feel */
-        double score = extent / (double)(vectors * lanes) * (kernel->axes[i].reduce ? 0.85 : 1);
+        double score = extent / (double)(runs * run) * (kernel->axes[i].reduce ? 0.85 : 1);
         score *= kernel->a >= 0 && can_gather(kernel, kernel->a, i) ? 0.5 : 1;
         if (score > best_score) {
             best = i;

@@ -88,6 +88,12 @@ int64_t cvm_schedule_blocks(const CvmKernel *kernel, int axis);
 /* Elements of an axis that one tile unit covers: lanes along the vector axis, else 1. */
 int64_t cvm_schedule_unit(const CvmKernel *kernel, int axis);
 
+/* Where vectors lie along positions of the slide that skip pixels (its divisor d is more than 1),
+ * a vector has every d-th position, so that all its lanes meet the same taps, and d neighbouring
+ * units of the tile are the d phases of one run of positions; their finished sums are put in order
+ * (emit_results.c). The number of phases; 1: vectors hold neighbours. */
+int64_t cvm_schedule_phases(const CvmKernel *kernel);
+
 /* Elements along an output axis that the kernel's pooling combines; 1 where there is none. */
 int64_t cvm_pooled_together(const CvmKernel *kernel, int axis);
 
