@@ -62,13 +62,17 @@ bool cvm_record_tuning(const CvmCompileOptions *options, const CvmTuning *tuning
 
 static bool run_passes(CvmGraph *graph, const CvmCompileOptions *options, CvmTuning *tuning,
                        CvmDiag *diag) {
+    const CvmPlan **beside =
+        cvm_arena_array(graph->arena, (size_t)options->beside_count + 1, sizeof *beside);
+    for (int i = 0; i < options->beside_count; i++)
+        beside[i] = options->beside[i]->plan;
     CvmPassContext context = {.diag = diag,
                               .vector_lanes = cvm_target_lanes(options->cpu),
                               .convolution = options->convolution,
                               .precision = options->precision,
                               .tuning = tuning,
                               .memory_limit = options->memory_limit,
-                              .beside = options->beside,
+                              .beside = beside,
                               .beside_count = options->beside_count};
     return cvm_run_passes(&options->passes, &context, graph);
 }
@@ -121,8 +125,8 @@ static bool run_stages(CvmGraph *graph, const CvmCompileOptions *options, CvmAre
 /* Plans over one store have to keep its tensors in one order. */
 static void check_orders(const CvmPlan *plan, const CvmCompileOptions *options) {
     for (int i = 0; i < options->beside_count; i++)
-        for (int k = 0; k < options->beside[i]->slot_count; k++) {
-            const CvmSlot *slot = &options->beside[i]->slots[k];
+        for (int k = 0; k < options->beside[i]->plan->slot_count; k++) {
+            const CvmSlot *slot = &options->beside[i]->plan->slots[k];
             for (int m = 0; m < plan->slot_count; m++)
                 if (plan->slots[m].lanes != slot->lanes &&
                     strcmp(plan->slots[m].name, slot->name) == 0)

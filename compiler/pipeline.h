@@ -6,6 +6,9 @@
 #include "compiler/passes/passes.h"
 #include "runtime/plan.h"
 
+/* A compiled graph: its plan points at machine code that lives as long as the executable. */
+typedef struct CvmExecutable CvmExecutable;
+
 typedef struct CvmCompileOptions {
     CvmPassChoice passes;
     const char
@@ -13,8 +16,8 @@ typedef struct CvmCompileOptions {
     CvmConvolution convolution;
     CvmPrecision precision;
     int64_t memory_limit;         /* of the arena, in bytes; 0: none */
-    const CvmPlan *const *beside; /* plans over the same store as the one to be compiled: parameters
-                                     that they have are kept in the same order */
+    CvmExecutable *const *beside; /* whose plans are over the same store as the one to be compiled:
+                                     parameters that they have are kept in the same order */
     int beside_count;
     const char *tuning_folder; /* with records of measured choices; NULL: none are read */
     CvmTuning *tuning;         /* choices that stand for those records; NULL: the records */
@@ -26,9 +29,6 @@ typedef struct CvmCompileOptions {
     bool lines;          /* code has line information, for debuggers */
     bool verbose;
 } CvmCompileOptions;
-
-/* A compiled graph: its plan points at machine code that lives as long as the executable. */
-typedef struct CvmExecutable CvmExecutable;
 
 /* Runs passes, kernels, schedule, code generation and linking over the graph (rewriting it). The
  * plan's inputs, outputs and slots are the graph's inputs, outputs and parameters. NULL on error.

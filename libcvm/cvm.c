@@ -255,11 +255,10 @@ cvm_status cvm_network_set(cvm_network *network, const char *name, const float *
                : null_network();
 }
 
-/* From an opened file, parameter by parameter. */
-static cvm_status take(cvm_network *network, const cvm_net_model *model) {
+static cvm_status set_all(cvm_network *network, const CvmStore *weights) {
     cvm_status status = CVM_OK;
-    for (int i = 0; !status && i < model->store.count; i++) {
-        const CvmStored *stored = &model->store.tensors[i];
+    for (int i = 0; !status && i < weights->count; i++) {
+        const CvmStored *stored = &weights->tensors[i];
         int64_t elements = 0;
         cvm_shape_count(&stored->shape, &elements);
         status = cvm_network_set(network, stored->name, stored->data, (size_t)elements);
@@ -269,18 +268,20 @@ static cvm_status take(cvm_network *network, const cvm_net_model *model) {
 
 cvm_status cvm_network_load(cvm_network *network, const char *path) {
     CvmTensorFile file;
+    CvmStore weights;
     CvmError error;
-    cvm_net_model *model;
+    CvmNormalization normalization;
     if (!network || !path)
         return FAIL(CVM_BAD_ARGUMENT, "network and path must not be null");
     if (!cvm_tensor_file_open(path, &file, &error))
         return (cvm_status)cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_FILE);
+    cvm_store_init(&weights);
     cvm_status status =
-        (cvm_status)cvm_net_open_file(&network->net.about, &file, (CvmNetPacked){NULL, 0}, &model);
-    if (status)
-        return status;
-    status = take(network, model);
-    cvm_net_close(model);
+        (cvm_status)cvm_net_take_weights(&network->net.about, &file, &weights, &normalization);
+    if (!status)
+        status = set_all(network, &weights);
+    cvm_store_free(&weights);
+    cvm_tensor_file_close(&file);
     return status;
 }
 
@@ -299,6 +300,16 @@ cvm_status cvm_network_gradient(const cvm_network *network, const char *name, fl
                                 size_t elements) {
     return network ? (cvm_status)cvm_net_get_gradient(network->trainer, name, values, elements)
                    : null_network();
+}
+
+cvm_status cvm_network_learn(cvm_network *network, const float *images, const int32_t *labels,
+                             float rate, float *loss) {
+    if (!network)
+        return null_network();
+    cvm_net_status status = cvm_net_set_rate(network->trainer, rate);
+    return (cvm_status)(status ? status
+                               : cvm_net_step(network->trainer, images, labels,
+                                              (size_t)network->net.about.train_batch, loss));
 }
 
 cvm_status cvm_network_step(cvm_network *network, float rate, float scale) {

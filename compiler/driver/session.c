@@ -302,11 +302,9 @@ static CvmInstance *instantiate(CvmSession *session, const CvmPlan *plan, bool a
 static CvmInstance *compile(CvmSession *session, CvmGraph *graph, const char *what, bool averages) {
     if (session->plan_count == CVM_SESSION_PLANS)
         abort();
-    const CvmPlan *beside[CVM_SESSION_PLANS];
     CvmCompileOptions options = session->compile;
-    options.beside = beside;
-    for (int i = 0; i < session->plan_count; i++)
-        beside[options.beside_count++] = cvm_executable_plan(session->executables[i]);
+    options.beside = session->executables;
+    options.beside_count = session->plan_count;
     CvmExecutable *executable = cvm_compile(graph, &options, &session->diag);
     if (!executable) {
         cvm_session_fail_compile(session);

@@ -234,19 +234,23 @@ static LLVMValueRef texts_value(Writer *writer, const char *const *texts, int co
     return table(writer, elements, count + ends, "texts");
 }
 
+static LLVMValueRef plans_value(Writer *writer,
+                                const CvmPlan *const plans[CVM_NET_MAX_INFERENCES]) {
+    LLVMValueRef elements[CVM_NET_MAX_INFERENCES];
+    for (int i = 0; i < CVM_NET_MAX_INFERENCES; i++)
+        elements[i] = plan_value(writer, plans[i]);
+    return LLVMConstArray2(writer->pointer, elements, CVM_NET_MAX_INFERENCES);
+}
+
 static LLVMValueRef codes_value(Writer *writer, const CvmNetCode *codes, int count) {
     LLVMValueRef *elements = room(writer, count);
     for (int i = 0; i < count; i++) {
         Record record = {.writer = writer};
-        LLVMValueRef inferences[CVM_NET_MAX_INFERENCES];
-        for (int k = 0; k < CVM_NET_MAX_INFERENCES; k++)
-            inferences[k] =
-                plan_value(writer, k < codes[i].inference_count ? codes[i].inferences[k] : NULL);
         ADD(&record, CvmNetCode, cpu, text(writer, codes[i].cpu));
         ADD(&record, CvmNetCode, features, texts_value(writer, codes[i].features, -1));
-        ADD(&record, CvmNetCode, inferences,
-            LLVMConstArray2(writer->pointer, inferences, CVM_NET_MAX_INFERENCES));
+        ADD(&record, CvmNetCode, inferences, plans_value(writer, codes[i].inferences));
         ADD(&record, CvmNetCode, inference_count, number(writer, codes[i].inference_count));
+        ADD(&record, CvmNetCode, evaluations, plans_value(writer, codes[i].evaluations));
         ADD(&record, CvmNetCode, step, plan_value(writer, codes[i].step));
         ADD(&record, CvmNetCode, gradients, plan_value(writer, codes[i].gradients));
         ADD(&record, CvmNetCode, distributions, plan_value(writer, codes[i].distributions));

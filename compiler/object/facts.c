@@ -60,6 +60,9 @@ static cJSON *plans_json(const CvmNetDescription *about, const CvmNetCode *code)
     for (int i = 0; i < code->inference_count; i++)
         add_plan(array, "inference", code->inferences[i]->inputs[0].shape.sizes[0],
                  code->inferences[i]);
+    for (int i = 0; i < code->inference_count; i++)
+        add_plan(array, "evaluation", code->inferences[i]->inputs[0].shape.sizes[0],
+                 code->evaluations[i]);
     add_plan(array, "step", about->train_batch, code->step);
     add_plan(array, "gradients", part_of(code->gradients), code->gradients);
     add_plan(array, "gradients_of_distributions", part_of(code->distributions),

@@ -14,8 +14,7 @@ typedef struct Making {
     CvmArena *arena;
     CvmNet *net;
     CvmDiag *diag;
-    const CvmPlan *beside[CVM_OBJECT_MAX_PLANS]; /* of the code at hand: over the same parameters */
-    int beside_count;
+    int first, count; /* of the net's executables: those over one store, the next one's too */
 } Making;
 
 /* --- what it is --- */
@@ -66,8 +65,8 @@ static bool describe(Making *making) {
 static const CvmPlan *add_plan(Making *making, CvmGraph *graph, const CvmCompileOptions *chosen) {
     CvmNet *net = making->net;
     CvmCompileOptions options = *chosen;
-    options.beside = making->beside;
-    options.beside_count = making->beside_count;
+    options.beside = net->executables + making->first;
+    options.beside_count = making->count;
     CvmExecutable *(*compile)(CvmGraph *, const CvmCompileOptions *, CvmDiag *) =
         making->settings->load ? cvm_compile : cvm_compile_objects;
     CvmExecutable *executable = graph ? compile(graph, &options, making->diag) : NULL;
@@ -76,31 +75,30 @@ static const CvmPlan *add_plan(Making *making, CvmGraph *graph, const CvmCompile
     const CvmPlan *plan = cvm_executable_plan(executable);
     net->plans[net->plan_count] = (CvmObjectPlan){plan, executable};
     net->executables[net->plan_count++] = executable;
-    making->beside[making->beside_count++] = plan;
+    making->count++;
     return plan;
 }
 
 static bool add_inference(Making *making, int64_t batch, const CvmCompileOptions *options,
-                          CvmNetCode *code) {
+                          const CvmPlan **plan) {
     CvmGraph *graph =
         cvm_inference_graph(making->settings->model, batch, true, making->arena, making->diag);
-    const CvmPlan *plan = add_plan(making, graph, options);
-    if (plan)
-        code->inferences[code->inference_count++] = plan;
-    return plan != NULL;
+    *plan = add_plan(making, graph, options);
+    return *plan != NULL;
 }
 
-static bool add_inferences(Making *making, const CvmCompileOptions *options, CvmNetCode *code) {
+/* Of the larger batch and of single images, which prepare what they can together. */
+static bool add_inferences(Making *making, const CvmCompileOptions *options,
+                           const CvmPlan *plans[CVM_NET_MAX_INFERENCES]) {
     CvmNet *net = making->net;
-    int first = net->plan_count;
+    int first = net->plan_count, count = 0;
     if ((making->settings->batch > 1 &&
-         !add_inference(making, making->settings->batch, options, code)) ||
-        !add_inference(making, 1, options, code))
+         !add_inference(making, making->settings->batch, options, &plans[count++])) ||
+        !add_inference(making, 1, options, &plans[count++]))
         return false;
-    cvm_share_prepared(net->executables + first, code->inference_count, code->inferences,
-                       making->arena);
-    for (int i = 0; i < code->inference_count; i++)
-        net->plans[first + i].plan = code->inferences[i];
+    cvm_share_prepared(net->executables + first, count, plans, making->arena);
+    for (int i = 0; i < count; i++)
+        net->plans[first + i].plan = plans[i];
     return true;
 }
 
@@ -129,6 +127,35 @@ static CvmCompileOptions options_for(const Making *making, int index) {
     return options;
 }
 
+static bool packs_parameters(const Making *making) {
+    for (int i = making->first; i < making->net->plan_count; i++)
+        for (int k = 0; k < making->net->plans[i].plan->slot_count; k++)
+            if (making->net->plans[i].plan->slots[k].lanes)
+                return true;
+    return false;
+}
+
+static void begin_store(Making *making) {
+    making->first = making->net->plan_count;
+    making->count = 0;
+}
+
+/* The step decides in which order trainers keep parameters, so it comes first. Models have them as
+ * they are in their files, and inferences of their own where that is another order. */
+static bool add_plans(Making *making, const CvmCompileOptions *options, CvmNetCode *code) {
+    const CvmNetSettings *settings = making->settings;
+    begin_store(making);
+    if (settings->train && !add_training(making, options, code))
+        return false;
+    if (!settings->load && packs_parameters(making)) {
+        if (!add_inferences(making, options, code->evaluations))
+            return false;
+        begin_store(making);
+    }
+    code->inference_count = settings->batch > 1 ? 2 : 1;
+    return add_inferences(making, options, code->inferences);
+}
+
 static bool add_code(Making *making, int index) {
     CvmNet *net = making->net;
     CvmNetCode *code = &net->codes[index];
@@ -139,9 +166,7 @@ static bool add_code(Making *making, int index) {
     *code =
         (CvmNetCode){.cpu = target.cpu, .features = cvm_target_features(&target, making->arena)};
     net->about.code_count++;
-    making->beside_count = 0;
-    return add_inferences(making, &options, code) &&
-           (!making->settings->train || add_training(making, &options, code));
+    return add_plans(making, &options, code);
 }
 
 bool cvm_net_compile(const CvmNetSettings *settings, CvmArena *arena, CvmNet *net, CvmDiag *diag) {

@@ -20,7 +20,7 @@ typedef struct CvmNetSettings {
     CvmCompileOptions compile; /* its cpu and symbols are set from the above */
     const char *source;        /* the .cvm file, for the facts */
     bool packed;               /* packed weights are kept beside those that are opened */
-    bool load; /* into this process, where its plans then run, instead of for a file */
+    bool load; /* into this process, where a trainer then runs its plans, instead of for a file */
 } CvmNetSettings;
 
 typedef struct CvmNet {

@@ -1,6 +1,8 @@
 /* What passes share: remarks, uses of values, small questions about nodes. See pass.h. */
 #include "compiler/passes/pass.h"
 
+#include <string.h>
+
 bool cvm_may_apply(CvmPassContext *context) {
     if (context->applications >= context->limit)
         return false;
@@ -54,6 +56,21 @@ bool cvm_type_equal(const CvmType *a, const CvmType *b) {
 bool cvm_is_update(const CvmGraph *graph, const CvmNode *value) {
     for (int i = 0; i < graph->update_count; i++)
         if (graph->updates[i].value == value)
+            return true;
+    return false;
+}
+
+/* Whether `name` is "gradient." and the parameter's. */
+static bool is_gradient_of(const char *name, const CvmNode *parameter) {
+    static const char prefix[] = "gradient.";
+    size_t length = sizeof prefix - 1;
+    return strncmp(name, prefix, length) == 0 && strcmp(name + length, parameter->origin.name) == 0;
+}
+
+bool cvm_learns(const CvmGraph *graph, const CvmNode *parameter) {
+    for (int i = 0; i < graph->update_count; i++)
+        if (cvm_graph_find_source(graph, graph->updates[i].name) == parameter ||
+            is_gradient_of(graph->updates[i].name, parameter))
             return true;
     return false;
 }

@@ -59,6 +59,10 @@ bool cvm_type_equal(const CvmType *a, const CvmType *b);
 /* Whether the graph stores this value in a parameter at the step's end. */
 bool cvm_is_update(const CvmGraph *graph, const CvmNode *value);
 
+/* Whether a parameter changes from step to step: the graph updates it, or sums up its gradients,
+ * from which another graph does. */
+bool cvm_learns(const CvmGraph *graph, const CvmNode *parameter);
+
 /* The node whose memory a value is seen in: itself, or what its chain of aliases starts from. */
 CvmNode *cvm_alias_root(CvmNode *value);
 

@@ -45,14 +45,10 @@ typedef struct Size {
     bool learns; /* weights change at every step */
 } Size;
 
-static bool is_updated(const CvmGraph *graph, const CvmNode *value) {
+static bool learns(const CvmGraph *graph, const CvmNode *value) {
     for (; value->input_count > 0; value = value->inputs[0])
         ;
-    for (int i = 0; i < graph->update_count; i++)
-        if (value->op == CVM_OP_PARAMETER &&
-            cvm_graph_find_source(graph, graph->updates[i].name) == value)
-            return true;
-    return false;
+    return value->op == CVM_OP_PARAMETER && cvm_learns(graph, value);
 }
 
 /* Of a convolution or of its filters' gradient, which have the same values in other roles. */
@@ -75,7 +71,7 @@ static Size size_of(const CvmGraph *graph, const CvmNode *node) {
                   .width = (double)y[3],
                   .taps = weight[2],
                   .lanes = lanes,
-                  .learns = is_updated(graph, node->inputs[1])};
+                  .learns = learns(graph, node->inputs[1])};
 }
 
 static double cost_of_memory(const Size *size, double values) {

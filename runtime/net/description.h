@@ -18,6 +18,9 @@ typedef struct CvmNetCode {
      * They have one block of prepared memory, and each prepares what those before it have not */
     const CvmPlan *inferences[CVM_NET_MAX_INFERENCES];
     int inference_count;
+    /* as many, of the same batches, for parameters in the order in which trainers keep them; NULL:
+     * that is the plain one, or the code is for trainers alone, and the inferences are theirs */
+    const CvmPlan *evaluations[CVM_NET_MAX_INFERENCES];
     /* of one batch size, NULL without training: forward, backward and update in one; gradients that
      * are added up, of labels and of distributions; the update from them (training_graph.h) */
     const CvmPlan *step, *gradients, *distributions, *apply;

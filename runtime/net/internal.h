@@ -37,9 +37,10 @@ cvm_net_status cvm_net_choose_code(const CvmNetDescription *about, const CvmNetC
 
 /* --- weights.c --- */
 
-/* Puts every parameter of the open file into the store, in place where that is possible. */
+/* Puts every parameter of the open file into the store, in place where that is possible. A
+ * checkpoint of another model is refused; what it knows of the pictures replaces *normalization. */
 cvm_net_status cvm_net_take_weights(const CvmNetDescription *about, const CvmTensorFile *file,
-                                    CvmStore *store);
+                                    CvmStore *store, CvmNormalization *normalization);
 
 /* Copies `elements` floats of the store's tensor called name. */
 cvm_net_status cvm_net_copy_tensor(const CvmStore *store, const char *name, float *values,

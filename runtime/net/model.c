@@ -2,33 +2,13 @@
  * want of them (packed weights), which all contexts share. */
 #include "runtime/net/internal.h"
 
-#include "runtime/checkpoint.h"
 #include "runtime/memory.h"
-#include "runtime/text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Preparing less than this is done before other threads have started. */
 static const int64_t SPLIT_BYTES = 4 << 20;
-
-/* A checkpoint knows its model, and how its pictures were normalized. */
-static cvm_net_status read_checkpoint(cvm_net_model *model) {
-    CvmCheckpointInfo info;
-    CvmError error;
-    if (!cvm_tensor_file_metadata(&model->file, "cvm.model"))
-        return CVM_NET_OK;
-    if (!cvm_checkpoint_info_of(&model->file, "the file", &info, &error))
-        return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
-    if (info.model_hash != model->about->model_hash)
-        return cvm_net_fail(CVM_NET_BAD_WEIGHTS,
-                            "the weights are those of another model: %s, with layers or settings "
-                            "that differ from those of %s here",
-                            cvm_shown(info.model).text, model->about->name);
-    if (info.normalization.channels == model->about->input.sizes[0])
-        model->normalization = info.normalization;
-    return CVM_NET_OK;
-}
 
 int64_t cvm_net_prepared_bytes(const CvmNetCode *code) {
     return code->inferences[0]->prepared_bytes;
@@ -91,9 +71,7 @@ cvm_net_status cvm_net_open_file(const CvmNetDescription *about, CvmTensorFile *
         .about = about, .code = code, .file = *file, .normalization = about->normalization};
     cvm_store_init(&model->store);
     atomic_init(&model->users, 0);
-    status = read_checkpoint(model);
-    if (!status)
-        status = cvm_net_take_weights(about, &model->file, &model->store);
+    status = cvm_net_take_weights(about, &model->file, &model->store, &model->normalization);
     if (!status)
         status = packed.path ? cvm_net_take_packed(model, packed) : prepare(model);
     if (status)

@@ -1,6 +1,7 @@
-/* See train.h: trainers and their steps. The state that a checkpoint holds is one store; the plans
- * see it together with the sums of gradients through another one, whose tensors borrow the first
- * one's memory. Saving and reading are in trainer_state.c. */
+/* See train.h: trainers and their steps. All plans of a trainer are over one store, whose tensors
+ * lie in the order that the step wants (packed where convolutions read them so) from the first step
+ * to the last. Only saving, reading and whoever asks for a parameter by name have them in plain
+ * order (trainer_state.c). */
 #include "runtime/net/trainer.h"
 
 #include "runtime/averages.h"
@@ -12,13 +13,14 @@
 #include <string.h>
 
 static const CvmPlan *plan_of(const CvmNetCode *code, CvmTrainerPlan which) {
+    const CvmPlan *const *evaluations = code->evaluations[0] ? code->evaluations : code->inferences;
     const CvmPlan *plans[CVM_TRAINER_PLANS] = {
         [CVM_TRAINER_STEP] = code->step,
         [CVM_TRAINER_GRADIENTS] = code->gradients,
         [CVM_TRAINER_DISTRIBUTIONS] = code->distributions,
         [CVM_TRAINER_APPLY] = code->apply,
-        [CVM_TRAINER_INFERENCE] = code->inferences[0],
-        [CVM_TRAINER_SINGLE] = code->inferences[code->inference_count - 1],
+        [CVM_TRAINER_EVALUATION] = evaluations[0],
+        [CVM_TRAINER_SINGLE] = evaluations[code->inference_count - 1],
     };
     return plans[which];
 }
@@ -40,71 +42,73 @@ static cvm_net_status no_memory(const CvmError *error) {
     return cvm_net_fail_with(error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
 }
 
-/* Every tensor that lives on, at its start; then the weights of the model over it. */
-static cvm_net_status fill_state(cvm_net_trainer *trainer, const cvm_net_model *model) {
+static bool add_slots(cvm_net_trainer *trainer, const CvmSlot *slots, int count, CvmError *error) {
+    const CvmPlan plan = {.name = trainer->about->name, .slots = slots, .slot_count = count};
+    return cvm_store_add_slots(&trainer->store, &plan, trainer->about->seed, error);
+}
+
+/* Every tensor at its start: the parameters, which the plans bring into their order, and what the
+ * plans have beside them. */
+static cvm_net_status fill_store(cvm_net_trainer *trainer) {
     static const CvmSlot slots[] = {
         {CVM_TRAINER_STEPS, CVM_SLOT_OPTIMIZER, CVM_I32, {1, {2}}, 0, 0, 0},
         {CVM_TRAINER_RATE, CVM_SLOT_OPTIMIZER, CVM_F32, {0, {0}}, 0, 0, 0},
     };
     const CvmNetDescription *about = trainer->about;
     CvmError error;
-    for (int i = 0; i < about->parameter_count; i++)
-        if (!cvm_store_add(&trainer->state, &about->parameters[i], about->seed, NULL, &error))
+    if (!add_slots(trainer, about->parameters, about->parameter_count, &error) ||
+        !add_slots(trainer, slots, 2, &error))
+        return no_memory(&error);
+    for (int i = 0; i < CVM_TRAINER_PLANS; i++) {
+        const CvmPlan *plan = plan_of(trainer->code, (CvmTrainerPlan)i);
+        if (plan && !add_slots(trainer, plan->slots, plan->slot_count, &error))
             return no_memory(&error);
-    const CvmPlan *apply = trainer->code->apply;
-    for (int i = 0; i < apply->slot_count; i++)
-        if (apply->slots[i].kind == CVM_SLOT_OPTIMIZER &&
-            !cvm_store_add(&trainer->state, &apply->slots[i], about->seed, NULL, &error))
-            return no_memory(&error);
-    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
-        if (!cvm_store_add(&trainer->state, &slots[i], 0, NULL, &error))
-            return no_memory(&error);
-    cvm_trainer_settle(trainer);
-    *trainer->rate = (float)about->rate;
-    for (int i = 0; model && i < about->parameter_count; i++) {
-        const char *name = about->parameters[i].name;
-        CvmStored *to = cvm_store_find(&trainer->state, name);
-        cvm_stored_copy(cvm_store_find(&model->store, name), to);
     }
-    for (int i = 0; i < about->parameter_count; i++)
-        cvm_average_restart(&trainer->state, about->parameters[i].name);
+    trainer->steps = cvm_store_find(&trainer->store, CVM_TRAINER_STEPS)->data;
+    trainer->rate = cvm_store_find(&trainer->store, CVM_TRAINER_RATE)->data;
+    *trainer->rate = (float)about->rate;
     return CVM_NET_OK;
 }
 
-static cvm_net_status fill_views(cvm_net_trainer *trainer) {
+/* The model's weights, if there is one, where the training begins. */
+static cvm_net_status fill_weights(cvm_net_trainer *trainer, const cvm_net_model *model) {
+    const CvmNetDescription *about = trainer->about;
     CvmError error;
-    if (!cvm_averages_view(&trainer->state, &trainer->averaged, &error))
-        return no_memory(&error);
-    for (int i = 0; i < trainer->state.count; i++) {
-        const CvmStored *stored = &trainer->state.tensors[i];
-        const CvmSlot slot = cvm_stored_slot(stored);
-        if (!cvm_store_add(&trainer->view, &slot, 0, stored->data, &error))
-            return no_memory(&error);
+    for (int i = 0; i < about->parameter_count; i++) {
+        const char *name = about->parameters[i].name;
+        if (model)
+            cvm_stored_copy(cvm_store_find(&model->store, name),
+                            cvm_store_find(&trainer->store, name));
+        cvm_average_restart(&trainer->store, name);
     }
-    return cvm_store_add_slots(&trainer->view, trainer->code->gradients, 0, &error)
-               ? CVM_NET_OK
-               : no_memory(&error);
+    return cvm_averages_view(&trainer->store, &trainer->averaged, &error) ? CVM_NET_OK
+                                                                          : no_memory(&error);
 }
 
-static bool is_inference(int which) {
-    return which == CVM_TRAINER_INFERENCE || which == CVM_TRAINER_SINGLE;
+/* Of all evaluations. */
+static int64_t prepared_bytes(const cvm_net_trainer *trainer) {
+    return plan_of(trainer->code, CVM_TRAINER_EVALUATION)->prepared_bytes;
+}
+
+static bool is_evaluation(int which) {
+    return which == CVM_TRAINER_EVALUATION || which == CVM_TRAINER_SINGLE;
 }
 
 static cvm_net_status make_instances(cvm_net_trainer *trainer) {
     CvmError error;
-    int64_t bytes = trainer->code->inferences[0]->prepared_bytes;
+    int64_t bytes = prepared_bytes(trainer);
     trainer->prepared = cvm_memory_allocate(bytes);
     if (!trainer->prepared)
         return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for %lld bytes of packed weights",
                             (long long)bytes);
     for (int i = 0; i < CVM_TRAINER_PLANS; i++) {
-        const CvmPlace place = {trainer->arena, is_inference(i) ? trainer->prepared : NULL};
+        const CvmPlace place = {trainer->arena, is_evaluation(i) ? trainer->prepared : NULL};
         const CvmPlan *plan = plan_of(trainer->code, (CvmTrainerPlan)i);
         if (!plan)
             continue;
-        trainer->stale[i] = is_inference(i);
+        trainer->stale[i] = is_evaluation(i);
         trainer->instances[i] = cvm_instance_create_in(
-            plan, is_inference(i) ? &trainer->averaged : &trainer->view, &place, &error);
+            plan, is_evaluation(i) ? &trainer->averaged : &trainer->store, &place, &error);
         if (!trainer->instances[i])
             return no_memory(&error);
     }
@@ -119,9 +123,9 @@ static cvm_net_status fill_trainer(cvm_net_trainer *trainer, const cvm_net_optio
     if (!trainer->arena)
         return cvm_net_fail(CVM_NET_NO_MEMORY, "no memory for a trainer's %zu bytes", bytes);
     memset(trainer->arena, 0, options->memory ? bytes : 0);
-    cvm_net_status status = fill_state(trainer, trainer->model);
+    cvm_net_status status = fill_store(trainer);
     if (!status)
-        status = fill_views(trainer);
+        status = fill_weights(trainer, trainer->model);
     if (!status)
         status = make_instances(trainer);
     if (status)
@@ -165,11 +169,10 @@ void cvm_net_trainer_destroy(cvm_net_trainer *trainer) {
         cvm_instance_free(trainer->instances[i]);
     cvm_pool_free(trainer->pool);
     cvm_store_free(&trainer->averaged);
-    cvm_store_free(&trainer->view);
-    cvm_store_free(&trainer->state);
+    cvm_store_free(&trainer->store);
     if (trainer->owned_bytes)
         cvm_memory_free(trainer->arena, trainer->owned_bytes);
-    cvm_memory_free(trainer->prepared, trainer->code->inferences[0]->prepared_bytes);
+    cvm_memory_free(trainer->prepared, prepared_bytes(trainer));
     if (trainer->model)
         atomic_fetch_sub(&trainer->model->users, 1);
     free(trainer);
@@ -242,9 +245,9 @@ static void refresh(cvm_net_trainer *trainer, CvmTrainerPlan which) {
 
 /* Single images find prepared what larger batches prepare. */
 static void run(cvm_net_trainer *trainer, CvmTrainerPlan which) {
-    if (which == CVM_TRAINER_SINGLE && trainer->stale[CVM_TRAINER_INFERENCE]) {
-        refresh(trainer, CVM_TRAINER_INFERENCE);
-        cvm_instance_prepare(trainer->instances[CVM_TRAINER_INFERENCE], trainer->pool);
+    if (which == CVM_TRAINER_SINGLE && trainer->stale[CVM_TRAINER_EVALUATION]) {
+        refresh(trainer, CVM_TRAINER_EVALUATION);
+        cvm_instance_prepare(trainer->instances[CVM_TRAINER_EVALUATION], trainer->pool);
     }
     refresh(trainer, which);
     cvm_instance_run(trainer->instances[which], trainer->pool);
@@ -306,7 +309,7 @@ static void apply(cvm_net_trainer *trainer, float scale) {
     *(float *)cvm_instance_input(instance, "rate") = *trainer->rate;
     *(float *)cvm_instance_input(instance, "scale") = scale;
     run(trainer, CVM_TRAINER_APPLY);
-    cvm_store_clear_gradients(&trainer->view);
+    cvm_store_clear_gradients(&trainer->store);
     trainer->pending = 0;
     cvm_trainer_weights_moved(trainer, false);
 }
@@ -387,7 +390,7 @@ cvm_net_status cvm_net_apply(cvm_net_trainer *trainer, float scale) {
 cvm_net_status cvm_net_discard(cvm_net_trainer *trainer) {
     if (!trainer)
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer must not be null");
-    cvm_store_clear_gradients(&trainer->view);
+    cvm_store_clear_gradients(&trainer->store);
     trainer->pending = 0;
     return CVM_NET_OK;
 }
@@ -424,7 +427,7 @@ static bool next_batch(const cvm_net_trainer *trainer, Row *row) {
     cvm_shape_count(&trainer->about->input, &image);
     row->images += row->batch * (size_t)image;
     row->left -= row->batch;
-    row->which = CVM_TRAINER_INFERENCE;
+    row->which = CVM_TRAINER_EVALUATION;
     row->batch = (size_t)plan_of(trainer->code, row->which)->inputs[0].shape.sizes[0];
     if (row->left < row->batch) {
         row->which = CVM_TRAINER_SINGLE;

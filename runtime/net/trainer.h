@@ -10,12 +10,12 @@ typedef enum CvmTrainerPlan {
     CVM_TRAINER_GRADIENTS,
     CVM_TRAINER_DISTRIBUTIONS,
     CVM_TRAINER_APPLY,
-    CVM_TRAINER_INFERENCE, /* the larger batch … */
-    CVM_TRAINER_SINGLE,    /* … and single images */
+    CVM_TRAINER_EVALUATION, /* of the larger batch … */
+    CVM_TRAINER_SINGLE,     /* … and single images */
     CVM_TRAINER_PLANS,
 } CvmTrainerPlan;
 
-/* Tensors of the state that no plan has. */
+/* Tensors of the store that no plan has. */
 #define CVM_TRAINER_STEPS "optimizer.steps"
 #define CVM_TRAINER_RATE "optimizer.rate"
 
@@ -24,22 +24,18 @@ struct cvm_net_trainer {
     const CvmNetCode *code;
     cvm_net_model *model; /* it began with, or NULL */
     CvmNormalization normalization;
-    CvmStore state;    /* what a checkpoint holds */
-    CvmStore view;     /* that, and the sums of gradients */
+    CvmStore store; /* weights, what the optimizer keeps, sums of gradients; in the plans' order */
     CvmStore averaged; /* what classifies: averages in place of the weights that have some */
     CvmInstance *instances[CVM_TRAINER_PLANS];
     CvmPool *pool;
     void *arena;
-    void *prepared;                /* of the inferences, which share it */
+    void *prepared;                /* of the evaluations, which share it */
     int64_t owned_bytes;           /* of the arena; 0: it is the caller's */
-    int32_t *steps;                /* into the state: batches so far, low half first */
+    int32_t *steps;                /* into the store: batches so far, low half first */
     float *rate;                   /* the same */
     int pending;                   /* batches whose gradients wait */
     bool stale[CVM_TRAINER_PLANS]; /* weights moved since the plan last prepared them */
 };
-
-/* Finds steps and rate once the state is whole. */
-void cvm_trainer_settle(cvm_net_trainer *trainer);
 
 /* Plans that prepared something of the weights have to do it again; of a step, which itself moves
  * those that learn, only where frozen ones moved. */

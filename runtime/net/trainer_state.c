@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cvm_trainer_settle(cvm_net_trainer *trainer) {
-    trainer->steps = cvm_store_find(&trainer->state, CVM_TRAINER_STEPS)->data;
-    trainer->rate = cvm_store_find(&trainer->state, CVM_TRAINER_RATE)->data;
-}
-
 void cvm_trainer_weights_moved(cvm_net_trainer *trainer, bool frozen_ones) {
     for (int i = 0; i < CVM_TRAINER_PLANS; i++)
         trainer->stale[i] |= i != CVM_TRAINER_STEP || frozen_ones;
@@ -41,7 +36,7 @@ static cvm_net_status check_name(const cvm_net_trainer *trainer, const char *nam
 cvm_net_status cvm_net_trainer_get_parameter(const cvm_net_trainer *trainer, const char *name,
                                              float *values, size_t elements) {
     cvm_net_status status = check_name(trainer, name, values);
-    return status ? status : cvm_net_copy_tensor(&trainer->state, name, values, elements);
+    return status ? status : cvm_net_copy_tensor(&trainer->store, name, values, elements);
 }
 
 cvm_net_status cvm_net_trainer_set_parameter(cvm_net_trainer *trainer, const char *name,
@@ -49,13 +44,13 @@ cvm_net_status cvm_net_trainer_set_parameter(cvm_net_trainer *trainer, const cha
     cvm_net_status status = check_name(trainer, name, values);
     if (status)
         return status;
-    CvmStored *stored = cvm_store_find(&trainer->state, name);
+    CvmStored *stored = cvm_store_find(&trainer->store, name);
     size_t bytes = (size_t)cvm_stored_bytes(stored);
     if (bytes != elements * sizeof *values)
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "%s has %zu elements, and %zu are given", name,
                             bytes / sizeof *values, elements);
     cvm_stored_write(stored, values);
-    cvm_average_restart(&trainer->state, name);
+    cvm_average_restart(&trainer->store, name);
     cvm_trainer_weights_moved(trainer, true);
     return CVM_NET_OK;
 }
@@ -67,9 +62,9 @@ cvm_net_status cvm_net_get_gradient(const cvm_net_trainer *trainer, const char *
     if (status)
         return status;
     snprintf(full, sizeof full, "gradient.%s", name);
-    if (!cvm_store_find(&trainer->view, full))
+    if (!cvm_store_find(&trainer->store, full))
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "%s does not learn and has no gradient", name);
-    return cvm_net_copy_tensor(&trainer->view, full, values, elements);
+    return cvm_net_copy_tensor(&trainer->store, full, values, elements);
 }
 
 /* --- files --- */
@@ -131,7 +126,7 @@ cvm_net_status cvm_net_save_checkpoint(const cvm_net_trainer *trainer, const cha
         return cvm_net_fail(CVM_NET_BAD_ORDER,
                             "gradients of %d batches wait to be applied or discarded",
                             trainer->pending);
-    return save(trainer, &trainer->state, path);
+    return save(trainer, &trainer->store, path);
 }
 
 cvm_net_status cvm_net_resume(cvm_net_trainer *trainer, const char *path) {
@@ -139,7 +134,7 @@ cvm_net_status cvm_net_resume(cvm_net_trainer *trainer, const char *path) {
     CvmError error;
     if (!trainer || !path)
         return cvm_net_fail(CVM_NET_BAD_ARGUMENT, "trainer and path must not be null");
-    if (!cvm_checkpoint_load(path, &trainer->state, trainer->about->name,
+    if (!cvm_checkpoint_load(path, &trainer->store, trainer->about->name,
                              trainer->about->model_hash, CVM_CHECKPOINT_RESUME, &info, &error))
         return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_FILE);
     free(info.classes);

@@ -1,6 +1,7 @@
 /* See internal.h: parameters from a safetensors file, every one by its name, and nothing else. */
 #include "runtime/net/internal.h"
 
+#include "runtime/checkpoint.h"
 #include "runtime/hash.h"
 #include "runtime/text.h"
 
@@ -90,9 +91,30 @@ static cvm_net_status take(const CvmSlot *slot, const CvmFileTensor *tensor,
     return CVM_NET_OK;
 }
 
+/* A checkpoint knows its model, and how its pictures were normalized. */
+static cvm_net_status read_checkpoint(const CvmNetDescription *about, const CvmTensorFile *file,
+                                      CvmNormalization *normalization) {
+    CvmCheckpointInfo info;
+    CvmError error;
+    if (!cvm_tensor_file_metadata(file, "cvm.model"))
+        return CVM_NET_OK;
+    if (!cvm_checkpoint_info_of(file, "the file", &info, &error))
+        return cvm_net_fail_with(&error, CVM_NET_BAD_WEIGHTS, CVM_NET_NO_MEMORY);
+    if (info.model_hash != about->model_hash)
+        return cvm_net_fail(CVM_NET_BAD_WEIGHTS,
+                            "the weights are those of another model: %s, with layers or settings "
+                            "that differ from those of %s here",
+                            cvm_shown(info.model).text, about->name);
+    if (info.normalization.channels == about->input.sizes[0])
+        *normalization = info.normalization;
+    return CVM_NET_OK;
+}
+
 cvm_net_status cvm_net_take_weights(const CvmNetDescription *about, const CvmTensorFile *file,
-                                    CvmStore *store) {
-    cvm_net_status status = check(about, file);
+                                    CvmStore *store, CvmNormalization *normalization) {
+    cvm_net_status status = read_checkpoint(about, file, normalization);
+    if (!status)
+        status = check(about, file);
     for (int i = 0; !status && i < about->parameter_count; i++) {
         const CvmSlot *slot = &about->parameters[i];
         status = take(slot, cvm_tensor_file_find(file, slot->name), file, store);

@@ -104,7 +104,7 @@ static int slots_packed(const CvmPlan *plan, const char *ending) {
     return count;
 }
 
-static CvmExecutable *compile_beside(CvmGraph *graph, const CvmPlan *const *beside, int count,
+static CvmExecutable *compile_beside(CvmGraph *graph, CvmExecutable *const *beside, int count,
                                      CvmDiag *diag) {
     CvmCompileOptions options = {.beside = beside, .beside_count = count};
     assert_true(cvm_pass_choice("default", &options.passes, diag));
@@ -126,7 +126,7 @@ static void later_plans_heed_earlier_ones(void **state) {
     CvmExecutable *executables[4];
     const CvmPlan *plans[4];
     for (int i = 0; i < 3; i++) {
-        executables[i] = compile_beside(graphs[i], plans, i, &diag);
+        executables[i] = compile_beside(graphs[i], executables, i, &diag);
         plans[i] = cvm_executable_plan(executables[i]);
         assert_int_equal(slots_packed(plans[i], ".weight"), i < 2 ? 2 * WEIGHTS : WEIGHTS);
     }
@@ -137,7 +137,7 @@ static void later_plans_heed_earlier_ones(void **state) {
     plans[3] = cvm_executable_plan(executables[3]);
     assert_int_equal(slots_packed(plans[3], ""), 0);
     CvmExecutable *step =
-        compile_beside(cvm_training_graph(train, 1, arena, &diag), plans + 3, 1, &diag);
+        compile_beside(cvm_training_graph(train, 1, arena, &diag), executables + 3, 1, &diag);
     assert_int_equal(slots_packed(cvm_executable_plan(step), ""), 0);
     cvm_executable_free(step);
     for (int i = 0; i < 4; i++)
