@@ -388,6 +388,8 @@ static void count_sums(CvmReduce *reduce) {
 static void emit_block(CvmReduce *reduce) {
     count_sums(reduce);
     if (reduce->kernel->combine != CVM_COMBINE_NONE) {
+        if (reduce->schedule->ahead)
+            cvm_reduce_fetch_ahead(reduce);
         cvm_reduce_clear_sums(reduce);
         emit_reduce_axis(reduce, 0);
         cvm_reduce_order_sums(reduce);

@@ -77,6 +77,8 @@ void cvm_reduce_clear_sums(CvmReduce *reduce);
 /* Where sums are phases of positions: from now on each is one of neighbours. */
 void cvm_reduce_order_sums(CvmReduce *reduce);
 void cvm_reduce_store_results(CvmReduce *reduce);
+/* Fetches what the results of a block further along the vectors' axis are made of. */
+void cvm_reduce_fetch_ahead(CvmReduce *reduce);
 bool cvm_reduce_is_pooled(const CvmReduce *reduce);
 /* Makes room for the item's row of windows. */
 void cvm_reduce_begin_pooling(CvmReduce *reduce);

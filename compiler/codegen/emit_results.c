@@ -346,3 +346,21 @@ void cvm_reduce_clear_window(CvmReduce *reduce) {
                          row_at(reduce, reduce->pooled_places, window, &point));
     }
 }
+
+void cvm_reduce_fetch_ahead(CvmReduce *reduce) {
+    enum { LINE = 16 }; /* elements */
+    CvmEmitter *emitter = reduce->emitter;
+    int axis = reduce->schedule->vector_axis;
+    cvm_reduce_forget(reduce);
+    for (int buffer = 0; buffer < reduce->kernel->buffer_count; buffer++) {
+        if (!cvm_reads_for_results(reduce->kernel, buffer))
+            continue;
+        CvmTilePoint point = {{0}};
+        for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &point)) {
+            int64_t offset = cvm_tile_offset(reduce, buffer, &point) + reduce->schedule->ahead;
+            if (cvm_tile_element(reduce, &point, axis) % LINE == 0)
+                cvm_emit_prefetch(emitter, cvm_advance(emitter, cvm_reduce_base(reduce, buffer),
+                                                       cvm_i64(emitter, offset)));
+        }
+    }
+}

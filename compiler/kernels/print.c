@@ -122,6 +122,8 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
     if (schedule->strip)
         fprintf(stream, " strips of %" PRId64 " in chunks of %" PRId64, schedule->strip,
                 schedule->strip_rows);
+    if (schedule->ahead)
+        fprintf(stream, " fetching %" PRId64 " ahead", schedule->ahead);
     if (kernel->term) {
         fputs(" of ", stream);
         print_expr(kernel->term, stream);

@@ -14,6 +14,11 @@ enum {
 };
 static const double SPLIT_WORTH = 100e3; /* … of at least so many operations */
 
+enum {
+    FETCHED_TILES = 2,       /* what results are made of is fetched so many tiles ahead … */
+    FETCHED_BYTES = 1 << 20, /* … where it is larger than a second cache */
+};
+
 bool cvm_window_valid(const CvmWindow *window, int64_t position, int64_t tap) {
     int64_t t = position * window->position_scale + tap * window->tap_scale + window->offset;
     return t >= 0 && t % window->divisor == 0 && t / window->divisor < window->extent;
@@ -360,6 +365,33 @@ static void choose_broadcast(CvmKernel *kernel) {
         schedule->unrolled = last;
 }
 
+bool cvm_reads_for_results(const CvmKernel *kernel, int buffer) {
+    const CvmKernelBuffer *read = &kernel->buffers[buffer];
+    int along = kernel->schedule.vector_axis;
+    return buffer != kernel->a && buffer != kernel->b && !read->written && !read->beside &&
+           along >= 0 && read->strides[along] == 1;
+}
+
+/* How far ahead a product fetches what its results are made of, as the gradient of a linear layer's
+ * weights does with them and their momentum: its sums are so short that the processor looks no
+ * further than the tile after the next, and rows of weights are too far apart for it to foresee. */
+static int64_t fetch_ahead(const CvmKernel *kernel) {
+    int along = kernel->schedule.vector_axis;
+    if (kernel->combine != CVM_COMBINE_PRODUCTS || kernel->window_count > 0 || along < 0 ||
+        kernel->axes[along].reduce || kernel->schedule.strip)
+        return 0;
+    int64_t bytes = 0;
+    for (int buffer = 0; buffer < kernel->buffer_count; buffer++) {
+        int64_t elements = cvm_reads_for_results(kernel, buffer);
+        for (int axis = 0; axis < kernel->axis_count; axis++)
+            elements *= kernel->buffers[buffer].strides[axis] ? kernel->axes[axis].extent : 1;
+        bytes += 4 * elements;
+    }
+    return bytes < FETCHED_BYTES
+               ? 0
+               : FETCHED_TILES * kernel->schedule.tile[along] * cvm_schedule_unit(kernel, along);
+}
+
 void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     CvmSchedule *schedule = &kernel->schedule;
     *schedule = (CvmSchedule){.lanes = target.lanes, .slide = -1, .unrolled = -1};
@@ -388,6 +420,7 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     choose_tiles(kernel, target);
     kernel->extent = work_items(kernel);
     cvm_schedule_strips(kernel, target);
+    schedule->ahead = fetch_ahead(kernel);
 }
 
 /* Rows that vectors lie across are kept on the stack side by side, so long ones need narrower

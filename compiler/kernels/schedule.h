@@ -97,6 +97,9 @@ int64_t cvm_schedule_phases(const CvmKernel *kernel);
 /* Elements along an output axis that the kernel's pooling combines; 1 where there is none. */
 int64_t cvm_pooled_together(const CvmKernel *kernel, int axis);
 
+/* Whether results are made of the buffer, a vector of it for each vector of sums. */
+bool cvm_reads_for_results(const CvmKernel *kernel, int buffer);
+
 /* Whether t of the window at (position, tap) is a valid index. */
 bool cvm_window_valid(const CvmWindow *window, int64_t position, int64_t tap);
 
