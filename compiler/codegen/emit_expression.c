@@ -15,6 +15,7 @@ LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
     case CVM_EXPR_SHARE:
     case CVM_EXPR_ROW_SCALAR:
     case CVM_EXPR_ROW_VALUE:
+    case CVM_EXPR_WINDOW_SUM:
     case CVM_EXPR_IS_TARGET:
         return context->leaf(emitter, expr, context->state);
     default:
@@ -45,6 +46,8 @@ LLVMValueRef cvm_emit_expr(CvmEmitter *emitter, const CvmExpr *expr,
         return cvm_emit_erf(emitter, a);
     case CVM_EXPR_SQRT:
         return cvm_intrinsic(emitter, "llvm.sqrt", LLVMTypeOf(a), &a, 1);
+    case CVM_EXPR_INVERSE_FOURTH_ROOT:
+        return cvm_emit_inverse_fourth_root(emitter, a);
     default: { /* CVM_EXPR_WHERE_POSITIVE */
         LLVMValueRef c = cvm_emit_expr(emitter, expr->c, context);
         LLVMValueRef zero = cvm_float(emitter, context->lanes, 0);

@@ -171,6 +171,32 @@ LLVMValueRef cvm_emit_erf(CvmEmitter *emitter, LLVMValueRef x) {
     return LLVMBuildSelect(builder, small, near, far, "");
 }
 
+/* x^(-1/4) of a positive normal number, without the unit that divides and takes roots, which is
+ * slower than all of this: a number's bits, divided by -4, are nearly those of the result, to 3%
+ * (as in the well-known inverse square root); with what that leaves, r = 1 - x u^4, |r| < 0.124,
+ * the result is u (1 - r)^(-1/4), a polynomial in r of degree 5 with a relative error below 1e-8.
+ * In all the result is off by 1.6e-7 of itself at most. */
+LLVMValueRef cvm_emit_inverse_fourth_root(CvmEmitter *emitter, LLVMValueRef x) {
+    static const double minimax[] = {1, 0.25, 0.15624054, 0.11717697, 0.09686005, 0.08251086};
+    LLVMBuilderRef builder = emitter->builder;
+    LLVMValueRef bits = LLVMBuildBitCast(builder, x, int_type_like(emitter, x), "");
+    LLVMValueRef quarter = LLVMBuildLShr(builder, bits, int_like(emitter, x, 2), "");
+    LLVMValueRef guess = LLVMBuildSub(builder, int_like(emitter, x, 0x4f58187e), quarter, "");
+    LLVMValueRef u = LLVMBuildBitCast(builder, guess, LLVMTypeOf(x), "");
+    LLVMValueRef square = LLVMBuildFMul(builder, u, u, "");
+    LLVMValueRef fourth = LLVMBuildFMul(builder, square, square, "");
+    LLVMValueRef r = cvm_emit_multiply_add(emitter, LLVMBuildFNeg(builder, x, ""), fourth,
+                                           constant_like(emitter, x, 1));
+    LLVMValueRef
+        pairs[3]; /* by Estrin's scheme: Horner's would wait for each coefficient in turn */
+    for (int i = 0; i < 3; i++)
+        pairs[i] = cvm_emit_multiply_add(emitter, r, constant_like(emitter, x, minimax[2 * i + 1]),
+                                         constant_like(emitter, x, minimax[2 * i]));
+    LLVMValueRef r2 = LLVMBuildFMul(builder, r, r, "");
+    LLVMValueRef sum = cvm_emit_multiply_add(emitter, r2, pairs[2], pairs[1]);
+    return LLVMBuildFMul(builder, u, cvm_emit_multiply_add(emitter, r2, sum, pairs[0]), "");
+}
+
 /* Folds the upper half onto the lower until one lane is left. */
 static LLVMValueRef fold_lanes(CvmEmitter *emitter, LLVMValueRef vector, bool maximum) {
     LLVMBuilderRef builder = emitter->builder;

@@ -136,6 +136,7 @@ LLVMValueRef cvm_emit_log(CvmEmitter *emitter, LLVMValueRef x);
 LLVMValueRef cvm_emit_tanh(CvmEmitter *emitter, LLVMValueRef x);
 LLVMValueRef cvm_emit_sigmoid(CvmEmitter *emitter, LLVMValueRef x);
 LLVMValueRef cvm_emit_erf(CvmEmitter *emitter, LLVMValueRef x);
+LLVMValueRef cvm_emit_inverse_fourth_root(CvmEmitter *emitter, LLVMValueRef x);
 /* Sum or largest of a vector's lanes, in one fixed order. */
 LLVMValueRef cvm_emit_lane_sum(CvmEmitter *emitter, LLVMValueRef vector);
 LLVMValueRef cvm_emit_lane_maximum(CvmEmitter *emitter, LLVMValueRef vector);

@@ -67,7 +67,11 @@ static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
     case CVM_KERNEL_REDUCE:
         return reduce_cut(kernel, arena);
     case CVM_KERNEL_ROWS:
-        return kernel->across ? "vectors across rows" : "vectors along rows";
+        return kernel->vectors == CVM_ROWS_BLOCKS
+                   ? cvm_arena_format(arena, "vectors of %d channels, %lld pixels at once",
+                                      kernel->schedule.lanes, (long long)kernel->strip)
+               : kernel->vectors == CVM_ROWS_ACROSS ? "vectors across rows"
+                                                    : "vectors along rows";
     case CVM_KERNEL_WINOGRAD:
         return cvm_arena_format(
             arena, "%lld tiles x %lld outputs, %lld tiles an item, %lld part%s%s",

@@ -84,6 +84,8 @@ typedef enum CvmExprKind {
     CVM_EXPR_SHARE,   /* REDUCE: of table `index`, at its window's position */
     CVM_EXPR_ROW_SCALAR, /* ROWS: result of statement `index`, one number for the row */
     CVM_EXPR_ROW_VALUE,  /* ROWS: result of statement `index`, one number per column */
+    CVM_EXPR_WINDOW_SUM, /* ROWS: the sum of row value `index` over the columns at most `reach` away
+                          */
     CVM_EXPR_IS_TARGET,  /* ROWS: 1 where the column is buffer `index`'s entry for this row, else 0
                           */
     CVM_EXPR_ADD,
@@ -97,7 +99,8 @@ typedef enum CvmExprKind {
     CVM_EXPR_SIGMOID,
     CVM_EXPR_ERF,
     CVM_EXPR_SQRT,
-    CVM_EXPR_WHERE_POSITIVE, /* b where a > 0, else c */
+    CVM_EXPR_INVERSE_FOURTH_ROOT, /* a^(-1/4), a > 0 */
+    CVM_EXPR_WHERE_POSITIVE,      /* b where a > 0, else c */
 } CvmExprKind;
 
 typedef struct CvmExpr {
@@ -105,6 +108,7 @@ typedef struct CvmExpr {
     double value;
     int index;
     int64_t stream; /* UNIFORM */
+    int64_t reach;  /* WINDOW_SUM */
     const struct CvmExpr *a, *b, *c;
 } CvmExpr;
 
@@ -125,17 +129,21 @@ typedef enum CvmStatementKind {
     CVM_STATEMENT_MAXIMUM, /* of the expression over the row: a row scalar */
     CVM_STATEMENT_SUM,     /* the same with a sum */
     CVM_STATEMENT_VALUE,   /* the expression per column: a row value, stored when buffer >= 0 */
-    CVM_STATEMENT_WINDOW,  /* per column, the sum of an earlier row value (the expression) over the
-                              columns at most `reach` away: a row value */
     CVM_STATEMENT_STORE,   /* a row-scalar expression stored to a [n] buffer */
 } CvmStatementKind;
 
 typedef struct CvmStatement {
     CvmStatementKind kind;
     const CvmExpr *value;
-    int buffer;    /* -1: kept for later statements only */
-    int64_t reach; /* WINDOW */
+    int buffer; /* -1: kept for later statements only */
 } CvmStatement;
+
+/* Where the vectors of a ROWS kernel lie (schedule.h). */
+typedef enum CvmRowVectors {
+    CVM_ROWS_ALONG,  /* along a row's columns; the last one may be masked */
+    CVM_ROWS_ACROSS, /* across neighbouring rows */
+    CVM_ROWS_BLOCKS, /* along a row's columns, which lie in blocks of `lanes` */
+} CvmRowVectors;
 
 /* REDUCE: values are combined once more before they are stored, over windows of `sizes` neighbours
  * along two output axes, whose extents hold whole windows only. */
@@ -352,9 +360,12 @@ typedef struct CvmKernel {
 
     /* ROWS: one row for each position of each picture; vectors [n, c] are pictures of one position,
      * and a batch-blocked block of pictures is one of `lanes` times as many. Buffers have strides
-     * along pictures, columns and positions. */
+     * along pictures, columns and positions; where columns lie in blocks, the stride is a lanes-th
+     * of that between blocks. */
     int64_t pictures, positions, columns;
-    bool across; /* vectors lie across neighbouring rows (schedule.h), else along a row's columns */
+    int64_t block; /* columns in a block; 0: they do not lie in blocks */
+    CvmRowVectors vectors;
+    int64_t strip; /* rows of a picture that a work item has */
     CvmStatement statements[CVM_MAX_STATEMENTS];
     int statement_count;
 

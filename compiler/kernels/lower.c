@@ -132,8 +132,10 @@ static void set_row_strides(const CvmType *type, int64_t *strides) {
     CvmStrides own = cvm_value_strides(type);
     int rank = type->shape.rank;
     strides[0] = rank > 0 ? own.dims[0] : 0;
-    strides[1] = rank > 1 ? own.dims[1] : 0;
-    strides[2] = rank > 2; /* a channel's pixels, of all pictures of a block, lie in one run */
+    strides[1] = rank > 1 ? own.dims[1] / own.block[1] : 0;
+    /* pixels of a channel, of all pictures of a block, lie in one run, as those of a block of
+     * channels do */
+    strides[2] = rank > 2 ? own.block[1] : 0;
 }
 
 bool cvm_lower_has_operand(const CvmLowering *lowering, const CvmNode *node, int operand) {
@@ -272,8 +274,7 @@ void cvm_lower_rows(CvmLowering *lowering, const CvmType *type) {
     int64_t lanes = type->layout == CVM_LAYOUT_BATCH ? type->lanes : 1;
     if (shape->sizes[1] > CVM_MAX_ROW_ELEMENTS)
         cvm_lower_refuse(lowering, lowering->nodes[0], "its rows have more than 65536 columns");
-    if (type->layout == CVM_LAYOUT_CHANNEL)
-        cvm_lower_refuse(lowering, lowering->nodes[0], "it works along channels that are blocked");
+    kernel->block = type->layout == CVM_LAYOUT_CHANNEL ? type->lanes : 0;
     kernel->pictures = shape->sizes[0] / lanes;
     kernel->columns = shape->sizes[1];
     kernel->positions = shape->rank == 4 ? shape->sizes[2] * shape->sizes[3] * lanes : 1;
@@ -285,16 +286,20 @@ int cvm_lower_statement(CvmLowering *lowering, CvmStatementKind kind, const CvmE
         cvm_lower_refuse(lowering, lowering->nodes[0], "its group has too many row operations");
         return 0;
     }
-    kernel->statements[kernel->statement_count] = (CvmStatement){kind, value, -1, 0};
+    if (kernel->block && kind != CVM_STATEMENT_VALUE)
+        cvm_lower_refuse(lowering, lowering->nodes[0], "it works along channels that are blocked");
+    kernel->statements[kernel->statement_count] = (CvmStatement){kind, value, -1};
     return kernel->statement_count++;
 }
 
 /* Every column lies within columns - 1 of every other. */
-int cvm_lower_window_sum(CvmLowering *lowering, const CvmExpr *row_value, int64_t reach) {
-    CvmKernel *kernel = lowering->kernel;
-    int statement = cvm_lower_statement(lowering, CVM_STATEMENT_WINDOW, row_value);
-    kernel->statements[statement].reach = reach < kernel->columns ? reach : kernel->columns - 1;
-    return statement;
+const CvmExpr *cvm_expr_window_sum(CvmLowering *lowering, const CvmExpr *row_value, int64_t reach) {
+    int64_t columns = lowering->kernel->columns;
+    CvmExpr *expr = CVM_NEW(lowering->arena, CvmExpr);
+    *expr = (CvmExpr){.kind = CVM_EXPR_WINDOW_SUM,
+                      .index = row_value->index,
+                      .reach = reach < columns ? reach : columns - 1};
+    return expr;
 }
 
 int64_t cvm_copy_pieces(const CvmCopy *copy) {

@@ -97,7 +97,7 @@ void cvm_lower_stride(CvmLowering *lowering, int buffer, int axis, int64_t strid
 void cvm_lower_rows(CvmLowering *lowering, const CvmType *type);
 int cvm_lower_statement(CvmLowering *lowering, CvmStatementKind kind, const CvmExpr *value);
 /* The sum of a row value (what cvm_expr_row gave) over the channels at most `reach` away. */
-int cvm_lower_window_sum(CvmLowering *lowering, const CvmExpr *row_value, int64_t reach);
+const CvmExpr *cvm_expr_window_sum(CvmLowering *lowering, const CvmExpr *row_value, int64_t reach);
 const CvmExpr *cvm_expr_row(CvmLowering *lowering, CvmExprKind kind, int index);
 /* An expression that is 1 at the column given by i32 [n] operand `operand` of node, else 0. */
 const CvmExpr *cvm_expr_is_target(CvmLowering *lowering, const CvmNode *node, int operand);

@@ -14,6 +14,7 @@ static const char *const expr_names[] = {
     [CVM_EXPR_SHARE] = "share",
     [CVM_EXPR_ROW_SCALAR] = "row",
     [CVM_EXPR_ROW_VALUE] = "column",
+    [CVM_EXPR_WINDOW_SUM] = "window",
     [CVM_EXPR_IS_TARGET] = "is_target",
     [CVM_EXPR_ADD] = "add",
     [CVM_EXPR_SUBTRACT] = "subtract",
@@ -26,6 +27,7 @@ static const char *const expr_names[] = {
     [CVM_EXPR_SIGMOID] = "sigmoid",
     [CVM_EXPR_ERF] = "erf",
     [CVM_EXPR_SQRT] = "sqrt",
+    [CVM_EXPR_INVERSE_FOURTH_ROOT] = "inverse_fourth_root",
     [CVM_EXPR_WHERE_POSITIVE] = "where_positive",
 };
 
@@ -40,6 +42,9 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
         return;
     case CVM_EXPR_UNIFORM:
         fprintf(stream, "uniform %d stream %" PRId64, expr->index, expr->stream);
+        return;
+    case CVM_EXPR_WINDOW_SUM:
+        fprintf(stream, "window %d reach %" PRId64, expr->index, expr->reach);
         return;
     case CVM_EXPR_LOAD:
     case CVM_EXPR_SHARE:
@@ -169,16 +174,17 @@ static void print_tables(const CvmKernel *kernel, FILE *stream) {
 }
 
 static void print_rows(const CvmKernel *kernel, FILE *stream) {
-    static const char *const kinds[] = {"maximum", "sum", "value", "window", "store"};
-    fprintf(stream, "  pictures %" PRId64 " positions %" PRId64 " columns %" PRId64 " %s\n",
-            kernel->pictures, kernel->positions, kernel->columns,
-            kernel->across ? "across" : "along");
+    static const char *const kinds[] = {"maximum", "sum", "value", "store"};
+    static const char *const vectors[] = {"along", "across", "in blocks"};
+    fprintf(stream,
+            "  pictures %" PRId64 " positions %" PRId64 " columns %" PRId64
+            " %s, strips of %" PRId64 "\n",
+            kernel->pictures, kernel->positions, kernel->columns, vectors[kernel->vectors],
+            kernel->strip);
     for (int i = 0; i < kernel->statement_count; i++) {
         const CvmStatement *statement = &kernel->statements[i];
         fprintf(stream, "  %d = %s ", i, kinds[statement->kind]);
         print_expr(statement->value, stream);
-        if (statement->reach)
-            fprintf(stream, " reach %" PRId64, statement->reach);
         if (statement->buffer >= 0)
             fprintf(stream, " to %d", statement->buffer);
         fputc('\n', stream);

@@ -425,12 +425,39 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
 
 /* Rows that vectors lie across are kept on the stack side by side, so long ones need narrower
  * vectors. */
+static void lay_rows_across(CvmKernel *kernel) {
+    int *lanes = &kernel->schedule.lanes;
+    while (*lanes > 1 && kernel->columns * *lanes > CVM_MAX_ROW_ELEMENTS)
+        *lanes /= 2;
+    kernel->vectors = CVM_ROWS_ACROSS;
+    kernel->strip = *lanes;
+}
+
+/* So many rows at once that what is kept of them, and the lines that are read and written, share
+ * the nearest cache: whole lines where that can be. */
+static void lay_rows_in_blocks(CvmKernel *kernel) {
+    enum { NEAREST_CACHE = 24576, LINE = 64 };
+    int64_t tensors = kernel->buffer_count + kernel->statement_count;
+    int64_t row = kernel->columns * tensors * (int64_t)sizeof(float);
+    int64_t line = LINE / (kernel->block * (int64_t)sizeof(float)); /* rows with a block in it */
+    int64_t strip = NEAREST_CACHE / row;
+    line = line < 1 ? 1 : line;
+    kernel->vectors = CVM_ROWS_BLOCKS;
+    kernel->schedule.lanes = (int)kernel->block;
+    kernel->strip = strip < line ? line : strip / line * line;
+    while (kernel->strip > 1 && kernel->columns * kernel->strip > CVM_MAX_ROW_ELEMENTS)
+        kernel->strip /= 2;
+    if (kernel->strip > kernel->positions)
+        kernel->strip = kernel->positions;
+}
+
 void cvm_schedule_rows(CvmKernel *kernel, CvmTargetShape target) {
-    kernel->across = kernel->positions > 1;
     kernel->schedule.lanes = target.lanes;
-    while (kernel->across && kernel->schedule.lanes > 1 &&
-           kernel->columns * kernel->schedule.lanes > CVM_MAX_ROW_ELEMENTS)
-        kernel->schedule.lanes /= 2;
-    int64_t rows = kernel->across ? kernel->schedule.lanes : 1;
-    kernel->extent = kernel->pictures * ((kernel->positions + rows - 1) / rows);
+    kernel->vectors = CVM_ROWS_ALONG;
+    kernel->strip = 1;
+    if (kernel->block)
+        lay_rows_in_blocks(kernel);
+    else if (kernel->positions > 1)
+        lay_rows_across(kernel);
+    kernel->extent = kernel->pictures * ((kernel->positions + kernel->strip - 1) / kernel->strip);
 }

@@ -9,8 +9,9 @@
 /* Fills kernel->schedule and kernel->extent. Always succeeds: scalar code fits every kernel. */
 void cvm_schedule(CvmKernel *kernel, CvmTargetShape target);
 
-/* The same for a ROWS kernel: whether vectors lie along a row's columns or, where those lie apart,
- * across neighbouring rows; how wide they are; what a work item is. */
+/* The same for a ROWS kernel: whether vectors lie along a row's columns, as they do where columns
+ * are neighbours or lie in blocks, or across neighbouring rows; how wide they are; how many rows a
+ * work item has. */
 void cvm_schedule_rows(CvmKernel *kernel, CvmTargetShape target);
 
 /* Cuts a product of a few rows with a matrix too large for the caches into strips of its columns;

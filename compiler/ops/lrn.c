@@ -121,10 +121,6 @@ static const CvmExpr *times(CvmLowering *lowering, const CvmExpr *a, const CvmEx
     return cvm_expr(lowering, CVM_EXPR_MULTIPLY, a, b, NULL);
 }
 
-static const CvmExpr *root(CvmLowering *lowering, const CvmExpr *x) {
-    return cvm_expr(lowering, CVM_EXPR_SQRT, x, NULL, NULL);
-}
-
 /* Keeps an expression for later statements to read. */
 static const CvmExpr *kept(CvmLowering *lowering, const CvmExpr *value) {
     return cvm_expr_row(lowering, CVM_EXPR_ROW_VALUE,
@@ -132,8 +128,7 @@ static const CvmExpr *kept(CvmLowering *lowering, const CvmExpr *value) {
 }
 
 static const CvmExpr *window_sum(CvmLowering *lowering, const Lrn *lrn, const CvmExpr *value) {
-    return cvm_expr_row(lowering, CVM_EXPR_ROW_VALUE,
-                        cvm_lower_window_sum(lowering, kept(lowering, value), lrn->reach));
+    return cvm_expr_window_sum(lowering, kept(lowering, value), lrn->reach);
 }
 
 static const CvmExpr *scale(CvmLowering *lowering, const Lrn *lrn, const CvmExpr *x) {
@@ -142,17 +137,33 @@ static const CvmExpr *scale(CvmLowering *lowering, const Lrn *lrn, const CvmExpr
                     times(lowering, cvm_expr_constant(lowering, lrn->share), sum), NULL);
 }
 
-/* value s^-beta. The usual beta of 3/4 needs two square roots and no logarithm. */
-static const CvmExpr *over_power(CvmLowering *lowering, double beta, const CvmExpr *value,
-                                 const CvmExpr *s) {
-    if (beta == 0.75) {
-        const CvmExpr *power =
-            times(lowering, root(lowering, s), root(lowering, root(lowering, s)));
-        return cvm_expr(lowering, CVM_EXPR_DIVIDE, value, power, NULL);
+/* Powers of s with exponents -beta and -1. Where beta is a small number of quarters, as the usual
+ * 3/4 is, both are products of s^(-1/4), and no logarithm is needed. */
+typedef struct Powers {
+    const CvmExpr *beta, *one;
+} Powers;
+
+static Powers powers_of(CvmLowering *lowering, double beta, const CvmExpr *s) {
+    enum { MOST_QUARTERS = 8 };
+    const CvmExpr *one = cvm_expr_constant(lowering, 1);
+    double quarters = 4 * beta;
+    if (quarters > MOST_QUARTERS || quarters != floor(quarters)) {
+        const CvmExpr *log = cvm_expr(lowering, CVM_EXPR_LOG, s, NULL, NULL);
+        const CvmExpr *exponent = times(lowering, cvm_expr_constant(lowering, -beta), log);
+        return (Powers){cvm_expr(lowering, CVM_EXPR_EXP, exponent, NULL, NULL),
+                        cvm_expr(lowering, CVM_EXPR_DIVIDE, one, s, NULL)};
     }
-    const CvmExpr *log = cvm_expr(lowering, CVM_EXPR_LOG, s, NULL, NULL);
-    const CvmExpr *exponent = times(lowering, cvm_expr_constant(lowering, -beta), log);
-    return times(lowering, value, cvm_expr(lowering, CVM_EXPR_EXP, exponent, NULL, NULL));
+    const CvmExpr *root = cvm_expr(lowering, CVM_EXPR_INVERSE_FOURTH_ROOT, s, NULL, NULL);
+    const CvmExpr *square = times(lowering, root, root), *fourth = times(lowering, square, square);
+    const CvmExpr *power = one;
+    int count = (int)quarters;
+    if (count & 1)
+        power = root;
+    if (count & 2)
+        power = count & 1 ? times(lowering, power, square) : square;
+    for (int i = 4; i <= count; i += 4)
+        power = times(lowering, power, fourth);
+    return (Powers){power, fourth};
 }
 
 void lrn_lower(CvmLowering *lowering, const CvmNode *node) {
@@ -160,7 +171,7 @@ void lrn_lower(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_rows(lowering, &node->type);
     const CvmExpr *x = cvm_lower_operand(lowering, node, 0);
     const CvmExpr *s = scale(lowering, &lrn, x);
-    cvm_lower_value(lowering, node, kept(lowering, over_power(lowering, lrn.beta, x, s)));
+    cvm_lower_value(lowering, node, times(lowering, x, powers_of(lowering, lrn.beta, s).beta));
 }
 
 void lrn_grad_lower(CvmLowering *lowering, const CvmNode *node) {
@@ -168,12 +179,11 @@ void lrn_grad_lower(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_rows(lowering, &node->type);
     const CvmExpr *dy = cvm_lower_operand(lowering, node, 0);
     const CvmExpr *x = cvm_lower_operand(lowering, node, 1);
-    const CvmExpr *s = kept(lowering, scale(lowering, &lrn, x));
-    const CvmExpr *direct = kept(lowering, over_power(lowering, lrn.beta, dy, s));
-    const CvmExpr *share = cvm_expr(lowering, CVM_EXPR_DIVIDE, times(lowering, direct, x), s, NULL);
+    Powers powers = powers_of(lowering, lrn.beta, scale(lowering, &lrn, x));
+    const CvmExpr *direct = kept(lowering, times(lowering, dy, powers.beta));
+    const CvmExpr *share = times(lowering, times(lowering, direct, x), powers.one);
     const CvmExpr *sum = window_sum(lowering, &lrn, share);
     const CvmExpr *factor = cvm_expr_constant(lowering, 2 * lrn.share * lrn.beta);
     const CvmExpr *through = times(lowering, times(lowering, factor, x), sum);
-    cvm_lower_value(lowering, node,
-                    kept(lowering, cvm_expr(lowering, CVM_EXPR_SUBTRACT, direct, through, NULL)));
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_SUBTRACT, direct, through, NULL));
 }

@@ -10,8 +10,8 @@
  *                    can give it (its output channels are a multiple of the lanes), for the
  * gradients of pictures (turn_gradients.c), and for those of weights, which are filters.
  *
- * What follows a convolution keeps its layout: the ops of `followers`, and pointwise nodes; what
- * works along the channels only where they are not blocked. Relayout nodes go to the region's
+ * What follows a convolution keeps its layout: the ops of `followers`, and pointwise nodes; softmax
+ * along the channels only where they are not blocked. Relayout nodes go to the region's
  * edges: after the image, unless a convolution reads it as it is; before flatten, after unflatten;
  * before outputs; and behind weights, whose layout goes with their convolution's. Vectors [n,
  * features] and gradients of parameters stay plain. */
@@ -34,6 +34,8 @@ static const CvmOp followers[] = {
     CVM_OP_ADAPTIVE_AVGPOOL,
     CVM_OP_ADAPTIVE_AVGPOOL_GRAD,
     CVM_OP_GLOBAL_AVGPOOL,
+    CVM_OP_LRN,
+    CVM_OP_LRN_GRAD,
 };
 
 typedef struct Assignment {
@@ -108,8 +110,8 @@ static bool is_picture(const Assignment *assignment, const CvmNode *node) {
 }
 
 static bool is_follower(const Assignment *assignment, const CvmNode *node) {
-    if (cvm_op_info(node->op)->class == CVM_CLASS_ROWS)
-        return assignment->region == CVM_LAYOUT_BATCH;
+    if (cvm_op_info(node->op)->class == CVM_CLASS_ROWS && assignment->region == CVM_LAYOUT_BATCH)
+        return true;
     for (size_t i = 0; i < sizeof followers / sizeof *followers; i++)
         if (followers[i] == node->op)
             return true;

@@ -528,6 +528,37 @@ static void test_along_channels(void **state) {
         }
 }
 
+/* Over channels in blocks: windows narrower and wider than a block, strips that a picture does not
+ * fill, powers with roots and with logarithms, and what is fused behind. */
+static void test_lrn_over_blocks(void **state) {
+    (void)state;
+    static const struct {
+        int64_t lanes, n, channels, h, w;
+        CvmAttribute lrn[4]; /* size, alpha, beta, k */
+    } cases[] = {
+        {8, 1, 64, 7, 9, {{{5}}, {.real = 1}, {.real = 0.75}, {.real = 2}}},
+        {8, 2, 24, 3, 5, {{{3}}, {.real = 1e6}, {.real = 0.5}, {.real = 1e-6}}},
+        {4, 2, 12, 2, 3, {{{17}}, {.real = 3}, {.real = 1}, {.real = 0.1}}},
+        {4, 1, 4, 1, 1, {{{9}}, {.real = 1}, {.real = 1.75}, {.real = 1}}},
+        {16, 1, 32, 5, 3, {{{5}}, {.real = 0.5}, {.real = 0.6}, {.real = 1}}},
+        {16, 2, 160, 5, 5, {{{7}}, {.real = 5}, {.real = 0.25}, {.real = 1}}},
+        {8, 1, 16, 2, 2, {{{1}}, {.real = 0}, {.real = 0}, {.real = 1}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CvmGraph *graph = cvm_graph_create(arena, "lrn");
+        CvmShape shape = shape4(cases[i].n, cases[i].channels, cases[i].h, cases[i].w);
+        CvmNode *x = relayout_to(graph, input(graph, "x", shape), "channel", cases[i].lanes);
+        CvmNode *dy = relayout_to(graph, input(graph, "dy", shape), "channel", cases[i].lanes);
+        CvmNode *y = add(graph, CVM_OP_LRN, cases[i].lrn, 1, x, NULL, NULL);
+        CvmNode *dx = add(graph, CVM_OP_LRN_GRAD, cases[i].lrn, 2, dy, x, NULL);
+        y = add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL);
+        dx = add(graph, CVM_OP_RELU_GRAD, NULL, 2, dx, x, NULL);
+        cvm_graph_output(graph, "y", relayout(graph, y, 0));
+        cvm_graph_output(graph, "dx", relayout(graph, dx, 0));
+        check(graph, "lrn over blocks", i % 2 ? "none" : "default");
+    }
+}
+
 /* A value far from zero must not overflow, and NaN must come through. */
 static void test_extremes(void **state) {
     (void)state;
@@ -589,6 +620,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_pointwise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_along_channels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lrn_over_blocks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dropout, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_extremes, set_up, tear_down),
     };
