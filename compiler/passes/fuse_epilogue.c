@@ -27,6 +27,8 @@ static const Anchor anchors[] = {
     {CVM_OP_AVGPOOL, true, false},
     {CVM_OP_ADAPTIVE_AVGPOOL, true, false},
     {CVM_OP_GLOBAL_AVGPOOL, true, false},
+    {CVM_OP_LRN, false, false},
+    {CVM_OP_LRN_GRAD, false, false},
     {CVM_OP_MAXPOOL_GRAD, false, true},
     {CVM_OP_AVGPOOL_GRAD, false, true},
 };
