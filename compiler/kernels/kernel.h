@@ -185,6 +185,7 @@ typedef struct CvmSchedule {
     int64_t strip; /* columns (of vector_axis) of a work item that walks over a large matrix b in
                       chunks of rows (emit_strips.c); 0: sums stay in registers to their end */
     int64_t strip_rows; /* rows in a chunk */
+    int strip_scratch;  /* buffer of the item, see emit_strips.c */
     int64_t ahead; /* elements along the vectors' axis by which what results are made of is fetched
                       from memory ahead; 0: it is not */
     const char *reason; /* for `cvmc explain --kernels` */

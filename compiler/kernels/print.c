@@ -125,8 +125,8 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
     if (kernel->narrow)
         fprintf(stream, " groups of %" PRId64, kernel->narrow);
     if (schedule->strip)
-        fprintf(stream, " strips of %" PRId64 " in chunks of %" PRId64, schedule->strip,
-                schedule->strip_rows);
+        fprintf(stream, " strips of %" PRId64 " in chunks of %" PRId64 " scratch %d",
+                schedule->strip, schedule->strip_rows, schedule->strip_scratch);
     if (schedule->ahead)
         fprintf(stream, " fetching %" PRId64 " ahead", schedule->ahead);
     if (kernel->term) {

@@ -1,4 +1,4 @@
-/* Strips: the schedule of a product of a few rows a[r, k] with a matrix b[k, c] that is too large
+/* Strips: the schedule of a product of some rows a[r, k] with a matrix b[k, c] that is too large
  * for the caches, as is the gradient of a linear layer's input, b being its weights. With sums in
  * registers to their end, every work item would read a column of b, a cache line of each row. Here
  * an item has a strip of columns, long enough for whole runs of memory, and takes b through in
@@ -7,7 +7,8 @@
 
 enum {
     STRIP_COLUMNS = 384,
-    CHUNK_ROWS = 16,
+    CHUNK_ROWS = 16, /* of b. Rows lie whole pages apart, so that of more rows the second cache
+                        would not keep both the chunk at hand and the one that is fetched */
     LEAST_DEPTH = 64,
     LEAST_COLUMNS = 128,
     CACHE_ELEMENTS = 64 << 10,
@@ -26,11 +27,19 @@ CvmStripAxes cvm_strip_axes(const CvmKernel *kernel) {
 
 static bool is_such_product(const CvmKernel *kernel, CvmStripAxes axes) {
     if (kernel->combine != CVM_COMBINE_PRODUCTS || kernel->window_count > 0 ||
-        kernel->result_count != 1 || axes.column < 0 || axes.row < 0 || axes.depth < 0 ||
-        kernel->axes[axes.column].reduce)
+        kernel->buffer_count == CVM_MAX_BUFFERS || axes.column < 0 || axes.row < 0 ||
+        axes.depth < 0 || kernel->axes[axes.column].reduce)
         return false;
     const int64_t *a = kernel->buffers[kernel->a].strides, *b = kernel->buffers[kernel->b].strides;
-    return a[axes.column] == 0 && b[axes.column] == 1 && b[axes.row] == 0;
+    return a[axes.column] == 0 && a[axes.depth] == 1 && b[axes.column] == 1 && b[axes.row] == 0;
+}
+
+/* Columns of a work item: some STRIP_COLUMNS, in an even number of items. */
+static int64_t choose_strip(int64_t columns, int64_t tile) {
+    int64_t items = (columns + STRIP_COLUMNS - 1) / STRIP_COLUMNS;
+    items += items % 2;
+    int64_t share = (columns + items - 1) / items;
+    return (share + tile - 1) / tile * tile;
 }
 
 void cvm_schedule_strips(CvmKernel *kernel, CvmTargetShape target) {
@@ -44,10 +53,13 @@ void cvm_schedule_strips(CvmKernel *kernel, CvmTargetShape target) {
         return;
     /* a tile of 6 x 2 sums or so takes 8 loads for 12 multiply-adds */
     int64_t tile_columns = 2, most = (target.registers - tile_columns - 1) / tile_columns;
-    int64_t turns = (rows + most - 1) / most;
+    int64_t turns = (rows + most - 1) / most, tile = tile_columns * target.lanes;
     schedule->tile[axes.row] = (rows + turns - 1) / turns;
     schedule->tile[axes.column] = tile_columns;
-    schedule->strip = STRIP_COLUMNS / (tile_columns * target.lanes) * tile_columns * target.lanes;
+    schedule->strip = choose_strip(columns, tile);
     schedule->strip_rows = CHUNK_ROWS;
+    schedule->strip_scratch = kernel->buffer_count++;
+    kernel->buffers[schedule->strip_scratch] = (CvmKernelBuffer){.dtype = CVM_F32};
     kernel->extent = (columns + schedule->strip - 1) / schedule->strip;
+    kernel->scratch_bytes = 4 * ((tile + rows) * schedule->strip_rows + rows * schedule->strip);
 }
