@@ -181,10 +181,31 @@ static int64_t step_inputs(const CvmWinograd *shape) {
     return shape->transforms ? shape->chunk : shape->inputs;
 }
 
-/* Those of one frequency and step, and those that are read next. */
+/* Those of one frequency and step, and those that are read next. Where the kernel transforms
+ * filters, also the filters that are transformed next, and a first frequency's share of them. */
 typedef struct Weights {
-    LLVMValueRef here, next;
+    LLVMValueRef here, next, filters;
 } Weights;
+
+/* While a group is multiplied, its share of the filters that are transformed next comes from
+ * memory.
+ */
+static void fetch_filters(const Winograd *winograd, const Weights *weights, LLVMValueRef frequency,
+                          LLVMValueRef group) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int64_t line = 16, filter = shape->taps * shape->taps * shape->lanes;
+    int64_t shares = winograd->tiles.frequencies * shape->groups;
+    int64_t fetched = (shape->chunk * filter / line + shares - 1) / shares;
+    LLVMValueRef share = cvm_sum(emitter, cvm_scale(emitter, frequency, shape->groups), group);
+    LLVMValueRef at =
+        cvm_advance(emitter, weights->filters, cvm_scale(emitter, share, fetched * line));
+    for (int64_t v = 0; v < shape->step / shape->lanes; v++)
+        for (int64_t i = 0; i < fetched; i++)
+            cvm_emit_prefetch(
+                emitter, cvm_advance(emitter, at,
+                                     constant(winograd, v * shape->inputs * filter + i * line)));
+}
 
 /* The sums of one group of tiles over all input channels, for one frequency and one step of output
  * channels. While a group is multiplied, its share of the weights that come next is fetched. */
@@ -245,6 +266,8 @@ static void emit_groups(const Winograd *winograd, const Weights *weights, LLVMVa
                     cvm_sum(emitter, cvm_scale(emitter, frequency, cvm_winograd_result_step(shape)),
                             cvm_scale(emitter, step, shape->step / winograd->lanes * plane)));
     CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), groups, 1);
+    if (weights->filters)
+        fetch_filters(winograd, weights, frequency, loop.index);
     emit_group(
         winograd, weights,
         cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, shape->inputs * shape->group)),
@@ -254,10 +277,10 @@ static void emit_groups(const Winograd *winograd, const Weights *weights, LLVMVa
 }
 
 /* The turn's steps at all frequencies, over input channels from `channel` on. `weights`: of the
- * first frequency and step; a step has `size` of them. A frequency of the tiles stays in the
- * nearest cache for all steps. */
+ * first frequency and step; a step has `size` of them; `filters`: see Weights, else NULL. A
+ * frequency of the tiles stays in the nearest cache for all steps. */
 static void emit_frequencies(const Winograd *winograd, LLVMValueRef weights, int64_t size,
-                             LLVMValueRef channel) {
+                             LLVMValueRef channel, LLVMValueRef filters) {
     CvmEmitter *emitter = winograd->emitter;
     int64_t apart = cvm_winograd_weight_step(winograd->shape), last = winograd->shape->together - 1;
     LLVMValueRef zero = constant(winograd, 0);
@@ -269,7 +292,7 @@ static void emit_frequencies(const Winograd *winograd, LLVMValueRef weights, int
     LLVMValueRef ahead =
         LLVMBuildSelect(emitter->builder, cvm_tile_is_below(&winograd->tiles, steps.index, last),
                         constant(winograd, size), constant(winograd, apart - last * size), "");
-    Weights step = {.here = cvm_advance(emitter, weights, at)};
+    Weights step = {.here = cvm_advance(emitter, weights, at), .filters = filters};
     step.next = cvm_advance(emitter, step.here, ahead);
     emit_groups(winograd, &step, channel, frequencies.index, steps.index);
     cvm_loop_end(emitter, &steps);
@@ -282,7 +305,7 @@ static void emit_contraction(const Winograd *winograd) {
     int64_t size = winograd->shape->inputs * winograd->shape->step;
     LLVMValueRef weights = cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
                                        cvm_scale(emitter, winograd->output, size));
-    emit_frequencies(winograd, weights, size, constant(winograd, 0));
+    emit_frequencies(winograd, weights, size, constant(winograd, 0), NULL);
 }
 
 static void clear_sums(const Winograd *winograd) {
@@ -291,6 +314,22 @@ static void clear_sums(const Winograd *winograd) {
     CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), count, winograd->lanes);
     store_vector(winograd, cvm_float(emitter, winograd->lanes, 0), winograd->sums, loop.index);
     cvm_loop_end(emitter, &loop);
+}
+
+/* The first of the filters that are transformed after a chunk: those of the next one, or of the
+ * next turn's first one. */
+static LLVMValueRef next_filters(const Winograd *winograd, LLVMValueRef chunk) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int64_t filter = shape->taps * shape->taps * shape->lanes,
+            last = shape->inputs / shape->chunk - 1;
+    LLVMValueRef next = LLVMBuildSelect(
+        emitter->builder, cvm_tile_is_below(&winograd->tiles, chunk, last),
+        cvm_scale(emitter, cvm_sum(emitter, chunk, constant(winograd, 1)), shape->chunk * filter),
+        constant(winograd, shape->inputs * filter * (shape->step / shape->lanes)), "");
+    LLVMValueRef turn =
+        cvm_scale(emitter, winograd->output, shape->inputs * filter * (shape->step / shape->lanes));
+    return cvm_advance(emitter, emitter->buffers[emitter->kernel->b], cvm_sum(emitter, turn, next));
 }
 
 /* With filters: what was just transformed is multiplied at all frequencies. */
@@ -302,7 +341,8 @@ static void emit_contraction_with_filters(const Winograd *winograd) {
                                     constant(winograd, shape->inputs / shape->chunk), 1);
     transform_chunk(winograd, chunks.index);
     emit_frequencies(winograd, winograd->weights, shape->chunk * shape->step,
-                     cvm_scale(emitter, chunks.index, shape->chunk));
+                     cvm_scale(emitter, chunks.index, shape->chunk),
+                     next_filters(winograd, chunks.index));
     cvm_loop_end(emitter, &chunks);
 }
 
