@@ -16,13 +16,21 @@ static bool write_error(const char *path, int reason, CvmError *error) {
                          strerror(reason));
 }
 
-/* A device or a pipe would be replaced by the rename, a folder would refuse it: say so at once. */
-static bool check_target(const char *path, CvmError *error) {
-    struct stat status;
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+/* A device or a pipe would be replaced by the rename, a folder would refuse it, and a file that may
+ * not be written would not be asked: say so at once. *exists with its status: there is a file. */
+static bool check_target(const char *path, bool *exists, struct stat *status, CvmError *error) {
+    *exists = stat(path, status) == 0;
+    if (*exists && !S_ISREG(status->st_mode))
         return cvm_error_set(error, CVM_ERROR_MACHINE, "cannot write %.800s: it is %s", path,
-                             S_ISDIR(status.st_mode) ? "a folder" : "not a regular file");
+                             S_ISDIR(status->st_mode) ? "a folder" : "not a regular file");
+    if (*exists && access(path, W_OK) != 0)
+        return write_error(path, errno, error);
     return true;
+}
+
+/* Where the file itself is, behind links. In new memory; NULL with errno set. */
+static char *real_path(const char *path, bool exists) {
+    return exists ? realpath(path, NULL) : strdup(path);
 }
 
 /* A new file beside `path`, named after this process and a number nobody has taken. Its descriptor,
@@ -47,20 +55,35 @@ static int create_beside(const char *path, char **temporary) {
     return descriptor;
 }
 
-bool cvm_atomic_file_open(const char *path, CvmAtomicFile *file, CvmError *error) {
-    *file = (CvmAtomicFile){0};
-    if (!check_target(path, error))
+/* Those of the file that will be replaced, and its owner and group where this process may give
+ * files away. */
+static bool keep_permissions(int descriptor, const struct stat *status) {
+    struct stat own;
+    if (fstat(descriptor, &own) != 0)
         return false;
-    int descriptor = create_beside(path, &file->temporary);
-    if (descriptor < 0)
-        return write_error(path, errno, error);
-    file->path = strdup(path);
-    file->stream = file->path ? fdopen(descriptor, "wb") : NULL;
+    bool same_owner = own.st_uid == status->st_uid && own.st_gid == status->st_gid;
+    if (!same_owner && fchown(descriptor, status->st_uid, status->st_gid) != 0 && errno != EPERM)
+        return false;
+    return fchmod(descriptor, status->st_mode & 0777) == 0;
+}
+
+bool cvm_atomic_file_open(const char *path, CvmAtomicFile *file, CvmError *error) {
+    bool exists;
+    struct stat status;
+    *file = (CvmAtomicFile){0};
+    if (!check_target(path, &exists, &status, error))
+        return false;
+    file->path = real_path(path, exists);
+    int descriptor = file->path ? create_beside(file->path, &file->temporary) : -1;
+    bool opened = descriptor >= 0 && (!exists || keep_permissions(descriptor, &status));
+    file->stream = opened ? fdopen(descriptor, "wb") : NULL;
     if (file->stream)
         return true;
-    close(descriptor);
+    int reason = errno;
+    if (descriptor >= 0)
+        close(descriptor);
     cvm_atomic_file_abandon(file);
-    return write_error(path, ENOMEM, error);
+    return write_error(path, reason, error);
 }
 
 void cvm_atomic_file_abandon(CvmAtomicFile *file) {

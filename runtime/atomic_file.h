@@ -1,5 +1,6 @@
 /* Writing a file so that readers see the old one or the new one, never a part: the bytes go to a
- * temporary file in the same folder, which is synced and then renamed onto the path. */
+ * temporary file in the same folder, which is synced and then renamed onto the path. A link stays
+ * and what it leads to is replaced; the new file has the old one's permissions. */
 #ifndef CVM_RUNTIME_ATOMIC_FILE_H
 #define CVM_RUNTIME_ATOMIC_FILE_H
 
@@ -14,7 +15,7 @@ typedef struct CvmAtomicFile {
 } CvmAtomicFile;
 
 /* Error (machine): the folder is missing or refuses, or the path names something that exists and is
- * not a regular file. */
+ * not a regular file, or one that may not be written. */
 bool cvm_atomic_file_open(const char *path, CvmAtomicFile *file, CvmError *error);
 
 /* Appends bytes. A failure is kept and reported by cvm_atomic_file_commit; what follows it is

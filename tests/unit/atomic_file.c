@@ -81,6 +81,31 @@ static void test_the_umask_holds(void **state) {
     assert_int_equal(status.st_mode & 0777, 0640);
 }
 
+static void test_a_replaced_file_keeps_its_permissions(void **state) {
+    CvmError error = {0};
+    struct stat status;
+    const char *path = temporary_path(state, "a");
+    assert_true(write_text(path, "old", &error));
+    assert_int_equal(chmod(path, 0660), 0);
+    assert_true(write_text(path, "new", &error));
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0660);
+    expect_content(path, "new");
+}
+
+static void test_links_stay_and_lead_to_the_new_file(void **state) {
+    CvmError error = {0};
+    struct stat status;
+    const char *path = temporary_path(state, "a"), *link = temporary_path(state, "b");
+    assert_true(write_text(path, "old", &error));
+    assert_int_equal(symlink("a", link), 0);
+    assert_true(write_text(link, "new", &error));
+    assert_int_equal(lstat(link, &status), 0);
+    assert_true(S_ISLNK(status.st_mode));
+    expect_content(path, "new");
+    assert_int_equal(temporary_count(state), 2);
+}
+
 static void expect_refused(const char *path, const char *sentence) {
     CvmError error = {0};
     assert_false(write_text(path, "x", &error));
@@ -97,6 +122,16 @@ static void test_impossible_places_are_refused(void **state) {
     expect_refused("/dev/full", "not a regular file");
     expect_refused("", "No such file or directory");
     assert_int_equal(temporary_count(state), 1);
+}
+
+static void test_a_protected_file_is_not_replaced(void **state) {
+    const char *path = temporary_path(state, "a");
+    temporary_write(path, "old", 3);
+    assert_int_equal(chmod(path, 0444), 0);
+    if (access(path, W_OK) == 0)
+        skip(); /* nothing is protected from this user */
+    expect_refused(path, "Permission denied");
+    expect_content(path, "old");
 }
 
 /* A file size limit stands for a full disk: writes fail in the same place. */
@@ -137,7 +172,10 @@ int main(void) {
         WITH_FOLDER(test_abandoned_leaves_no_trace),
         WITH_FOLDER(test_two_writers_do_not_meet),
         WITH_FOLDER(test_the_umask_holds),
+        WITH_FOLDER(test_a_replaced_file_keeps_its_permissions),
+        WITH_FOLDER(test_links_stay_and_lead_to_the_new_file),
         WITH_FOLDER(test_impossible_places_are_refused),
+        WITH_FOLDER(test_a_protected_file_is_not_replaced),
         WITH_FOLDER(test_a_full_disk_leaves_the_old_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
