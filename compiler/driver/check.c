@@ -3,22 +3,6 @@
 #include "compiler/driver/report.h"
 #include "compiler/front/program.h"
 
-#include <stdlib.h>
-
-/* The diagnostics as a JSON array. */
-static cJSON *diagnostics_json(const CvmDiag *diag) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (!stream)
-        return cJSON_CreateArray();
-    cvm_diag_print_json(diag, stream);
-    fclose(stream);
-    cJSON *array = cJSON_ParseWithLength(text, size);
-    free(text);
-    return array ? array : cJSON_CreateArray();
-}
-
 static int check_file(const char *file, cJSON *results) {
     CvmArena *arena = cvm_arena_create();
     CvmDiag diag;
@@ -28,7 +12,7 @@ static int check_file(const char *file, cJSON *results) {
         cJSON *result = cJSON_CreateObject();
         cJSON_AddStringToObject(result, "file", file);
         cJSON_AddBoolToObject(result, "ok", right);
-        cJSON_AddItemToObject(result, "diagnostics", diagnostics_json(&diag));
+        cJSON_AddItemToObject(result, "diagnostics", cvm_diagnostics_json(&diag));
         cJSON_AddItemToArray(results, result);
     } else {
         cvm_diag_print(&diag, stderr);

@@ -6,6 +6,7 @@
 #include "compiler/driver/options.h"
 
 int cvm_command_check(const CvmOptions *options);
+int cvm_command_fmt(const CvmOptions *options);
 int cvm_command_run(const CvmOptions *options);
 int cvm_command_train(const CvmOptions *options);
 int cvm_command_eval(const CvmOptions *options);

@@ -87,7 +87,7 @@ int cvm_command_dump(const CvmOptions *options) {
     CvmSession session;
     if (tree ? cvm_session_open(&session, options) : cvm_session_open_graph(&session, options)) {
         if (tree)
-            cvm_ast_print(cvm_program_ast(session.program), stdout);
+            cvm_ast_print(cvm_program_ast(session.program), true, stdout);
         else
             dump_stage(&session, stage);
     }

@@ -37,6 +37,13 @@ static const Command commands[] = {
      "parse and check files: every mistake, with its place and mend",
      "  cvmc check models/lenet5.cvm\n"
      "  cvmc check --json *.cvm\n"},
+    {"fmt", cvm_command_fmt, "FILE...", 1, -1,
+     CVM_OPTION_CHECK | CVM_OPTION_DIFF | CVM_OPTION_STDOUT | CVM_OPTION_JSON,
+     "lay files out in the canonical way, in place; - for stdin to stdout",
+     "  cvmc fmt *.cvm\n"
+     "  cvmc fmt --check *.cvm           # for continuous integration\n"
+     "  cvmc fmt --diff net.cvm          # what would change?\n"
+     "  cvmc fmt - < net.cvm             # for editors\n"},
     {"run", cvm_command_run, "FILE [IMAGE...]", 1, -1,
      TRAINING | CVM_OPTION_MODEL | CVM_OPTION_RAW | CVM_OPTION_LOGITS,
      "do what the file says: train, evaluate, classify the images",

@@ -76,6 +76,9 @@ __extension__ typedef unsigned __int128 CvmOptionSet;
 #define CVM_OPTION_BLAS (UINT64_C(1) << 62)
 #define CVM_OPTION_TUNE (UINT64_C(1) << 63)
 #define CVM_OPTION_NO_TUNING ((CvmOptionSet)1 << 64)
+#define CVM_OPTION_CHECK ((CvmOptionSet)1 << 65)
+#define CVM_OPTION_STDOUT ((CvmOptionSet)1 << 66)
+#define CVM_OPTION_DIFF ((CvmOptionSet)1 << 67)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
@@ -95,7 +98,8 @@ typedef struct CvmOptions {
     int argument_count;
 
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, fusion, kernels,
-        each, logits, svg, before_after, embed, debug, packed, raw, blas, tune, no_tuning;
+        each, logits, svg, before_after, embed, debug, packed, raw, blas, tune, no_tuning, check,
+        to_stdout, diff;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list,
         *report, *confusion, *precision;

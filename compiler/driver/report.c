@@ -65,6 +65,19 @@ void cvm_report_json(cJSON *object) {
     free(clean);
 }
 
+cJSON *cvm_diagnostics_json(const CvmDiag *diag) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        return cJSON_CreateArray();
+    cvm_diag_print_json(diag, stream);
+    fclose(stream);
+    cJSON *array = cJSON_ParseWithLength(text, size);
+    free(text);
+    return array ? array : cJSON_CreateArray();
+}
+
 char *cvm_count_text(int64_t count, char *text) {
     char digits[24];
     int length = snprintf(digits, sizeof digits, "%lld", (long long)count);

@@ -3,6 +3,7 @@
 #ifndef CVM_DRIVER_REPORT_H
 #define CVM_DRIVER_REPORT_H
 
+#include "compiler/front/diag.h"
 #include "runtime/error.h"
 #include "runtime/train.h"
 
@@ -31,6 +32,9 @@ _Noreturn void cvm_report_out_of_memory(void);
 
 /* Prints the object as one line of valid UTF-8 on stdout and deletes it. */
 void cvm_report_json(cJSON *object);
+
+/* The diagnostics as an array. */
+cJSON *cvm_diagnostics_json(const CvmDiag *diag);
 
 /* 61706 as "61,706"; at least 28 bytes of text. Returns text. */
 char *cvm_count_text(int64_t count, char *text);

@@ -21,7 +21,7 @@ typedef struct CvmAstName {
     CvmSpan span;
 } CvmAstName;
 
-/* "# …" without the line's end. */
+/* "# …" without the line's end and spaces before it. */
 typedef struct CvmAstComment {
     const char *text;
     CvmSpan span;
@@ -168,12 +168,18 @@ typedef struct CvmAstFile {
 /* Parses one text. Always returns a tree (of what could be read); errors are in diag (10xx). */
 CvmAstFile *cvm_ast_parse(CvmArena *arena, const CvmSource *source, CvmDiag *diag);
 
-/* Writes the tree as indented text, one node a line, stable: for `cvmc dump --stage ast` and tests.
- */
-void cvm_ast_print(const CvmAstFile *file, FILE *stream);
+/* Writes the tree as indented text, one node a line, with or without the nodes' places, stable: for
+ * `cvmc dump --stage ast`, the formatter and tests. */
+void cvm_ast_print(const CvmAstFile *file, bool places, FILE *stream);
+
+enum { CVM_LARGEST_SOURCE = 1 << 20 }; /* bytes */
 
 /* Reads a file into a source, at most 1 MiB. NULL (reported 1101 at `span`) when it can't be read.
  */
 CvmSource *cvm_source_read(CvmArena *arena, const char *path, CvmSpan span, CvmDiag *diag);
+
+/* The same of a stream, which stays open; `path` is what to call it. */
+CvmSource *cvm_source_read_stream(CvmArena *arena, FILE *file, const char *path, CvmSpan span,
+                                  CvmDiag *diag);
 
 #endif

@@ -2,6 +2,7 @@
  * the text that comes out must be the expected one. With CVM_UPDATE_GOLDEN set
  * (scripts/update-golden), what comes out is written into the files instead, for a person to
  * review. */
+#include "compiler/front/format.h"
 #include "compiler/graph/op.h"
 #include "compiler/passes/passes.h"
 #include "compiler/training_graph.h"
@@ -101,8 +102,17 @@ static bool print_graph(Run *run, CvmGraph *graph, const char *passes) {
 
 static bool run_ast(Run *run, const char *argument) {
     (void)argument;
-    cvm_ast_print(cvm_ast_parse(run->arena, &run->source, &run->diag), run->out);
+    cvm_ast_print(cvm_ast_parse(run->arena, &run->source, &run->diag), true, run->out);
     return run->diag.error_count == 0;
+}
+
+static bool run_format(Run *run, const char *argument) {
+    CvmFormatted formatted;
+    (void)argument;
+    if (!cvm_format(run->arena, &run->source, &formatted, &run->diag))
+        return false;
+    fputs(formatted.text, run->out);
+    return true;
 }
 
 static bool run_check(Run *run, const char *argument) {
@@ -165,11 +175,10 @@ typedef struct Stage {
 } Stage;
 
 static const Stage stages[] = {
-    {"ast", run_ast},           {"check", run_check},
-    {"text", run_text},         {"pass", run_pass},
-    {"passes", run_pass},       {"graph", run_graph},
-    {"training", run_training}, {"fused-forward", run_fused_forward},
-    {"fused", run_fused},       {"memory", run_memory},
+    {"ast", run_ast},     {"format", run_format},     {"check", run_check},
+    {"text", run_text},   {"pass", run_pass},         {"passes", run_pass},
+    {"graph", run_graph}, {"training", run_training}, {"fused-forward", run_fused_forward},
+    {"fused", run_fused}, {"memory", run_memory},
 };
 
 static const Stage *find_stage(const char *name, size_t length) {
