@@ -24,7 +24,8 @@ typedef struct Gradient {
     const CvmWinogradGrad *shape;
     CvmTiles tiles;
     int64_t lanes, vectors;               /* vectors: of a step */
-    LLVMValueRef input, output;           /* the work item's first blocks of channels */
+    LLVMValueRef input, output;           /* the work item's first blocks of channels … */
+    LLVMValueRef in_group;                /* … of which the inputs' is this one of its group */
     LLVMValueRef first, count;            /* tiles of the block */
     LLVMValueRef inputs, gradients, sums; /* scratch memory */
 } Gradient;
@@ -79,7 +80,7 @@ static void emit_transforms(const Gradient *gradient) {
     LLVMValueRef *buffers = gradient->emitter->buffers;
     int64_t lanes = gradient->lanes;
     Side inputs = {.pictures = {.buffer = buffers[0],
-                                .blocks = shape->inputs / lanes,
+                                .blocks = shape->groups * shape->inputs / lanes,
                                 .size = {shape->input[0], shape->input[1]},
                                 .pad = {shape->pad[0], shape->pad[1]},
                                 .side = matrices->side,
@@ -91,7 +92,7 @@ static void emit_transforms(const Gradient *gradient) {
                    .step = lanes,
                    .frequency = cvm_winograd_grad_input_step(shape)};
     Side outputs = {.pictures = {.buffer = buffers[1],
-                                 .blocks = shape->outputs / lanes,
+                                 .blocks = shape->groups * shape->outputs / lanes,
                                  .size = {shape->output[0], shape->output[1]},
                                  .side = shape->tile,
                                  .apart = shape->tile},
@@ -194,7 +195,7 @@ static void emit_taps(const Gradient *gradient, LLVMValueRef vector, LLVMValueRe
                      cvm_winograd_grad_sum_step(shape), results);
     LLVMValueRef width = constant(gradient, lanes);
     LLVMValueRef block =
-        cvm_sum(emitter, gradient->input, LLVMBuildUDiv(builder, channel, width, ""));
+        cvm_sum(emitter, gradient->in_group, LLVMBuildUDiv(builder, channel, width, ""));
     LLVMValueRef filter = cvm_sum(
         emitter,
         cvm_scale(emitter, cvm_sum(emitter, gradient->output, vector), shape->inputs / lanes),
@@ -229,7 +230,7 @@ static void emit_bias(const Gradient *gradient) {
     CvmEmitter *emitter = gradient->emitter;
     if (emitter->kernel->side.buffer < 0)
         return;
-    LLVMValueRef first = LLVMBuildICmp(emitter->builder, LLVMIntEQ, gradient->input,
+    LLVMValueRef first = LLVMBuildICmp(emitter->builder, LLVMIntEQ, gradient->in_group,
                                        constant(gradient, 0), "makes_sum");
     CvmBranch branch = cvm_branch_begin(emitter, first);
     CvmSide sums = cvm_side_begin(emitter, cvm_scale(emitter, gradient->output, gradient->lanes),
@@ -251,6 +252,25 @@ static void clear_sums(const Gradient *gradient) {
     cvm_loop_end(emitter, &loop);
 }
 
+/* Items go through a group's outputs, then its inputs, then the groups. */
+static void find_channels(Gradient *gradient, LLVMValueRef item) {
+    CvmEmitter *emitter = gradient->emitter;
+    LLVMBuilderRef builder = emitter->builder;
+    const CvmWinogradGrad *shape = gradient->shape;
+    int64_t lanes = gradient->lanes;
+    LLVMValueRef outputs = constant(gradient, shape->outputs / shape->item_outputs);
+    LLVMValueRef inputs = constant(gradient, shape->inputs / shape->item_inputs);
+    LLVMValueRef part = LLVMBuildUDiv(builder, item, outputs, "");
+    LLVMValueRef group = LLVMBuildUDiv(builder, part, inputs, "");
+    gradient->in_group =
+        cvm_scale(emitter, LLVMBuildURem(builder, part, inputs, ""), shape->item_inputs / lanes);
+    gradient->input =
+        cvm_sum(emitter, cvm_scale(emitter, group, shape->inputs / lanes), gradient->in_group);
+    gradient->output = cvm_sum(
+        emitter, cvm_scale(emitter, group, shape->outputs / lanes),
+        cvm_scale(emitter, LLVMBuildURem(builder, item, outputs, ""), shape->item_outputs / lanes));
+}
+
 void cvm_emit_winograd_grad(CvmEmitter *emitter, LLVMValueRef item) {
     LLVMBuilderRef builder = emitter->builder;
     const CvmWinogradGrad *shape = &emitter->kernel->winograd_grad;
@@ -260,11 +280,7 @@ void cvm_emit_winograd_grad(CvmEmitter *emitter, LLVMValueRef item) {
                          .lanes = shape->lanes,
                          .vectors = shape->step / shape->lanes};
     int64_t frequencies = gradient.tiles.frequencies;
-    LLVMValueRef parts = constant(&gradient, shape->outputs / shape->item_outputs);
-    gradient.input = cvm_scale(emitter, LLVMBuildUDiv(builder, item, parts, ""),
-                               shape->item_inputs / shape->lanes);
-    gradient.output = cvm_scale(emitter, LLVMBuildURem(builder, item, parts, ""),
-                                shape->item_outputs / shape->lanes);
+    find_channels(&gradient, item);
     gradient.inputs = emitter->buffers[shape->scratch];
     gradient.gradients =
         cvm_advance(emitter, gradient.inputs,

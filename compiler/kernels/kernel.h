@@ -248,10 +248,11 @@ typedef struct CvmWinograd {
 
 /* WINOGRAD_GRAD: the gradient of taps x taps filters, from tiles of tile x tile pixels of dy,
  * numbered through all pictures, `block` of which are transformed together. A work item has some of
- * the input and output channels; `step` of the latter lie side by side. Buffers: 0 in, 1 dy. */
+ * a group's input and output channels; `step` of the latter lie side by side. Buffers: 0 in, 1 dy.
+ */
 typedef struct CvmWinogradGrad {
     int64_t tile, taps;
-    int64_t pictures, inputs, outputs, lanes; /* inputs, outputs: channels */
+    int64_t pictures, groups, inputs, outputs, lanes; /* inputs, outputs: channels of a group */
     int64_t input[2], output[2], pad[2]; /* height and width of in and dy; above, at the left */
     int scratch; /* buffer: transformed inputs, transformed dy, then sums, of the work item */
     /* Results are on filters: buffers of tensors have strides[0] 1, of scalars 0. */

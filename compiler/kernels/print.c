@@ -205,10 +205,10 @@ static void print_scatter(const CvmScatter *scatter, FILE *stream) {
 
 static void print_winograd_grad(const CvmWinogradGrad *grad, FILE *stream) {
     fprintf(stream,
-            "  tile %" PRId64 " taps %" PRId64 " pictures %" PRId64 " inputs %" PRId64
-            " outputs %" PRId64 " lanes %" PRId64 " scratch %d\n",
-            grad->tile, grad->taps, grad->pictures, grad->inputs, grad->outputs, grad->lanes,
-            grad->scratch);
+            "  tile %" PRId64 " taps %" PRId64 " pictures %" PRId64 " groups %" PRId64
+            " inputs %" PRId64 " outputs %" PRId64 " lanes %" PRId64 " scratch %d\n",
+            grad->tile, grad->taps, grad->pictures, grad->groups, grad->inputs, grad->outputs,
+            grad->lanes, grad->scratch);
     for (int i = 0; i < 2; i++)
         fprintf(stream, "  %s input %" PRId64 " output %" PRId64 " pad %" PRId64 "\n",
                 i ? "width" : "height", grad->input[i], grad->output[i], grad->pad[i]);

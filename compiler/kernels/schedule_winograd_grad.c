@@ -27,7 +27,7 @@ int64_t cvm_winograd_grad_sum_step(const CvmWinogradGrad *grad) {
 }
 
 static int64_t count_items(const CvmWinogradGrad *grad) {
-    return grad->inputs / grad->item_inputs * (grad->outputs / grad->item_outputs);
+    return grad->groups * (grad->inputs / grad->item_inputs) * (grad->outputs / grad->item_outputs);
 }
 
 static bool is_small_enough(const CvmWinogradGrad *grad, int64_t frequencies) {

@@ -21,7 +21,11 @@ bool winograd_grad_weight_infer(CvmNode *node, CvmDiag *diag) {
                 dy->shape.sizes[2 + i])
             return cvm_refuse_operands(node, diag,
                                        "has a gradient that is not of the result's shape");
-    CvmShape shape = {4, {dy->shape.sizes[1], x->shape.sizes[1], taps, taps}};
+    int64_t groups = cvm_node_int(node, "groups");
+    if (groups < 1 || x->shape.sizes[1] % (groups * x->lanes) != 0 ||
+        dy->shape.sizes[1] % (groups * x->lanes) != 0)
+        return cvm_refuse_operands(node, diag, "has groups that are not whole blocks of channels");
+    CvmShape shape = {4, {dy->shape.sizes[1], x->shape.sizes[1] / groups, taps, taps}};
     CvmType filter = {.layout = CVM_LAYOUT_FILTER, .lanes = dy->lanes};
     return cvm_set_type(node, shape, &filter, diag);
 }
@@ -75,15 +79,17 @@ static void add_picture(const CvmNode *node, const CvmWinogradMatrices *m, const
 void winograd_grad_weight_reference(const CvmNode *node, const void *const *operands,
                                     void *output) {
     const int64_t *x = node->inputs[0]->type.shape.sizes, *dy = node->inputs[1]->type.shape.sizes;
+    const int64_t inputs = node->type.shape.sizes[1], outputs = dy[1] / (x[1] / inputs);
     const CvmWinogradMatrices m =
         cvm_winograd_matrices(cvm_node_int(node, "taps"), cvm_node_int(node, "tile"));
     const float *in = operands[0], *gradient = operands[1];
     float *taps = output;
     for (int64_t o = 0; o < dy[1]; o++)
-        for (int64_t c = 0; c < x[1]; c++) {
+        for (int64_t c = 0; c < inputs; c++) {
             double sums[FREQUENCIES] = {0};
+            int64_t channel = o / outputs * inputs + c;
             for (int64_t n = 0; n < x[0]; n++)
-                add_picture(node, &m, &(Plane){in + (n * x[1] + c) * x[2] * x[3], x + 2},
+                add_picture(node, &m, &(Plane){in + (n * x[1] + channel) * x[2] * x[3], x + 2},
                             &(Plane){gradient + (n * dy[1] + o) * dy[2] * dy[3], dy + 2}, sums);
             double results[FREQUENCIES];
             cvm_winograd_transform(m.result, m.tile, m.side, sums, results);
@@ -97,12 +103,14 @@ void winograd_grad_weight_reference(const CvmNode *node, const void *const *oper
 void winograd_grad_weight_lower(CvmLowering *lowering, const CvmNode *node) {
     const CvmType *x = &node->inputs[0]->type, *dy = &node->inputs[1]->type;
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    int64_t groups = cvm_node_int(node, "groups");
     CvmWinogradGrad *grad = &lowering->kernel->winograd_grad;
     *grad = (CvmWinogradGrad){.tile = cvm_node_int(node, "tile"),
                               .taps = cvm_node_int(node, "taps"),
                               .pictures = x->shape.sizes[0],
-                              .inputs = x->shape.sizes[1],
-                              .outputs = dy->shape.sizes[1],
+                              .groups = groups,
+                              .inputs = x->shape.sizes[1] / groups,
+                              .outputs = dy->shape.sizes[1] / groups,
                               .lanes = x->lanes};
     for (int i = 0; i < 2; i++) {
         grad->input[i] = x->shape.sizes[2 + i];

@@ -124,24 +124,25 @@ static const double ITEM_CHANNELS = 128;
 
 static double cost_of_gradient(const Size *size, int64_t tile) {
     double side = (double)(tile + size->taps - 1), outputs = size->vectors * size->lanes;
-    double input_turns = outputs > 2 * ITEM_CHANNELS ? outputs / ITEM_CHANNELS : 2;
+    double in_group = outputs / size->groups;
+    double input_turns = in_group > 2 * ITEM_CHANNELS ? in_group / ITEM_CHANNELS : 2;
     double output_turns = size->inputs > 2 * ITEM_CHANNELS ? size->inputs / ITEM_CHANNELS : 2;
-    double vectors = size->inputs / size->lanes * input_turns + size->vectors * output_turns;
+    double vectors =
+        size->groups * size->inputs / size->lanes * input_turns + size->vectors * output_turns;
     return side * side *
            (tiles_of(size, tile) *
                 (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * side * vectors) +
             TRANSFORM * side * size->inputs * size->vectors);
 }
 
-/* Groups of channels have to be whole blocks, and whole steps of the weights. */
+/* Groups of channels have to be whole blocks, and of a convolution whole steps of the weights. */
 static const char *refuse_groups(const CvmNode *conv, const CvmType *weight) {
     int64_t groups = cvm_node_int(conv, "groups"), outputs = weight->shape.sizes[0];
     if (groups == 1)
         return NULL;
-    if (conv->op != CVM_OP_CONV)
-        return "it has groups";
-    bool whole = weight->shape.sizes[1] % weight->lanes == 0 &&
-                 outputs / groups % cvm_winograd_step(outputs, weight->lanes) == 0;
+    int64_t step =
+        conv->op == CVM_OP_CONV ? cvm_winograd_step(outputs, weight->lanes) : weight->lanes;
+    bool whole = weight->shape.sizes[1] % weight->lanes == 0 && outputs / groups % step == 0;
     return whole ? NULL : "its groups are not whole blocks of channels";
 }
 
@@ -286,7 +287,8 @@ static CvmNode *add_gradient(CvmPassContext *context, CvmGraph *graph, CvmNode *
                              int64_t tile) {
     CvmAttribute attributes[] = {*cvm_node_attribute(node, "pad"),
                                  {.integers = {tile}},
-                                 {.integers = {node->type.shape.sizes[2]}}};
+                                 {.integers = {node->type.shape.sizes[2]}},
+                                 *cvm_node_attribute(node, "groups")};
     return cvm_graph_add(graph, CVM_OP_WINOGRAD_GRAD_WEIGHT, node->inputs, 2, attributes,
                          node->origin, context->diag);
 }

@@ -191,24 +191,25 @@ static void test_pooled(void **state) {
 static CvmGraph *make_gradient(const Case *c, int64_t tile, int lanes, bool direct) {
     CvmGraph *graph = cvm_graph_create(arena, "gradient");
     const char *channel = cvm_arena_format(arena, "channel%d", lanes);
-    CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->inputs, c->h, c->w}});
+    CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->groups * c->inputs, c->h, c->w}});
     CvmShape result = {4,
                        {c->n, c->outputs, c->h + c->pad[0] + c->pad[2] - c->taps + 1,
                         c->w + c->pad[1] + c->pad[3] - c->taps + 1}};
     CvmNode *dy = input(graph, "dy", result);
     CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
     CvmAttribute ones = {.integers = {1, 1}}, taps = {.integers = {c->taps, c->taps}};
+    CvmAttribute groups = {.integers = {c->groups}};
     CvmNode *inside = relayout(graph, dy, channel);
     CvmNode *dw = add(graph, CVM_OP_WINOGRAD_GRAD_WEIGHT,
-                      (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->taps}}}, 2,
-                      relayout(graph, x, channel), inside);
+                      (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->taps}}, groups},
+                      2, relayout(graph, x, channel), inside);
     if (!direct)
         cvm_graph_output(graph, "bias", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, inside, NULL));
     cvm_graph_output(graph, "y", relayout(graph, dw, "plain"));
     if (direct)
         cvm_graph_output(graph, "direct",
                          add(graph, CVM_OP_CONV_GRAD_WEIGHT,
-                             (CvmAttribute[]){ones, pad, ones, ones, taps}, 2, x, dy));
+                             (CvmAttribute[]){ones, pad, ones, groups, taps}, 2, x, dy));
     return graph;
 }
 
@@ -216,7 +217,7 @@ static void test_gradient(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t tile = cases[i].taps == 5 || i % 3 == 0 ? 4 : i % 3 == 1 ? 6 : 2;
-        if (i < 6)
+        if (i < 6 || cases[i].groups > 1)
             check_reference(make_gradient(&cases[i], tile, 8, true));
         checked_run(make_gradient(&cases[i], tile, i % 2 ? 8 : 4, false), arena, "gradient",
                     "none,+fuse-bias-grad", 3e-4f);
