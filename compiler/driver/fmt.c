@@ -126,7 +126,7 @@ static int format_file(const CvmOptions *options, const char *file, cJSON *resul
     if (results) {
         cJSON *result = cJSON_CreateObject();
         cJSON_AddStringToObject(result, "file", task.file);
-        cJSON_AddBoolToObject(result, "ok", right);
+        cJSON_AddBoolToObject(result, "ok", right && code != CVM_EXIT_MACHINE);
         cJSON_AddBoolToObject(result, "changed", task.formatted.changed);
         cJSON_AddItemToObject(result, "diagnostics", cvm_diagnostics_json(&task.diag));
         cJSON_AddItemToArray(results, result);

@@ -36,8 +36,10 @@ static bool needs_line(const CvmPieces *pieces, int index) {
 }
 
 static int line_breaks(const CvmPieces *pieces, int index) {
+    if (index == 0)
+        return 0;
     const CvmPiece *piece = &pieces->pieces[index], *before = piece - 1;
-    if (index == 0 || (before->kind == '{' && piece->kind == '}'))
+    if (before->kind == '{' && piece->kind == '}')
         return 0;
     int breaks = piece->line - before->line;
     int most = opens(before) || closes(piece) ? 1 : 2;

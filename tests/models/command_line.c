@@ -12,8 +12,9 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 
-static const char *const commands[] = {"check",   "run",   "train", "eval",   "predict", "samples",
-                                       "explain", "bench", "dump",  "passes", "ab",      "bisect"};
+static const char *const commands[] = {"check",   "fmt",     "run",     "train", "eval",
+                                       "predict", "samples", "explain", "bench", "dump",
+                                       "passes",  "ab",      "bisect"};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static void help_lists_every_command_and_exits_with_0(void **state) {

@@ -73,6 +73,7 @@ static void a_model_goes_out_and_comes_back(void **state) {
         fail_msg("%s", text);
     free(text);
     cvm_test_expect(&place, 0, "no mistakes", NULL, "check", "back.cvm", NULL);
+    cvm_test_expect(&place, 0, "", NULL, "fmt", "--check", "back.cvm", "many.cvm", NULL);
     cvm_test_expect(&place, 0, NULL, NULL, "export", "back.cvm", "--weights", "back.safetensors",
                     "--onnx", "again.onnx", NULL);
     cvm_test_expect(&place, 0, NULL, NULL, "import", "again.onnx", "-o", "again.cvm", NULL);
