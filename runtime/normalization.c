@@ -4,8 +4,8 @@
 #include <string.h>
 
 CvmNormalization cvm_normalization_unit(int channels) {
-    CvmNormalization normalization = {.channels = channels};
-    for (int c = 0; c < channels; c++)
+    CvmNormalization normalization = {.channels = channels <= CVM_MAX_CHANNELS ? channels : 0};
+    for (int c = 0; c < normalization.channels; c++)
         normalization.deviation[c] = 1;
     return normalization;
 }

@@ -13,7 +13,8 @@ typedef struct CvmNormalization {
     double mean[CVM_MAX_CHANNELS], deviation[CVM_MAX_CHANNELS];
 } CvmNormalization;
 
-/* mean 0, deviation 1: pixels / 255. */
+/* mean 0, deviation 1: pixels / 255. With more channels than pictures have it is of none: what such
+ * a model takes was never a picture. */
 CvmNormalization cvm_normalization_unit(int channels);
 
 /* One picture of [channels, plane] pixels, normalized. */

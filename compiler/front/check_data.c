@@ -143,7 +143,11 @@ static void read_folder(DataChecker *checker, const CvmAstSetting *setting) {
 }
 
 static void read_image(DataChecker *checker, const CvmAstSetting *setting) {
-    checker->sound &= cvm_eval_picture(&checker->eval, setting->value, &checker->data->image);
+    CvmShape *image = &checker->data->image;
+    checker->sound &= cvm_eval_picture(&checker->eval, setting->value, image);
+    if (image->rank && image->sizes[0] > CVM_MAX_CHANNELS)
+        breach(checker, 1316, setting->value->span, "write [channels, height, width]",
+               "pictures have at most 4 channels");
 }
 
 static void read_classes(DataChecker *checker, const CvmAstSetting *setting) {

@@ -22,6 +22,9 @@ static bool breach(const NormalizeReader *reader, int code, CvmSpan span, const 
 }
 
 static bool read_unit(const NormalizeReader *reader) {
+    if (reader->channels > CVM_MAX_CHANNELS)
+        return breach(reader, 1348, reader->expr->span, NULL,
+                      "pictures have at most 4 channels, and this model takes more");
     *reader->normalize =
         (CvmNormalize){CVM_NORMALIZE_UNIT, cvm_normalization_unit(reader->channels)};
     return true;
