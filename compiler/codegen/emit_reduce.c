@@ -131,22 +131,19 @@ static void emit_terms(CvmReduce *reduce) {
     }
 }
 
-/* For each lane the element number `inside` of its narrow group, `offset` being the lanes' own. */
-static LLVMValueRef load_of_groups(CvmReduce *reduce, const CvmTilePoint *point, int64_t offset,
-                                   int64_t inside) {
+/* Where groups share vectors: for each lane the element of its own group, `offset` being that of
+ * the run's first channel. */
+static LLVMValueRef load_mixed(CvmReduce *reduce, const CvmTilePoint *point, int64_t offset,
+                               int64_t inside) {
     CvmEmitter *emitter = reduce->emitter;
     const CvmKernel *kernel = reduce->kernel;
-    int lanes = reduce->schedule->lanes;
-    int64_t first = cvm_tile_element(reduce, point, reduce->schedule->vector_axis) % kernel->narrow;
-    if (kernel->narrow > lanes) { /* a part of one group */
-        LLVMValueRef at = cvm_advance(emitter, cvm_reduce_base(reduce, kernel->a),
-                                      cvm_i64(emitter, offset - first + inside));
-        CvmLanes all = cvm_lanes_first(lanes, lanes);
-        return cvm_load(emitter, at, 0, &all, 0);
-    }
-    CvmLanes some = cvm_tile_lanes(reduce, point);
-    LLVMValueRef own = cvm_reduce_load(reduce, kernel->a, offset, &some, 0);
-    return cvm_emit_spread(emitter, own, lanes, kernel->narrow, inside);
+    int64_t output = cvm_tile_known(reduce, point, kernel->mixed.output) * kernel->mix.lanes +
+                     cvm_tile_known(reduce, point, reduce->schedule->vector_axis);
+    LLVMValueRef base =
+        cvm_advance(emitter, cvm_reduce_base(reduce, kernel->a), cvm_i64(emitter, offset));
+    LLVMValueRef input = cvm_scale(emitter, reduce->index[kernel->mixed.input], kernel->mixed.step);
+    return cvm_emit_mixed(emitter, &kernel->mix, base, output, reduce->schedule->lanes, input,
+                          inside);
 }
 
 /* Adds to one sum. */
@@ -176,9 +173,9 @@ static void emit_product(CvmReduce *reduce, Step step, int sum, CvmTilePoint poi
     }
     if (cvm_lanes_none(&lanes))
         return;
-    LLVMValueRef a = kernel->narrow ? load_of_groups(reduce, &point, offset_a, step.inside)
-                                    : cvm_reduce_load(reduce, kernel->a, offset_a, &lanes,
-                                                      maximum ? -__builtin_inf() : 0);
+    LLVMValueRef a = kernel->mix.inputs ? load_mixed(reduce, &point, offset_a, step.inside)
+                                        : cvm_reduce_load(reduce, kernel->a, offset_a, &lanes,
+                                                          maximum ? -__builtin_inf() : 0);
     LLVMValueRef b = NULL;
     if (kernel->b >= 0) {
         CvmLanes lanes_b = lanes_of_step(reduce, &point);
@@ -392,7 +389,7 @@ static void emit_block(CvmReduce *reduce) {
             cvm_reduce_fetch_ahead(reduce);
         cvm_reduce_clear_sums(reduce);
         emit_reduce_axis(reduce, 0);
-        cvm_reduce_order_sums(reduce);
+        cvm_reduce_arrange_sums(reduce);
     }
     if (cvm_reduce_is_pooled(reduce))
         cvm_reduce_pool_sums(reduce);
@@ -505,6 +502,42 @@ static void emit_item(CvmReduce *reduce) {
     for_windows(reduce, cvm_reduce_store_results);
 }
 
+/* Whether code depends on where along the axis a block begins: vectors of groups that share them
+ * differ. */
+static bool is_known(const CvmReduce *reduce, int axis) {
+    return reduce->kernel->mix.inputs &&
+           (axis == reduce->kernel->mixed.output || axis == reduce->schedule->vector_axis);
+}
+
+static void emit_at_block(CvmReduce *reduce, int axis, LLVMValueRef block, int64_t count,
+                          LLVMValueRef rest) {
+    int64_t size = reduce->schedule->tile[axis] * cvm_schedule_unit(reduce->kernel, axis);
+    reduce->index[axis] = LLVMIsAConstantInt(block)
+                              ? cvm_i64(reduce->emitter, LLVMConstIntGetSExtValue(block) * size)
+                              : cvm_scale(reduce->emitter, block, size);
+    reduce->count[axis] = count;
+    emit_output_axis(reduce, axis - 1, rest);
+}
+
+/* Each of the blocks from `first` on has code of its own; the last has `remainder` elements. */
+static void emit_known_blocks(CvmReduce *reduce, int axis, int64_t first, LLVMValueRef block,
+                              LLVMValueRef rest) {
+    CvmEmitter *emitter = reduce->emitter;
+    int64_t blocks = cvm_schedule_blocks(reduce->kernel, axis);
+    int64_t size = reduce->schedule->tile[axis] * cvm_schedule_unit(reduce->kernel, axis);
+    LLVMValueRef here = cvm_i64(emitter, first);
+    if (first == blocks - 1) {
+        emit_at_block(reduce, axis, here, reduce->kernel->axes[axis].extent - first * size, rest);
+        return;
+    }
+    CvmBranch branch =
+        cvm_branch_begin(emitter, LLVMBuildICmp(emitter->builder, LLVMIntEQ, block, here, ""));
+    emit_at_block(reduce, axis, here, size, rest);
+    cvm_branch_else(emitter, &branch);
+    emit_known_blocks(reduce, axis, first + 1, block, rest);
+    cvm_branch_end(emitter, &branch);
+}
+
 /* Binds the axis to its block of this item and goes on; `rest` counts the blocks of axes up to
  * here. */
 static void emit_output_axis(CvmReduce *reduce, int axis, LLVMValueRef rest) {
@@ -528,19 +561,19 @@ static void emit_output_axis(CvmReduce *reduce, int axis, LLVMValueRef rest) {
         block = LLVMBuildURem(builder, rest, divisor, kernel->axes[axis].name);
         rest = LLVMBuildUDiv(builder, rest, divisor, "");
     }
-    reduce->index[axis] = cvm_scale(emitter, block, size);
+    if (is_known(reduce, axis)) {
+        emit_known_blocks(reduce, axis, 0, block, rest);
+        return;
+    }
     if (remainder == 0 || blocks == 1) {
-        reduce->count[axis] = remainder ? remainder : size;
-        emit_output_axis(reduce, axis - 1, rest);
+        emit_at_block(reduce, axis, block, remainder ? remainder : size, rest);
         return;
     }
     LLVMValueRef full = LLVMBuildICmp(builder, LLVMIntULT, block, cvm_i64(emitter, blocks - 1), "");
     CvmBranch branch = cvm_branch_begin(emitter, full);
-    reduce->count[axis] = size;
-    emit_output_axis(reduce, axis - 1, rest);
+    emit_at_block(reduce, axis, block, size, rest);
     cvm_branch_else(emitter, &branch);
-    reduce->count[axis] = remainder;
-    emit_output_axis(reduce, axis - 1, rest);
+    emit_at_block(reduce, axis, block, remainder, rest);
     cvm_branch_end(emitter, &branch);
 }
 

@@ -56,6 +56,9 @@ int64_t cvm_tile_units(const CvmReduce *reduce, int axis);
 bool cvm_tile_next(const CvmReduce *reduce, CvmTilePoint *point);
 int64_t cvm_tile_element(const CvmReduce *reduce, const CvmTilePoint *point, int axis);
 CvmLanes cvm_tile_lanes(const CvmReduce *reduce, const CvmTilePoint *point);
+/* The element of a point along an axis whose blocks have code of their own, counted from the axis's
+ * first. */
+int64_t cvm_tile_known(const CvmReduce *reduce, const CvmTilePoint *point, int axis);
 /* While sums are made, a unit along the slide's positions is a phase of them: the position of its
  * first lane, and how far its lanes are apart. */
 int64_t cvm_tile_position(const CvmReduce *reduce, const CvmTilePoint *point, int axis);
@@ -74,8 +77,9 @@ void cvm_reduce_forget(CvmReduce *reduce);
 
 /* --- finished sums (emit_results.c) --- */
 void cvm_reduce_clear_sums(CvmReduce *reduce);
-/* Where sums are phases of positions: from now on each is one of neighbours. */
-void cvm_reduce_order_sums(CvmReduce *reduce);
+/* Where sums are phases of positions, each becomes one of neighbours; where they are partial, those
+ * of vectors that are folded become one, in the place of the first. */
+void cvm_reduce_arrange_sums(CvmReduce *reduce);
 void cvm_reduce_store_results(CvmReduce *reduce);
 /* Fetches what the results of a block further along the vectors' axis are made of. */
 void cvm_reduce_fetch_ahead(CvmReduce *reduce);

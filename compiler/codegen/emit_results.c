@@ -98,17 +98,79 @@ static void interleave(CvmReduce *reduce, LLVMValueRef *slots, int step, int pha
     }
 }
 
-void cvm_reduce_order_sums(CvmReduce *reduce) {
-    int phases = (int)cvm_schedule_phases(reduce->kernel), step = 1;
-    int along = reduce->schedule->vector_axis;
-    if (phases == 1)
-        return;
-    for (int axis = along + 1; axis < reduce->kernel->axis_count; axis++)
-        step *= (int)cvm_tile_units(reduce, axis);
+/* How many sums lie between those of neighbouring units along an axis. */
+static int step_of(const CvmReduce *reduce, int axis) {
+    int step = 1;
+    for (int i = axis + 1; i < reduce->kernel->axis_count; i++)
+        step *= (int)cvm_tile_units(reduce, i);
+    return step;
+}
+
+/* Vectors of so many elements, `fold` of them for each vector of results: sums of neighbours. By
+ * halves as long as that is possible. */
+static LLVMValueRef fold(CvmReduce *reduce, LLVMValueRef *vectors, int64_t fold, int elements) {
+    CvmEmitter *emitter = reduce->emitter;
+    int lanes = reduce->schedule->lanes, from[64];
+    for (int together = 2; fold > 1; fold /= together) {
+        together = fold % 2 ? (int)fold : 2;
+        for (int i = 0; i < fold / together; i++) {
+            LLVMValueRef sum = NULL;
+            for (int k = 0; k < together; k++) {
+                for (int lane = 0; lane < lanes; lane++) {
+                    int element = lane * together + k;
+                    from[lane] =
+                        lane < elements ? element / elements * lanes + element % elements : -1;
+                }
+                LLVMValueRef part =
+                    cvm_emit_pick(emitter, vectors + i * together, together, lanes, from);
+                sum = sum ? LLVMBuildFAdd(emitter->builder, sum, part, "") : part;
+            }
+            vectors[i] = sum;
+        }
+    }
+    return vectors[0];
+}
+
+/* The vectors of one pixel: along the folded axis, and along the vectors' own where a block of
+ * channels is several. */
+static void fold_sums(CvmReduce *reduce, int first) {
+    CvmEmitter *emitter = reduce->emitter;
+    const CvmKernel *kernel = reduce->kernel;
+    int along = reduce->schedule->vector_axis, lanes = reduce->schedule->lanes;
+    int units = (int)cvm_tile_units(reduce, along), step = step_of(reduce, kernel->folded);
+    int elements = lanes < kernel->axes[along].extent ? lanes : (int)kernel->axes[along].extent;
+    LLVMTypeRef type = cvm_float_type(emitter, lanes);
+    LLVMValueRef vectors[CVM_MAX_SUMS];
+    for (int64_t i = 0; i < kernel->fold * units; i++) {
+        int64_t slot = first + i / units * step + i % units * step_of(reduce, along);
+        vectors[i] = LLVMBuildLoad2(emitter->builder, type, reduce->sums[slot], "");
+    }
+    for (int unit = 0; unit < units; unit++)
+        LLVMBuildStore(emitter->builder,
+                       fold(reduce, vectors + unit * kernel->fold, kernel->fold, elements),
+                       reduce->sums[first + unit * step_of(reduce, along)]);
+}
+
+void cvm_reduce_arrange_sums(CvmReduce *reduce) {
+    const CvmKernel *kernel = reduce->kernel;
+    int phases = (int)cvm_schedule_phases(kernel), along = reduce->schedule->vector_axis;
     CvmTilePoint point = {{0}};
-    for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &point))
-        if (point.unit[along] % phases == 0)
-            interleave(reduce, &reduce->sums[sum], step, phases);
+    if (phases == 1 && !kernel->fold)
+        return;
+    for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &point)) {
+        if (kernel->fold && point.unit[kernel->folded] == 0 && point.unit[along] == 0)
+            fold_sums(reduce, sum);
+        if (phases > 1 && point.unit[along] % phases == 0)
+            interleave(reduce, &reduce->sums[sum], step_of(reduce, along), phases);
+    }
+}
+
+/* Whether the point has results: not a phase behind the last position, nor a vector that was folded
+ * into the first. */
+static bool has_results(const CvmReduce *reduce, const CvmTilePoint *point) {
+    const CvmKernel *kernel = reduce->kernel;
+    CvmLanes lanes = cvm_tile_lanes(reduce, point);
+    return !cvm_lanes_none(&lanes) && !(kernel->fold && point->unit[kernel->folded] > 0);
 }
 
 bool cvm_reduce_is_pooled(const CvmReduce *reduce) {
@@ -278,6 +340,8 @@ void cvm_reduce_pool_sums(CvmReduce *reduce) {
     for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &epilogue.point)) {
         epilogue.lanes = cvm_tile_lanes(reduce, &epilogue.point);
         int lanes = epilogue.lanes.lanes;
+        if (!has_results(reduce, &epilogue.point))
+            continue;
         CvmExprContext context = {finished_sum(reduce, sum), lanes, epilogue_leaf, &epilogue};
         LLVMValueRef value = cvm_emit_expr(emitter, pooling->value, &context);
         int64_t next, next_place = place_in_window(reduce, &epilogue.point);
@@ -311,7 +375,7 @@ void cvm_reduce_store_results(CvmReduce *reduce) {
     for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &epilogue.point)) {
         epilogue.lanes = cvm_tile_lanes(reduce, &epilogue.point);
         epilogue.sum = sum;
-        if (cvm_lanes_none(&epilogue.lanes)) /* a phase behind the last position */
+        if (!has_results(reduce, &epilogue.point))
             continue;
         CvmExprContext context = {accumulator_of(reduce, sum, &epilogue.point),
                                   epilogue.lanes.lanes, epilogue_leaf, &epilogue};
@@ -321,7 +385,7 @@ void cvm_reduce_store_results(CvmReduce *reduce) {
     CvmTilePoint point = {{0}};
     for (int sum = 0; sum < reduce->sum_count; sum++, cvm_tile_next(reduce, &point)) {
         CvmLanes lanes = cvm_tile_lanes(reduce, &point);
-        for (int i = 0; i < kernel->result_count && !cvm_lanes_none(&lanes); i++) {
+        for (int i = 0; i < kernel->result_count && has_results(reduce, &point); i++) {
             int buffer = kernel->results[i].buffer;
             LLVMValueRef at =
                 cvm_advance_in(emitter, buffer, cvm_reduce_base(reduce, buffer),

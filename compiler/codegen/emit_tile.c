@@ -43,6 +43,10 @@ int64_t cvm_tile_element(const CvmReduce *reduce, const CvmTilePoint *point, int
     return point->unit[axis] * cvm_schedule_unit(reduce->kernel, axis);
 }
 
+int64_t cvm_tile_known(const CvmReduce *reduce, const CvmTilePoint *point, int axis) {
+    return LLVMConstIntGetSExtValue(reduce->index[axis]) + cvm_tile_element(reduce, point, axis);
+}
+
 int64_t cvm_tile_position(const CvmReduce *reduce, const CvmTilePoint *point, int axis) {
     int64_t phases =
         axis == reduce->schedule->vector_axis ? cvm_schedule_phases(reduce->kernel) : 1;

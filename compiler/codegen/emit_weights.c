@@ -17,6 +17,8 @@ typedef struct Weights {
     int lanes;
     LLVMValueRef dy, sums;   /* of the picture and tile at hand */
     int64_t first_tap, taps; /* of the tile, in a row of taps */
+    int64_t output;          /* its first output vector, in its run of groups that share vectors */
+    LLVMValueRef input;      /* its first input, in its group */
     LLVMValueRef slots[MAX_SUMS];
     CvmLanes all;
     CvmSide side;           /* the sum of dy, where the kernel makes one … */
@@ -106,6 +108,15 @@ static void multiply_add(Weights *weights, LLVMValueRef slot, LLVMValueRef a, LL
 
 /* --- pixels --- */
 
+/* For every lane of an output vector of the tile, the input number i of the tile. */
+static LLVMValueRef load_input(Weights *weights, LLVMValueRef at, int64_t output, int64_t i) {
+    const CvmMix *mix = &weights->shape->mix;
+    if (!mix->inputs)
+        return cvm_load(weights->emitter, at, 0, &weights->all, 0);
+    return cvm_emit_mixed(weights->emitter, mix, at, (weights->output + output) * weights->lanes,
+                          weights->lanes, weights->input, i);
+}
+
 /* A pixel whose taps from `first` to below `last` (of the row) lie inside. Its first tap lies
  * `start` elements behind `in`, its gradient at dy. copy: of the sums that it is added to. */
 static void emit_pixel(Weights *weights, LLVMValueRef in, int64_t start, LLVMValueRef dy,
@@ -125,13 +136,10 @@ static void emit_pixel(Weights *weights, LLVMValueRef in, int64_t start, LLVMVal
             int64_t offset =
                 start + i * shape->in_inside + tap * shape->dilation[1] * shape->in_column;
             LLVMValueRef at = cvm_advance(emitter, in, cvm_i64(emitter, offset));
-            LLVMValueRef x = cvm_load(emitter, at, shape->narrow > 0, &weights->all, 0);
-            if (shape->narrow)
-                x = cvm_emit_spread(emitter, x, weights->lanes, shape->narrow, i);
             for (int64_t o = 0; o < shape->tile_outputs; o++)
-                multiply_add(weights, slots_of(weights, o, i, t)[copy], gradients[o], x);
+                multiply_add(weights, slots_of(weights, o, i, t)[copy], gradients[o],
+                             load_input(weights, at, o, i));
         }
-    cvm_emit_load_barrier(emitter);
 }
 
 /* A pixel at an end of the row. in, dy: of the row's column 0 and pixel 0. */
@@ -146,6 +154,7 @@ static void emit_edge(Weights *weights, LLVMValueRef in, LLVMValueRef dy, int64_
     emit_pixel(weights, in, column * shape->in_column,
                cvm_advance(emitter, dy, cvm_i64(emitter, pixel * weights->lanes)), first, last,
                pixel % shape->copies);
+    cvm_emit_load_barrier(emitter);
 }
 
 static void emit_row(Weights *weights, LLVMValueRef in, LLVMValueRef dy) {
@@ -165,10 +174,14 @@ static void emit_row(Weights *weights, LLVMValueRef in, LLVMValueRef dy) {
         LLVMValueRef from = cvm_advance(emitter, in, column);
         LLVMValueRef gradient =
             cvm_advance(emitter, dy, cvm_scale(emitter, loop.index, weights->lanes));
-        for (int64_t k = 0; k < together; k++)
+        bool shares = shape->mix.inputs == 1 && shape->mix.outputs > 1; /* what was spread */
+        for (int64_t k = 0; k < together; k++) {
             emit_pixel(weights, from, k * step,
                        cvm_advance(emitter, gradient, cvm_i64(emitter, k * weights->lanes)), 0,
                        shape->kernel[1], k % shape->copies);
+            if (!shares || k == together - 1)
+                cvm_emit_load_barrier(emitter);
+        }
         cvm_loop_end(emitter, &loop);
     }
     for (int64_t pixel = whole; pixel < pixels; pixel++)
@@ -219,9 +232,10 @@ static void emit_tile(Weights *weights, LLVMValueRef in, LLVMValueRef tap_row, L
     for_sums(weights, put_sum);
 }
 
-/* A block of inputs with a chunk of rows. in: of the block's first input; sums: of the block. */
-static void emit_block(Weights *weights, LLVMValueRef in, LLVMValueRef sums, LLVMValueRef first,
-                       LLVMValueRef last) {
+/* A block of inputs with a chunk of rows. in: of the block's first input, whose number is `input`;
+ * sums: of the block. */
+static void emit_block(Weights *weights, LLVMValueRef in, LLVMValueRef input, LLVMValueRef sums,
+                       LLVMValueRef first, LLVMValueRef last) {
     CvmEmitter *emitter = weights->emitter;
     const CvmWeightGrad *shape = weights->shape;
     LLVMValueRef zero = cvm_i64(emitter, 0);
@@ -229,6 +243,7 @@ static void emit_block(Weights *weights, LLVMValueRef in, LLVMValueRef sums, LLV
         cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->run), shape->tile_inputs);
     LLVMValueRef from =
         cvm_advance(emitter, in, cvm_scale(emitter, inputs.index, shape->in_inside));
+    weights->input = cvm_sum(emitter, input, inputs.index);
     CvmLoop taps = cvm_loop_begin(emitter, zero, cvm_i64(emitter, shape->kernel[0]), 1);
     LLVMValueRef offset =
         cvm_sum(emitter, cvm_scale(emitter, taps.index, shape->kernel[1] * sums_tap(weights)),
@@ -264,8 +279,8 @@ static void clear_sums(Weights *weights, LLVMValueRef sums, LLVMValueRef element
 static LLVMValueRef block_of_part(Weights *weights, LLVMValueRef part) {
     CvmEmitter *emitter = weights->emitter;
     int64_t blocks = weights->shape->inputs / weights->shape->run;
-    if (weights->shape->parts == 1)
-        return cvm_scale(emitter, part, blocks);
+    if (weights->shape->parts == 1) /* known: the first, or the one behind the last */
+        return cvm_i64(emitter, LLVMConstIntGetSExtValue(part) * blocks);
     return LLVMBuildUDiv(emitter->builder, cvm_scale(emitter, part, blocks),
                          cvm_i64(emitter, weights->shape->parts), "");
 }
@@ -406,23 +421,39 @@ static void apply(Weights *weights, LLVMValueRef sums, LLVMValueRef output, LLVM
 
 /* --- pictures --- */
 
-/* A chunk of rows of a picture, tile by tile. */
-static void emit_chunk(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LLVMValueRef sums,
-                       const LLVMValueRef blocks[2], const LLVMValueRef rows[2]) {
+/* A chunk of rows of a picture for the tile of output vectors at `output`. */
+static void emit_outputs(Weights *weights, LLVMValueRef output, LLVMValueRef in, LLVMValueRef dy,
+                         LLVMValueRef sums, const LLVMValueRef blocks[2],
+                         const LLVMValueRef rows[2]) {
     CvmEmitter *emitter = weights->emitter;
     const CvmWeightGrad *shape = weights->shape;
     int64_t block = shape->run * taps_of(shape) * weights->lanes;
-    CvmLoop outputs = cvm_loop_begin(emitter, cvm_i64(emitter, 0),
-                                     cvm_i64(emitter, item_outputs(shape)), shape->tile_outputs);
-    weights->dy = cvm_advance(emitter, dy, cvm_scale(emitter, outputs.index, dy_vector(weights)));
-    sums = cvm_advance(emitter, sums, cvm_scale(emitter, outputs.index, sums_vector(weights)));
+    weights->dy = cvm_advance(emitter, dy, cvm_scale(emitter, output, dy_vector(weights)));
+    sums = cvm_advance(emitter, sums, cvm_scale(emitter, output, sums_vector(weights)));
     CvmLoop inputs = cvm_loop_begin(emitter, blocks[0], blocks[1], 1);
     LLVMValueRef stored =
         shape->applies ? LLVMBuildSub(emitter->builder, inputs.index, blocks[0], "") : inputs.index;
     emit_block(weights, cvm_advance(emitter, in, cvm_scale(emitter, inputs.index, shape->in_block)),
+               cvm_scale(emitter, inputs.index, shape->run),
                cvm_advance(emitter, sums, cvm_scale(emitter, stored, block)), rows[0], rows[1]);
     cvm_loop_end(emitter, &inputs);
-    cvm_loop_end(emitter, &outputs);
+}
+
+/* A chunk of rows of a picture, tile by tile; where groups share vectors, each has code of its own.
+ */
+static void emit_chunk(Weights *weights, LLVMValueRef in, LLVMValueRef dy, LLVMValueRef sums,
+                       const LLVMValueRef blocks[2], const LLVMValueRef rows[2]) {
+    CvmEmitter *emitter = weights->emitter;
+    const CvmWeightGrad *shape = weights->shape;
+    int64_t outputs = item_outputs(shape), step = shape->tile_outputs;
+    if (shape->mix.inputs) {
+        for (weights->output = 0; weights->output < outputs; weights->output += step)
+            emit_outputs(weights, cvm_i64(emitter, weights->output), in, dy, sums, blocks, rows);
+        return;
+    }
+    CvmLoop loop = cvm_loop_begin(emitter, cvm_i64(emitter, 0), cvm_i64(emitter, outputs), step);
+    emit_outputs(weights, loop.index, in, dy, sums, blocks, rows);
+    cvm_loop_end(emitter, &loop);
 }
 
 /* All pictures, chunk by chunk. in, dy, sums: of the item's group and output vectors; blocks: of
@@ -454,7 +485,8 @@ void cvm_emit_weights(CvmEmitter *emitter, LLVMValueRef item) {
         .emitter = emitter, .shape = shape, .lanes = lanes, .all = cvm_lanes_first(lanes, lanes)};
     LLVMValueRef parts = cvm_i64(emitter, shape->parts);
     LLVMValueRef turns = cvm_i64(emitter, shape->outputs / item_outputs(shape));
-    LLVMValueRef part = LLVMBuildURem(builder, item, parts, "part");
+    LLVMValueRef part =
+        shape->parts == 1 ? cvm_i64(emitter, 0) : LLVMBuildURem(builder, item, parts, "part");
     LLVMValueRef rest = LLVMBuildUDiv(builder, item, parts, "");
     LLVMValueRef turn = LLVMBuildURem(builder, rest, turns, "turn");
     LLVMValueRef group = LLVMBuildUDiv(builder, rest, turns, "group");

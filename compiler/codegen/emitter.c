@@ -325,13 +325,3 @@ LLVMValueRef cvm_emit_pick(CvmEmitter *emitter, const LLVMValueRef *vectors, int
     }
     return picked;
 }
-
-LLVMValueRef cvm_emit_spread(CvmEmitter *emitter, LLVMValueRef vector, int lanes, int64_t width,
-                             int64_t inside) {
-    int from[64];
-    if (width == 1)
-        return vector;
-    for (int i = 0; i < lanes; i++)
-        from[i] = (int)(i / width * width + inside);
-    return cvm_emit_pick(emitter, &vector, 1, lanes, from);
-}

@@ -102,9 +102,12 @@ void cvm_emit_transpose(CvmEmitter *emitter, LLVMValueRef *rows, int lanes);
 LLVMValueRef cvm_emit_pick(CvmEmitter *emitter, const LLVMValueRef *vectors, int count, int lanes,
                            const int *from);
 
-/* In each lane the element number `inside` of the group of `width` neighbours that it is in. */
-LLVMValueRef cvm_emit_spread(CvmEmitter *emitter, LLVMValueRef vector, int lanes, int64_t width,
-                             int64_t inside);
+/* For vectors of outputs of groups that share them (emit_mix.c): in each of `lanes` lanes, the
+ * first of which is output channel number `output` of the run, channel number input + inside of the
+ * lane's group. `input` (i64) and `inside` together do not leave a block of the pictures, unless
+ * both are known. base: of the run's first channel. */
+LLVMValueRef cvm_emit_mixed(CvmEmitter *emitter, const CvmMix *mix, LLVMValueRef base,
+                            int64_t output, int lanes, LLVMValueRef input, int64_t inside);
 
 /* Keeps LLVM from sharing or moving loads across this point: they would need registers that sums
  * have. The processor looks ahead by itself. */

@@ -22,6 +22,16 @@ typedef struct Entry {
     const char *reason; /* NULL: there was no choice */
 } Entry;
 
+/* Why a convolution's pictures are not in channel blocks, where others are. */
+static const char *find_refusal(const CvmPassLog *log, const CvmKernel *kernel) {
+    for (const CvmRemark *remark = log->first; remark; remark = remark->next)
+        if (strcmp(remark->pass, "layout") == 0 && remark->refused &&
+            strcmp(remark->action, "channel-blocked") == 0 && kernel->node_count > 0 &&
+            remark->node == kernel->nodes[0])
+            return remark->reason;
+    return NULL;
+}
+
 /* What the pass that chooses algorithms said of the layer. */
 static const char *find_remark(const CvmPassLog *log, const CvmKernel *kernel) {
     bool convolves = kernel->form == CVM_KERNEL_WINOGRAD ||
@@ -38,6 +48,9 @@ static const char *find_remark(const CvmPassLog *log, const CvmKernel *kernel) {
  * and measurements of how it is cut. */
 static const char *find_reason(const CvmPassLog *log, const CvmKernel *kernel, CvmArena *arena) {
     const char *remark = find_remark(log, kernel), *cut = kernel->measured;
+    const char *refusal = find_refusal(log, kernel);
+    if (refusal)
+        return cvm_arena_format(arena, "plain pictures: %s", refusal);
     bool products = kernel->form == CVM_KERNEL_LINEAR || kernel->form == CVM_KERNEL_WINOGRAD ||
                     (kernel->form == CVM_KERNEL_REDUCE && kernel->combine == CVM_COMBINE_PRODUCTS);
     if (!remark)

@@ -40,6 +40,16 @@ typedef struct CvmAxis {
     bool reduce;
 } CvmAxis;
 
+/* Groups of channels that share vectors. Of channel-blocked pictures, counted from the first of a
+ * run of groups (cvm_conv_run) on, output channel o belongs to group g = o / outputs, and what it
+ * reads are channels g inputs, g inputs + 1, … So the lanes of a vector of outputs read inputs of
+ * several groups: lanes of one or more vectors, spread by shuffles, or single elements. */
+typedef struct CvmMix {
+    int64_t inputs, outputs; /* of a group; inputs 0: groups share no vectors */
+    int64_t lanes, block;    /* of the pictures that are read: channels in a block, elements from
+                                one block to the next */
+} CvmMix;
+
 /* A tensor the kernel reads or writes, as strides (in elements) along the axes. An axis that a
  * window maps has stride 0 here and acts through the window. */
 typedef struct CvmKernelBuffer {
@@ -178,12 +188,12 @@ typedef struct CvmSchedule {
                                    elements) are computed together in registers */
     int slide;                  /* window whose taps are unrolled and positions blocked; -1: none */
     int64_t slide_step; /* when the slide's position is a reduce axis: positions per block */
-    bool broadcast;     /* vectors of b meet single elements of a (of each group, where those are
-                           narrow), which are read anew for every tap: registers hold sums, not what
-                           taps could share */
-    int unrolled;       /* reduce axis unrolled inside of the taps; -1: none */
-    int64_t strip; /* columns (of vector_axis) of a work item that walks over a large matrix b in
-                      chunks of rows (emit_strips.c); 0: sums stay in registers to their end */
+    bool broadcast; /* vectors of b meet single elements of a (of each group, where several share
+                       a vector), which are read anew for every tap: registers hold sums, not
+                       what taps could share */
+    int unrolled;   /* reduce axis unrolled inside of the taps; -1: none */
+    int64_t strip;  /* columns (of vector_axis) of a work item that walks over a large matrix b in
+                       chunks of rows (emit_strips.c); 0: sums stay in registers to their end */
     int64_t strip_rows; /* rows in a chunk */
     int strip_scratch;  /* buffer of the item, see emit_strips.c */
     int64_t ahead; /* elements along the vectors' axis by which what results are made of is fetched
@@ -289,15 +299,14 @@ typedef struct CvmTurn {
 /* WEIGHTS: out[g, o, i, p, q] = sum over pictures n and result pixels (y, x) of
  *   dy[n, g, o, y, x] * in[n, g, i, y stride + p dilation - pad, x stride + q dilation - pad]
  * with `lanes` outputs o side by side in a vector. Buffers: 0 in, 1 dy, 2 out, which is a filter:
- * [g][o / lanes][i / run][taps][run][lanes]. Narrow: so many lanes are a group, and those of `in`
- * too; g counts vectors then.
+ * [g][o / lanes][i / run][taps][run][lanes]. Where groups share vectors, g counts runs of them.
  *
  * Sums stay in registers while a chunk of rows is walked over, and in the result's memory between
  * chunks, so that each pixel is fetched once for all the weights of a work item that it meets. */
 typedef struct CvmWeightGrad {
     int64_t pictures, groups, inputs, outputs;         /* of a group; outputs counts vectors */
     int64_t run;                                       /* inputs in a block of the filter */
-    int64_t narrow;                                    /* 0: a group fills vectors */
+    CvmMix mix;                                        /* of groups that share vectors */
     int64_t kernel[2], stride[2], pad[2], dilation[2]; /* pad: before the first row and column */
     int64_t in_size[2], size[2];                       /* of in, of dy: height, width */
     int64_t left, right;                               /* see cvm_conv_edges */
@@ -344,10 +353,19 @@ typedef struct CvmKernel {
     int a, b;            /* buffers combined; -1: absent */
     const CvmExpr *term; /* SUM: what is summed, in terms of loads of a, b and of buffers that stand
                             still along the reduce axes; NULL: a itself */
-    /* PRODUCTS whose vectors hold several groups of so many channels: a lane's element of a is that
-     * of its own group with the number that the last axis, a reduce axis, has; 0: it is the lane's
+    /* PRODUCTS whose vectors of results belong to several groups: of a, a lane reads the channel of
+     * its own group whose number axis `input` tells, in steps of `step`, and the last axis, where
+     * step is more than 1. Axis `output` counts the run's vectors of outputs. */
+    CvmMix mix;
+    struct {
+        int output, input;
+        int64_t step;
+    } mixed;
+    /* PRODUCTS whose vectors hold partial sums: `fold` vectors, along axis `folded` (which adds up
+     * nothing itself), are one vector of results, each the sum of `fold` neighbours; 0: none are.
      */
-    int64_t narrow;
+    int64_t fold;
+    int folded;
     CvmPooling pooling;
     CvmSchedule schedule;
     /* what a step along each axis adds to the element's place in the plain order; only where random

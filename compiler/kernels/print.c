@@ -85,6 +85,12 @@ static void print_buffers(const CvmKernel *kernel, FILE *stream) {
     }
 }
 
+static void print_mix(const CvmMix *mix, FILE *stream) {
+    fprintf(stream,
+            " groups of %" PRId64 " to %" PRId64 " from blocks of %" PRId64 ", %" PRId64 " apart",
+            mix->inputs, mix->outputs, mix->lanes, mix->block);
+}
+
 static void print_reduce(const CvmKernel *kernel, FILE *stream) {
     static const char *const combines[] = {"map", "products", "sum", "maximum"};
     const CvmSchedule *schedule = &kernel->schedule;
@@ -122,8 +128,13 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
     fprintf(stream, "  combine %s %d %d", combines[kernel->combine], kernel->a, kernel->b);
     if (schedule->broadcast)
         fputs(" broadcast", stream);
-    if (kernel->narrow)
-        fprintf(stream, " groups of %" PRId64, kernel->narrow);
+    if (kernel->fold)
+        fprintf(stream, " folded by %" PRId64 " along %d", kernel->fold, kernel->folded);
+    if (kernel->mix.inputs) {
+        print_mix(&kernel->mix, stream);
+        fprintf(stream, " along %d %d step %" PRId64, kernel->mixed.output, kernel->mixed.input,
+                kernel->mixed.step);
+    }
     if (schedule->strip)
         fprintf(stream, " strips of %" PRId64 " in chunks of %" PRId64 " scratch %d",
                 schedule->strip, schedule->strip_rows, schedule->strip_scratch);
@@ -221,12 +232,14 @@ static void print_winograd_grad(const CvmWinogradGrad *grad, FILE *stream) {
 static void print_weights(const CvmWeightGrad *weights, FILE *stream) {
     fprintf(stream,
             "  pictures %" PRId64 " groups %" PRId64 " inputs %" PRId64 " run %" PRId64
-            " outputs %" PRId64 "%s%s\n",
+            " outputs %" PRId64 "%s",
             weights->pictures, weights->groups, weights->inputs, weights->run, weights->outputs,
-            weights->narrow ? " narrow" : "",
             weights->unpacks   ? " unpacked"
             : weights->applies ? " applied"
                                : "");
+    if (weights->mix.inputs)
+        print_mix(&weights->mix, stream);
+    fputc('\n', stream);
     for (int i = 0; i < 2; i++)
         fprintf(stream,
                 "  %s kernel %" PRId64 " stride %" PRId64 " pad %" PRId64 " dilation %" PRId64

@@ -298,7 +298,8 @@ static void choose_tiles(CvmKernel *kernel, CvmTargetShape target) {
             if (size_a > a.units && size_a > a.step)
                 continue;
             int64_t loaded = broadcast ? size_b + 1 : a.fixed ? size_b : size_a;
-            bool fits = size_a * size_b + loaded + 1 <= target.registers;
+            int64_t sums = size_a * size_b * (kernel->fold ? kernel->fold : 1);
+            bool fits = sums + loaded + 1 <= target.registers;
             if (!fits && (size_b > 1 || (!a.fixed && size_a > a.step)))
                 continue;
             set_tile(schedule, &a, &b, (const int64_t[]){size_a, size_b});
@@ -355,7 +356,7 @@ static void choose_broadcast(CvmKernel *kernel) {
     if (kernel->combine != CVM_COMBINE_PRODUCTS || schedule->slide < 0 || vector < 0)
         return;
     const CvmWindow *window = &kernel->windows[schedule->slide];
-    bool same = !varies(kernel, kernel->a, vector) || kernel->narrow;
+    bool same = !varies(kernel, kernel->a, vector) && kernel->mix.inputs != 1;
     if (kernel->axes[vector].reduce || kernel->axes[window->position].reduce ||
         window->position == vector || !same || !varies(kernel, kernel->b, vector))
         return;
@@ -414,7 +415,11 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     for (int i = 0; i < kernel->axis_count; i++) /* a work item has whole windows of the pooling */
         if (schedule->slide < 0 || kernel->windows[schedule->slide].position != i)
             schedule->tile[i] = cvm_pooled_together(kernel, i);
-    if (kernel->narrow)
+    if (kernel->fold) { /* vectors that are folded together */
+        schedule->tile[kernel->folded] = kernel->fold;
+        schedule->tile[schedule->vector_axis] = cvm_schedule_blocks(kernel, schedule->vector_axis);
+    }
+    if (kernel->mixed.step > 1)
         schedule->unrolled = kernel->axis_count - 1;
     choose_broadcast(kernel);
     choose_tiles(kernel, target);

@@ -23,13 +23,24 @@ static double tile_score(int64_t outputs, int64_t inputs, int64_t taps) {
     return sums / ((loads > busy ? loads : busy) + 0.1 * loads);
 }
 
+/* Whether a tile of so many inputs surely lies in one block of the pictures, or it is known where
+ * it lies. */
+static bool stays_in_blocks(const CvmWeightGrad *weights, int64_t inputs) {
+    const CvmMix *mix = &weights->mix;
+    if (mix->inputs && mix->inputs < mix->lanes && mix->lanes % mix->inputs == 0)
+        return inputs == mix->inputs; /* so that shuffles can spread them */
+    return !mix->inputs || (mix->inputs % inputs == 0 && mix->lanes % inputs == 0);
+}
+
 static void choose_tile(CvmWeightGrad *weights, int registers) {
     double best = 0;
-    int64_t inputs = weights->run, least = weights->narrow ? inputs : 1;
-    for (int64_t o = 1; o <= 4 && o <= weights->outputs; o++)
-        for (int64_t i = least; i <= inputs; i++)
+    int64_t inputs = weights->run;
+    int64_t most = weights->mix.inputs ? 6 : 4; /* groups that share vectors share what is loaded */
+    for (int64_t o = 1; o <= most && o <= weights->outputs; o++)
+        for (int64_t i = 1; i <= inputs; i++)
             for (int64_t t = 1; t <= weights->kernel[1]; t++) {
-                if (weights->outputs % o || inputs % i || o * i * t + o + 1 > registers)
+                if (weights->outputs % o || inputs % i || !stays_in_blocks(weights, i) ||
+                    o * i * t + o + 1 > registers)
                     continue;
                 int64_t turns = (weights->kernel[1] + t - 1) / t;
                 double full = (double)weights->kernel[1] / (double)(turns * t);
@@ -47,8 +58,10 @@ static void choose_tile(CvmWeightGrad *weights, int registers) {
 static int64_t choose_copies(const CvmWeightGrad *weights, int registers) {
     int64_t sums = weights->tile_outputs * weights->tile_inputs * weights->tile_taps;
     int64_t copies = (OVERLAPPING + sums - 1) / sums;
+    int64_t others =
+        weights->tile_outputs + 1 + (weights->mix.outputs > 1 ? weights->tile_outputs : 0);
     copies = copies < COPIES ? copies : COPIES;
-    while (copies > 1 && copies * sums + weights->tile_outputs + 1 > registers)
+    while (copies > 1 && copies * sums + others > registers)
         copies--;
     return copies;
 }
@@ -70,8 +83,10 @@ static int64_t count_items(const CvmWeightGrad *weights) {
 
 /* Floats that all items read: x once for each part of the outputs, dy for each of the inputs. */
 static double floats_read(const CvmWeightGrad *weights, int lanes) {
-    double x = (double)(weights->narrow ? lanes : weights->inputs) *
-               (double)(weights->in_size[0] * weights->in_size[1]);
+    int64_t inputs = weights->mix.inputs
+                         ? weights->outputs * lanes / weights->mix.outputs * weights->inputs
+                         : weights->inputs;
+    double x = (double)inputs * (double)(weights->in_size[0] * weights->in_size[1]);
     double dy = (double)(weights->outputs * lanes) * (double)(weights->size[0] * weights->size[1]);
     double turns = (double)(weights->outputs / weights->tile_outputs / weights->item_tiles);
     return turns * x + (double)weights->parts * dy;
@@ -94,7 +109,8 @@ static void choose_items(CvmKernel *kernel, CvmTargetShape target) {
         for (int64_t parts = 1; parts <= blocks; parts *= 2) {
             weights->item_tiles = item;
             weights->parts = parts;
-            if (tiles % item == 0)
+            bool whole = !weights->mix.inputs || item == tiles; /* code knows where a vector is */
+            if (tiles % item == 0 && whole)
                 cvm_cuts_add(&cuts, item, parts, score_of_items(weights, target.lanes));
         }
     weights->item_tiles = weights->parts = 0; /* not cut yet: so a kernel asks */

@@ -83,23 +83,48 @@ static bool conv_groups(const CvmNode *node, int64_t inputs, int64_t group_input
 
 bool cvm_conv_in_channels(const CvmShape *weight, int64_t groups, int lanes, CvmLayoutKind *x) {
     const int64_t *sizes = weight->sizes;
-    bool narrow = cvm_conv_narrow(weight, groups, lanes);
-    *x = narrow || sizes[1] % lanes == 0 ? CVM_LAYOUT_CHANNEL : CVM_LAYOUT_PLAIN;
-    return sizes[0] % lanes == 0 && (groups == 1 || narrow || sizes[0] / groups % lanes == 0);
+    bool shares = cvm_conv_run(weight, groups, lanes).groups > 0;
+    *x = shares || sizes[1] % lanes == 0 ? CVM_LAYOUT_CHANNEL : CVM_LAYOUT_PLAIN;
+    return sizes[0] % lanes == 0 && (groups == 1 || shares || sizes[0] / groups % lanes == 0);
 }
 
-int64_t cvm_conv_narrow(const CvmShape *weight, int64_t groups, int lanes) {
-    int64_t channels = weight->sizes[1];
-    bool equal = groups > 1 && weight->sizes[0] == groups * channels;
-    return equal && channels < lanes && lanes % channels == 0 ? channels : 0;
+CvmGroupRun cvm_conv_run(const CvmShape *weight, int64_t groups, int lanes) {
+    enum { MAX_VECTORS = 16 }; /* each has code of its own */
+    int64_t inputs = weight->sizes[1], outputs = weight->sizes[0] / groups, run = 1;
+    while (run * (inputs % lanes) % lanes || run * (outputs % lanes) % lanes)
+        run *= 2; /* as lanes are a power of two */
+    if (groups == 1 || run == 1 || groups % run || outputs > MAX_VECTORS * lanes / run)
+        return (CvmGroupRun){0, 0, 0};
+    return (CvmGroupRun){run, run * inputs / lanes, run * outputs / lanes};
+}
+
+bool cvm_conv_is_depthwise(const CvmShape *weight, int64_t groups) {
+    return weight->sizes[1] == 1 && weight->sizes[0] == groups;
+}
+
+int64_t cvm_conv_multiplier(const CvmShape *weight, int64_t groups, int lanes) {
+    enum { MOST = 8 }; /* vectors of sums for each vector of results */
+    int64_t multiplier = weight->sizes[0] / groups;
+    bool folds = weight->sizes[1] == 1 && groups % lanes == 0 && multiplier > 1;
+    return folds && multiplier <= MOST ? multiplier : 0;
+}
+
+bool cvm_conv_prefers_rows(const CvmNode *node, const CvmShape *weight, int64_t width, int lanes) {
+    CvmGroupRun run = cvm_conv_run(weight, cvm_node_int(node, "groups"), lanes);
+    int64_t inputs = weight->sizes[1], vectors = (width + lanes - 1) / lanes;
+    bool spreads = inputs < lanes && lanes % inputs == 0 && run.inputs <= run.outputs;
+    bool rows = vectors > 1 && 4 * width >= 3 * vectors * lanes;
+    return run.groups && !spreads && rows && weight->sizes[3] > 1 &&
+           cvm_node_attribute(node, "stride")->integers[1] == 1;
 }
 
 bool cvm_node_in_channels(const CvmNode *node, int lanes, CvmLayoutKind *x) {
-    *x = CVM_LAYOUT_PLAIN;
+    const CvmShape *weight = &node->inputs[1]->type.shape;
+    int64_t groups = cvm_node_int(node, "groups");
+    *x = CVM_LAYOUT_CHANNEL;
     if (node->op == CVM_OP_CONV_GRAD_INPUT && !cvm_node_int(node, "turned"))
-        return false;
-    return cvm_conv_in_channels(&node->inputs[1]->type.shape, cvm_node_int(node, "groups"), lanes,
-                                x);
+        return cvm_conv_multiplier(weight, groups, lanes) > 0;
+    return cvm_conv_in_channels(weight, groups, lanes, x);
 }
 
 void cvm_conv_edges(const CvmNode *node, int64_t columns, int64_t outputs, int64_t taps,

@@ -7,13 +7,14 @@
 
 /* Whether the result of a convolution with these weights [o, i/groups, kh, kw] can be
  * channel-blocked by `lanes`, the weights being filters then: a vector of outputs must belong to
- * one group, or to several whole ones (cvm_conv_narrow). *x: the layout its pictures
- * must have; plain where a group's inputs fill no whole blocks, as in first layers: they are read
- * as they are, nothing is padded. */
+ * one group, or to a run of groups that shares vectors (cvm_conv_run). *x: the layout its pictures
+ * must have; plain where inputs fill no whole blocks, as in first layers: they are read as they
+ * are, nothing is padded. */
 bool cvm_conv_in_channels(const CvmShape *weight, int64_t groups, int lanes, CvmLayoutKind *x);
 
 /* The same for a node that leads from pictures through weights to pictures: conv, or the gradient
- * of its input where its weights are turned. */
+ * of its input where its weights are turned, or are depthwise with several outputs for each input
+ * (cvm_conv_multiplier): such a gradient is summed up in vectors of dy, which are folded. */
 bool cvm_node_in_channels(const CvmNode *node, int lanes, CvmLayoutKind *x);
 
 /* The same for conv_grad_weight, of whose operands dy is channel-blocked, and x as *x says; the
@@ -25,9 +26,24 @@ bool cvm_weight_grad_in_channels(const CvmNode *node, int lanes, CvmLayoutKind *
 void cvm_conv_edges(const CvmNode *node, int64_t columns, int64_t outputs, int64_t taps,
                     int64_t *left, int64_t *right);
 
-/* Channels of a group, where groups have as many outputs as inputs and several fill a vector of
- * `lanes`; 0: they are not so narrow. 1: the convolution is depthwise. */
-int64_t cvm_conv_narrow(const CvmShape *weight, int64_t groups, int lanes);
+/* Where blocks of channels do not begin and end with groups: the fewest groups that together fill
+ * whole blocks of inputs and of outputs, and how many. groups 0: each does by itself, or channels
+ * fill no whole blocks at all, or too many vectors would share groups. */
+typedef struct CvmGroupRun {
+    int64_t groups, inputs, outputs;
+} CvmGroupRun;
+CvmGroupRun cvm_conv_run(const CvmShape *weight, int64_t groups, int lanes);
+
+bool cvm_conv_is_depthwise(const CvmShape *weight, int64_t groups);
+
+/* Outputs for each input channel where groups have one input, and gradients of pictures in channel
+ * blocks are folded: 2 to 8; else 0. */
+int64_t cvm_conv_multiplier(const CvmShape *weight, int64_t groups, int lanes);
+
+/* Whether the plain layout is the faster one for a convolution with these weights, or one of its
+ * gradients, whose groups share vectors: where results fill rows of vectors, with no stride, and in
+ * channel blocks one load would not do for a vector. width: of the results. */
+bool cvm_conv_prefers_rows(const CvmNode *node, const CvmShape *weight, int64_t width, int lanes);
 
 /* [o, i/groups, kh, kw] to [i, o/groups, kh, kw]. */
 CvmShape cvm_turned_shape(const CvmShape *weight, int64_t groups);

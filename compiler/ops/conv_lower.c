@@ -106,21 +106,38 @@ static void add_turned_windows(CvmKernel *kernel, const ConvLoops *loops, const 
         };
 }
 
-/* Forward in any layout. Channels are counted in blocks where they are blocked; where groups are
- * narrow, a block of channels has several of them and counts as a group. */
+static CvmMix group_mix(const ConvLoops *loops, const CvmType *x) {
+    return (CvmMix){.inputs = loops->group_inputs,
+                    .outputs = loops->group_outputs,
+                    .lanes = x->lanes,
+                    .block = loops->x.dims[1]};
+}
+
+/* Forward in any layout. Channels are counted in blocks where they are blocked; where groups share
+ * them, a run of groups counts as one. */
 typedef struct ForwardAxes {
     int n, group, output, y[2], lane, input, tap[2], inside; /* inside: of a block of inputs */
 } ForwardAxes;
 
-static ForwardAxes add_forward_axes(CvmLowering *lowering, const ConvLoops *loops,
-                                    const CvmStrides *weight, int64_t narrow) {
-    int64_t lanes = loops->y.block[1], inside = weight->block[1];
+/* How many inputs the innermost loop has: those of a block of the filter; where groups share blocks
+ * of the pictures, as many of them as never lie in two of these. */
+static int64_t inputs_inside(const ConvLoops *loops, const CvmStrides *weight,
+                             const CvmGroupRun *run) {
+    int64_t inside = weight->block[1];
+    while (run->groups && (weight->block[1] % inside || loops->x.block[1] % inside))
+        inside--;
+    return inside;
+}
+
+static ForwardAxes add_forward_axes(CvmLowering *lowering, const ConvLoops *loops, int64_t inside,
+                                    const CvmGroupRun *run) {
+    int64_t lanes = loops->y.block[1];
     ForwardAxes axes;
     axes.n = cvm_lower_axis(lowering, "n", loops->blocks, false);
     axes.group = cvm_lower_axis(lowering, "group",
-                                narrow ? loops->groups * narrow / lanes : loops->groups, false);
-    axes.output =
-        cvm_lower_axis(lowering, "output", narrow ? 1 : loops->group_outputs / lanes, false);
+                                run->groups ? loops->groups / run->groups : loops->groups, false);
+    axes.output = cvm_lower_axis(lowering, "output",
+                                 run->groups ? run->outputs : loops->group_outputs / lanes, false);
     axes.y[0] = cvm_lower_axis(lowering, "y", loops->y_size[0], false);
     axes.y[1] = cvm_lower_axis(lowering, "x", loops->y_size[1], false);
     axes.lane = lane_axis(lowering, loops->lanes * lanes, false);
@@ -133,26 +150,27 @@ static ForwardAxes add_forward_axes(CvmLowering *lowering, const ConvLoops *loop
 
 static void set_forward_strides(CvmLowering *lowering, const ConvLoops *loops,
                                 const ForwardAxes *axes, const CvmType *y, const CvmStrides *weight,
-                                int64_t narrow) {
-    int64_t group_outputs = narrow ? loops->y.block[1] : loops->group_outputs;
+                                const CvmGroupRun *run) {
     int a = lowering->kernel->a, b = lowering->kernel->b;
     const CvmStrides *x = &loops->x;
-    int64_t inside = weight->block[1];
-    bool along = loops->lanes > 1 || narrow; /* lanes are lanes of x too */
-    int64_t group_inputs = narrow ? loops->y.block[1] : loops->group_inputs;
-    int64_t next_input = narrow ? 0 : x->block[1] > 1 ? x->inside[1] : x->dims[1];
+    bool shared = run->groups > 0, depthwise = shared && !lowering->kernel->mix.inputs;
+    int64_t inside = axes->inside < 0 ? 1 : lowering->kernel->axes[axes->inside].extent;
+    int64_t input_blocks =
+        shared ? run->inputs : loops->group_inputs / x->block[1]; /* of a group, or run */
+    int64_t output_blocks = shared ? run->outputs : loops->group_outputs / weight->block[0];
+    int64_t next_input = x->block[1] > 1 ? x->inside[1] : x->dims[1];
     struct {
         int buffer, axis;
         int64_t stride;
     } steps[] = {
         {a, axes->n, x->dims[0]},
-        {a, axes->group, group_inputs / x->block[1] * x->dims[1]},
-        {a, axes->input, inside / x->block[1] * x->dims[1]},
-        {a, axes->inside, next_input},
-        {a, axes->lane, along},
-        {b, axes->group, group_outputs / weight->block[0] * weight->dims[0]},
+        {a, axes->group, input_blocks * x->dims[1]},
+        {a, axes->input, shared ? 0 : inside / x->block[1] * x->dims[1]},
+        {a, axes->inside, shared ? 0 : next_input},
+        {a, axes->lane, loops->lanes > 1 || depthwise}, /* lanes are lanes of x too */
+        {b, axes->group, output_blocks * weight->dims[0]},
         {b, axes->output, weight->dims[0]},
-        {b, axes->input, weight->dims[1]},
+        {b, axes->input, inside == weight->block[1] ? weight->dims[1] : inside * weight->inside[1]},
         {b, axes->tap[0], weight->dims[2]},
         {b, axes->tap[1], weight->dims[3]},
         {b, axes->inside, weight->inside[1]},
@@ -167,7 +185,7 @@ static void set_forward_strides(CvmLowering *lowering, const ConvLoops *loops,
                                        .y = axes->y[0],
                                        .x = axes->y[1],
                                        .lane = axes->lane,
-                                       .group_channels = group_outputs});
+                                       .group_channels = output_blocks * weight->block[0]});
 }
 
 /* From pictures through weights to pictures: conv, and with other windows the gradient of its input
@@ -177,11 +195,17 @@ static void lower_forward(CvmLowering *lowering, const CvmNode *node) {
     const CvmNode *x = node->inputs[0], *weight = node->inputs[1];
     ConvLoops loops = conv_loops(node, &x->type, &node->type, &weight->type);
     CvmStrides filter = cvm_value_strides(&weight->type);
-    int64_t narrow = weight->type.layout == CVM_LAYOUT_FILTER
-                         ? cvm_conv_narrow(&weight->type.shape, loops.groups, weight->type.lanes)
-                         : 0;
-    ForwardAxes axes = add_forward_axes(lowering, &loops, &filter, narrow);
-    kernel->narrow = axes.inside >= 0 ? narrow : 0; /* a single input needs no choice */
+    CvmGroupRun run = {.groups = 0};
+    if (weight->type.layout == CVM_LAYOUT_FILTER)
+        run = cvm_conv_run(&weight->type.shape, loops.groups, weight->type.lanes);
+    int64_t inside = inputs_inside(&loops, &filter, &run);
+    ForwardAxes axes = add_forward_axes(lowering, &loops, inside, &run);
+    if (run.groups && !cvm_conv_is_depthwise(&weight->type.shape, loops.groups)) {
+        kernel->mix = group_mix(&loops, &x->type);
+        kernel->mixed.output = axes.output;
+        kernel->mixed.input = axes.input;
+        kernel->mixed.step = inside;
+    }
     kernel->combine = CVM_COMBINE_PRODUCTS;
     kernel->a = cvm_lower_buffer(lowering, x, false);
     kernel->b = cvm_lower_buffer(lowering, weight, false);
@@ -189,12 +213,28 @@ static void lower_forward(CvmLowering *lowering, const CvmNode *node) {
         add_input_windows(kernel, &loops, axes.y, axes.tap);
     else
         add_turned_windows(kernel, &loops, axes.y, axes.tap);
-    set_forward_strides(lowering, &loops, &axes, &node->type, &filter, narrow);
+    set_forward_strides(lowering, &loops, &axes, &node->type, &filter, &run);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
 void conv_lower(CvmLowering *lowering, const CvmNode *node) {
     lower_forward(lowering, node);
+}
+
+/* dy is read, for a pixel of dx: y = (x + pad - tap * dilation) / stride, where that is whole. */
+static void add_output_windows(CvmKernel *kernel, const ConvLoops *loops, const int position[2],
+                               const int tap[2]) {
+    for (int i = 0; i < 2; i++)
+        kernel->windows[kernel->window_count++] = (CvmWindow){
+            .position = position[i],
+            .tap = tap[i],
+            .position_scale = 1,
+            .tap_scale = -loops->dilation[i],
+            .offset = loops->pad[i],
+            .divisor = loops->stride[i],
+            .extent = loops->y_size[i],
+            .stride = loops->y.dims[2 + i],
+        };
 }
 
 static void lower_grad_input(CvmLowering *lowering, const CvmNode *node) {
@@ -215,17 +255,7 @@ static void lower_grad_input(CvmLowering *lowering, const CvmNode *node) {
     kernel->a = cvm_lower_buffer(lowering, dy, false);
     kernel->b = cvm_lower_buffer(lowering, weight, false);
     conv_strides(lowering, &loops, &axes, -1, kernel->a, kernel->b);
-    for (int i = 0; i < 2; i++) /* y = (x + pad - tap * dilation) / stride, where that is whole */
-        kernel->windows[kernel->window_count++] = (CvmWindow){
-            .position = axes.x[i],
-            .tap = axes.tap[i],
-            .position_scale = 1,
-            .tap_scale = -loops.dilation[i],
-            .offset = loops.pad[i],
-            .divisor = loops.stride[i],
-            .extent = loops.y_size[i],
-            .stride = loops.y.dims[2 + i],
-        };
+    add_output_windows(kernel, &loops, axes.x, axes.tap);
     cvm_lower_output(lowering, axes.n, loops.x.dims[0], 0);
     cvm_lower_output(lowering, axes.group, loops.group_inputs * loops.x.dims[1],
                      loops.group_inputs);
@@ -236,9 +266,46 @@ static void lower_grad_input(CvmLowering *lowering, const CvmNode *node) {
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
+/* Depthwise with several outputs for each input, in channel blocks: dy times weights is summed up
+ * in vectors of dy's channels, and neighbours of these are added up at the end. */
+static void lower_folded_grad_input(CvmLowering *lowering, const CvmNode *node) {
+    CvmKernel *kernel = lowering->kernel;
+    const CvmNode *dy = node->inputs[0], *weight = node->inputs[1];
+    ConvLoops loops = conv_loops(node, &node->type, &dy->type, &weight->type);
+    CvmStrides filter = cvm_value_strides(&weight->type);
+    CvmPictureAxes axes = {.group = -1, .group_channels = loops.x.block[1]};
+    int tap[2];
+    axes.n = cvm_lower_axis(lowering, "n", loops.blocks, false);
+    axes.c = cvm_lower_axis(lowering, "input", loops.groups / loops.x.block[1], false);
+    kernel->fold = loops.group_outputs;
+    kernel->folded = cvm_lower_axis(lowering, "output", kernel->fold, false);
+    axes.y = cvm_lower_axis(lowering, "y", loops.x_size[0], false);
+    axes.x = cvm_lower_axis(lowering, "x", loops.x_size[1], false);
+    axes.lane = cvm_lower_lane(lowering, &node->type, false);
+    tap[0] = cvm_lower_axis(lowering, "tap_y", loops.kernel[0], true);
+    tap[1] = cvm_lower_axis(lowering, "tap_x", loops.kernel[1], true);
+    kernel->combine = CVM_COMBINE_PRODUCTS;
+    kernel->a = cvm_lower_buffer(lowering, dy, false);
+    kernel->b = cvm_lower_buffer(lowering, weight, false);
+    cvm_lower_stride(lowering, kernel->a, axes.n, loops.y.dims[0]);
+    cvm_lower_stride(lowering, kernel->a, axes.c, kernel->fold * loops.y.dims[1]);
+    cvm_lower_stride(lowering, kernel->a, kernel->folded, loops.y.dims[1]);
+    cvm_lower_stride(lowering, kernel->a, axes.lane, 1);
+    cvm_lower_stride(lowering, kernel->b, axes.c, kernel->fold * filter.dims[0]);
+    cvm_lower_stride(lowering, kernel->b, kernel->folded, filter.dims[0]);
+    cvm_lower_stride(lowering, kernel->b, tap[0], filter.dims[2]);
+    cvm_lower_stride(lowering, kernel->b, tap[1], filter.dims[3]);
+    cvm_lower_stride(lowering, kernel->b, axes.lane, 1);
+    add_output_windows(kernel, &loops, (const int[]){axes.y, axes.x}, tap);
+    cvm_lower_picture(lowering, &node->type, axes);
+    cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
+}
+
 void conv_grad_input_lower(CvmLowering *lowering, const CvmNode *node) {
     if (cvm_node_int(node, "turned"))
         lower_forward(lowering, node);
+    else if (node->inputs[1]->type.layout == CVM_LAYOUT_FILTER)
+        lower_folded_grad_input(lowering, node);
     else
         lower_grad_input(lowering, node);
 }
@@ -248,24 +315,25 @@ static void lower_filter_grad(CvmLowering *lowering, const CvmNode *node) {
     const CvmNode *x = node->inputs[0], *dy = node->inputs[1];
     ConvLoops loops = conv_loops(node, &x->type, &dy->type, &node->type);
     int64_t lanes = node->type.lanes, run = cvm_layout_block(&node->type, 1);
-    int64_t narrow = cvm_conv_narrow(&node->type.shape, loops.groups, node->type.lanes);
-    int64_t inputs = narrow ? lanes : loops.group_inputs; /* of `in` that a group reads */
+    CvmGroupRun shared = cvm_conv_run(&node->type.shape, loops.groups, node->type.lanes);
+    int64_t in_blocks = shared.groups ? shared.inputs : loops.group_inputs / loops.x.block[1];
     CvmWeightGrad weights = {
         .pictures = x->type.shape.sizes[0],
-        .groups = narrow ? loops.groups * narrow / lanes : loops.groups,
+        .groups = shared.groups ? loops.groups / shared.groups : loops.groups,
         .inputs = loops.group_inputs,
-        .outputs = narrow ? 1 : loops.group_outputs / lanes,
+        .outputs = shared.groups ? shared.outputs : loops.group_outputs / lanes,
         .run = run,
-        .narrow = narrow,
         .in_picture = loops.x.dims[0],
-        .in_group = inputs / loops.x.block[1] * loops.x.dims[1],
-        .in_block = run / loops.x.block[1] * loops.x.dims[1],
-        .in_inside = narrow                 ? 0
+        .in_group = in_blocks * loops.x.dims[1],
+        .in_block = shared.groups ? 0 : run / loops.x.block[1] * loops.x.dims[1],
+        .in_inside = shared.groups          ? 0
                      : loops.x.block[1] > 1 ? 1
                                             : loops.x.dims[1],
         .in_row = loops.x.dims[2],
         .in_column = loops.x.dims[3],
     };
+    if (shared.groups)
+        weights.mix = group_mix(&loops, &x->type);
     for (int i = 0; i < 2; i++) {
         weights.kernel[i] = loops.kernel[i];
         weights.stride[i] = loops.stride[i];

@@ -31,7 +31,7 @@ bool turn_weight_infer(CvmNode *node, CvmDiag *diag) {
 bool cvm_filters_turn(const CvmType *weight, int64_t groups) {
     const int64_t *sizes = weight->shape.sizes;
     return weight->layout == CVM_LAYOUT_FILTER &&
-           (cvm_conv_narrow(&weight->shape, groups, weight->lanes) == 1 ||
+           (cvm_conv_is_depthwise(&weight->shape, groups) ||
             (sizes[0] / groups % weight->lanes == 0 && sizes[1] % weight->lanes == 0));
 }
 
@@ -55,7 +55,7 @@ void turn_weight_reference(const CvmNode *node, const void *const *operands, voi
 static CvmTurn turn_of(const CvmType *weight, int64_t groups) {
     const int64_t *sizes = weight->shape.sizes;
     int64_t lanes = weight->layout == CVM_LAYOUT_FILTER ? weight->lanes : 1;
-    bool depthwise = cvm_conv_narrow(&weight->shape, groups, (int)lanes) == 1;
+    bool depthwise = lanes > 1 && cvm_conv_is_depthwise(&weight->shape, groups);
     int64_t side = depthwise ? 1 : lanes;
     return (CvmTurn){.groups = depthwise ? groups / lanes : groups,
                      .inputs = sizes[1] / side,

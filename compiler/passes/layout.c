@@ -138,10 +138,27 @@ static bool has_operand_inside(const Assignment *assignment, const CvmNode *node
     return false;
 }
 
-static bool conv_gives_region(const Assignment *assignment, const CvmNode *conv) {
+static bool convolves(const CvmNode *node) {
+    return node->op == CVM_OP_CONV || node->op == CVM_OP_CONV_GRAD_INPUT ||
+           node->op == CVM_OP_CONV_GRAD_WEIGHT;
+}
+
+/* Why a convolution or a gradient of one is not computed in channel blocks; NULL: it is. */
+static const char *refuse_channels(const Assignment *assignment, const CvmNode *node) {
+    bool sums = node->op == CVM_OP_CONV_GRAD_WEIGHT;
+    const CvmShape *weight = sums ? &node->type.shape : &node->inputs[1]->type.shape;
+    const int64_t *results = (sums ? node->inputs[1] : node)->type.shape.sizes;
+    int lanes = assignment->lanes;
     CvmLayoutKind x;
-    return assignment->region == CVM_LAYOUT_BATCH ||
-           cvm_node_in_channels(conv, assignment->lanes, &x);
+    if (results[1] % lanes)
+        return "its channels are no multiple of a vector's";
+    if (sums ? !cvm_weight_grad_in_channels(node, lanes, &x)
+             : !cvm_node_in_channels(node, lanes, &x))
+        return "its groups or its taps at edges do not go with vectors of channels";
+    bool folds = node->op == CVM_OP_CONV_GRAD_INPUT && !cvm_node_int(node, "turned");
+    return !folds && cvm_conv_prefers_rows(node, weight, results[3], lanes)
+               ? "its groups share vectors, and rows fill them as well"
+               : NULL;
 }
 
 /* Joined or cut where no block of channels is. */
@@ -156,16 +173,14 @@ static bool keeps_blocks(const Assignment *assignment, const CvmNode *node) {
 
 static CvmLayoutKind choose_layout(const Assignment *assignment, const CvmNode *node) {
     bool inside = false;
-    CvmLayoutKind x;
     if (node->op == CVM_OP_CONV_GRAD_WEIGHT)
-        return assignment->region == CVM_LAYOUT_CHANNEL &&
-                       cvm_weight_grad_in_channels(node, assignment->lanes, &x)
+        return assignment->region == CVM_LAYOUT_CHANNEL && !refuse_channels(assignment, node)
                    ? CVM_LAYOUT_FILTER
                    : CVM_LAYOUT_PLAIN;
     if (!is_picture(assignment, node))
         inside = false;
     else if (node->op == CVM_OP_CONV || node->op == CVM_OP_CONV_GRAD_INPUT)
-        inside = conv_gives_region(assignment, node);
+        inside = assignment->region == CVM_LAYOUT_BATCH || !refuse_channels(assignment, node);
     else if (node->op == CVM_OP_CONCAT || node->op == CVM_OP_SLICE)
         inside = keeps_blocks(assignment, node) && has_operand_inside(assignment, node);
     else if (is_follower(assignment,
@@ -283,6 +298,11 @@ static CvmLayoutKind assign_layout(Assignment *assignment, const CvmNode *node) 
         [CVM_LAYOUT_FILTER] = "one stream of vectors for convolutions in channels",
     };
     CvmLayoutKind layout = choose_layout(assignment, node);
+    if (convolves(node) && assignment->region == CVM_LAYOUT_CHANNEL && layout == CVM_LAYOUT_PLAIN)
+        cvm_remark(assignment->context, (CvmRemark){.refused = true,
+                                                    .action = "channel-blocked",
+                                                    .node = node,
+                                                    .reason = refuse_channels(assignment, node)});
     if (layout == CVM_LAYOUT_PLAIN || !cvm_may_apply(assignment->context))
         return CVM_LAYOUT_PLAIN;
     cvm_remark(assignment->context,

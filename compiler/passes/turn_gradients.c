@@ -59,10 +59,15 @@ bool cvm_turn_gradients(CvmPassContext *context, CvmGraph *graph) {
         if (node->op != CVM_OP_CONV_GRAD_INPUT || cvm_node_int(node, "turned"))
             continue;
         int64_t groups = cvm_node_int(node, "groups");
-        CvmShape turned = cvm_turned_shape(&node->inputs[1]->type.shape, groups);
+        const CvmShape *weight = &node->inputs[1]->type.shape;
+        CvmShape turned = cvm_turned_shape(weight, groups);
+        int lanes = context->vector_lanes;
         CvmLayoutKind x;
-        if (cvm_conv_in_channels(&turned, groups, context->vector_lanes, &x) &&
-            cvm_may_apply(context) && !turn(context, graph, node))
+        if (cvm_conv_multiplier(weight, groups, lanes) ||
+            !cvm_conv_in_channels(&turned, groups, lanes, &x) ||
+            cvm_conv_prefers_rows(node, &turned, node->type.shape.sizes[3], lanes))
+            continue;
+        if (cvm_may_apply(context) && !turn(context, graph, node))
             return false;
     }
     return cvm_graph_sort(graph);

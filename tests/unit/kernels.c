@@ -2,6 +2,7 @@
  * with and without fusion, for every vector width this machine can run, over shapes that do not
  * divide into blocks. */
 #include "compiler/graph/op.h"
+#include "compiler/ops/conv_layout.h"
 #include "tests/support/checked.h"
 #include "tests/support/compiled.h"
 
@@ -147,6 +148,10 @@ static const ConvCase channel_cases[] = {
     {"narrow groups of 4", 2, 16, 7, 17, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 4},
     {"narrow groups of 2, stride 2", 1, 8, 9, 13, 8, {5, 3}, {2, 2}, {2, 1, 2, 1}, {1, 1}, 4},
     {"narrow groups, 20x20", 1, 8, 22, 22, 8, {20, 20}, {1, 1}, {3, 3, 3, 3}, {1, 1}, 2},
+    {"depth multiplier 3", 2, 8, 7, 17, 24, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 8},
+    {"groups of 4 to 8", 1, 8, 6, 11, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 2},
+    {"groups of 8 to 4", 1, 16, 6, 11, 8, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 2},
+    {"groups of 12 to 20", 1, 24, 5, 9, 40, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 2},
 };
 
 /* Gradients alone are compiled for these, and fewer of them for each CPU: they are much code. */
@@ -160,6 +165,8 @@ static const ConvCase gradient_cases[] = {
     {"depthwise, sums in copies", 2, 8, 3, 29, 8, {2, 5}, {1, 1}, {0, 2, 1, 2}, {1, 1}, 8},
     {"narrow groups of 4", 2, 16, 5, 9, 16, {3, 3}, {1, 1}, {1, 1, 1, 1}, {1, 1}, 4},
     {"narrow groups of 2, stride 2", 1, 8, 7, 9, 8, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 4},
+    {"depth multiplier 2, stride 2", 1, 8, 7, 9, 16, {3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 8},
+    {"groups of 12 to 6", 1, 48, 4, 5, 24, {3, 2}, {1, 1}, {1, 1, 1, 0}, {1, 1}, 4},
     {"items of several tiles", 1, 8, 3, 11, 192, {1, 1}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},
     {"dilation", 1, 8, 7, 8, 8, {3, 2}, {1, 1}, {2, 2, 2, 2}, {2, 3}, 1},
     {"uneven pads", 1, 8, 7, 9, 8, {4, 2}, {1, 1}, {0, 1, 3, 0}, {1, 1}, 1},
@@ -173,11 +180,12 @@ static CvmGraph *conv_in_channels(const ConvCase *c, int64_t lanes) {
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES];
     conv_attributes(c, attributes);
     int64_t inputs = c->channels / c->groups;
-    bool narrow = c->groups > 1 && c->outputs == c->channels && lanes % inputs == 0;
-    bool blocked = inputs % lanes == 0 || narrow;
+    CvmShape shape = shape4(c->outputs, inputs, c->kernel[0], c->kernel[1]);
+    CvmLayoutKind wanted;
+    assert_true(cvm_conv_in_channels(&shape, c->groups, (int)lanes, &wanted));
+    bool blocked = wanted == CVM_LAYOUT_CHANNEL;
     CvmNode *x = input(graph, "x", shape4(c->n, c->channels, c->h, c->w));
-    CvmNode *weight =
-        input(graph, "weight", shape4(c->outputs, inputs, c->kernel[0], c->kernel[1]));
+    CvmNode *weight = input(graph, "weight", shape);
     CvmNode *bias = input(graph, "bias", (CvmShape){1, {c->outputs}});
     CvmNode *y = add(graph, CVM_OP_CONV, attributes, 2,
                      blocked ? relayout_to(graph, x, "channel", lanes) : x,
