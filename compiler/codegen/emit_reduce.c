@@ -509,6 +509,15 @@ static bool is_known(const CvmReduce *reduce, int axis) {
            (axis == reduce->kernel->mixed.output || axis == reduce->schedule->vector_axis);
 }
 
+/* The axis that is bound after this one: the schedule's first, the last, and on to axis 0; -1:
+ * none.
+ */
+static int next_axis(const CvmReduce *reduce, int axis) {
+    int first = reduce->schedule->first;
+    int next = axis == first ? reduce->kernel->axis_count - 1 : axis - 1;
+    return next >= 0 && next == first ? next - 1 : next;
+}
+
 static void emit_at_block(CvmReduce *reduce, int axis, LLVMValueRef block, int64_t count,
                           LLVMValueRef rest) {
     int64_t size = reduce->schedule->tile[axis] * cvm_schedule_unit(reduce->kernel, axis);
@@ -516,7 +525,7 @@ static void emit_at_block(CvmReduce *reduce, int axis, LLVMValueRef block, int64
                               ? cvm_i64(reduce->emitter, LLVMConstIntGetSExtValue(block) * size)
                               : cvm_scale(reduce->emitter, block, size);
     reduce->count[axis] = count;
-    emit_output_axis(reduce, axis - 1, rest);
+    emit_output_axis(reduce, next_axis(reduce, axis), rest);
 }
 
 /* Each of the blocks from `first` on has code of its own; the last has `remainder` elements. */
@@ -549,7 +558,7 @@ static void emit_output_axis(CvmReduce *reduce, int axis, LLVMValueRef rest) {
         return;
     }
     if (kernel->axes[axis].reduce || cvm_reduce_slides_along(reduce, axis)) {
-        emit_output_axis(reduce, axis - 1, rest);
+        emit_output_axis(reduce, next_axis(reduce, axis), rest);
         return;
     }
     int64_t blocks = cvm_schedule_blocks(kernel, axis);
@@ -584,5 +593,6 @@ void cvm_emit_reduce(CvmEmitter *emitter, LLVMValueRef item) {
     }
     CvmReduce reduce = {
         .emitter = emitter, .kernel = emitter->kernel, .schedule = &emitter->kernel->schedule};
-    emit_output_axis(&reduce, reduce.kernel->axis_count - 1, item);
+    int first = reduce.schedule->first;
+    emit_output_axis(&reduce, first >= 0 ? first : reduce.kernel->axis_count - 1, item);
 }

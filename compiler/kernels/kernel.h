@@ -192,6 +192,8 @@ typedef struct CvmSchedule {
                        a vector), which are read anew for every tap: registers hold sums, not
                        what taps could share */
     int unrolled;   /* reduce axis unrolled inside of the taps; -1: none */
+    int first;      /* output axis along which neighbouring work items go first, before the last
+                       one; -1: none */
     int64_t strip;  /* columns (of vector_axis) of a work item that walks over a large matrix b in
                        chunks of rows (emit_strips.c); 0: sums stay in registers to their end */
     int64_t strip_rows; /* rows in a chunk */

@@ -105,6 +105,8 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
             fprintf(stream, " tile %" PRId64, schedule->tile[i]);
         if (i == schedule->vector_axis)
             fputs(" vector", stream);
+        if (i == schedule->first)
+            fputs(" first", stream);
         if (kernel->element_strides[i])
             fprintf(stream, " elements %" PRId64, kernel->element_strides[i]);
         if (axis->reduce && i == schedule->unrolled)

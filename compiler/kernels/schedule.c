@@ -393,9 +393,31 @@ static int64_t fetch_ahead(const CvmKernel *kernel) {
                : FETCHED_TILES * kernel->schedule.tile[along] * cvm_schedule_unit(kernel, along);
 }
 
+static int64_t picture_bytes(const CvmKernelBuffer *buffer) {
+    const CvmShape *shape = &buffer->value->type.shape;
+    int64_t count;
+    return shape->rank == 4 && cvm_shape_count(shape, &count) ? count / shape->sizes[0] * 4 : 0;
+}
+
+/* Where a picture is too large for the second cache and all weights are not, work items of one row
+ * with all output channels come one after the other, so that the row is read from memory once. */
+static void choose_first(CvmKernel *kernel) {
+    enum { WEIGHTS = 128 << 10, PICTURE = 1 << 20 };
+    CvmSchedule *schedule = &kernel->schedule;
+    if (!schedule->broadcast)
+        return;
+    TileAxis b = longest_axis(kernel, kernel->b, kernel->a);
+    int64_t weights = 4;
+    for (int i = 0; i < kernel->axis_count && weights <= WEIGHTS; i++)
+        weights *= kernel->buffers[kernel->b].strides[i] ? kernel->axes[i].extent : 1;
+    if (b.axis >= 0 && cvm_schedule_blocks(kernel, b.axis) > 1 && weights <= WEIGHTS &&
+        picture_bytes(&kernel->buffers[kernel->a]) > PICTURE)
+        schedule->first = b.axis;
+}
+
 void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
     CvmSchedule *schedule = &kernel->schedule;
-    *schedule = (CvmSchedule){.lanes = target.lanes, .slide = -1, .unrolled = -1};
+    *schedule = (CvmSchedule){.lanes = target.lanes, .slide = -1, .unrolled = -1, .first = -1};
     for (int i = 0; i < kernel->axis_count; i++)
         schedule->tile[i] = 1;
     schedule->vector_axis = choose_vector_axis(kernel, target.lanes);
@@ -423,6 +445,7 @@ void cvm_schedule(CvmKernel *kernel, CvmTargetShape target) {
         schedule->unrolled = kernel->axis_count - 1;
     choose_broadcast(kernel);
     choose_tiles(kernel, target);
+    choose_first(kernel);
     kernel->extent = work_items(kernel);
     cvm_schedule_strips(kernel, target);
     schedule->ahead = fetch_ahead(kernel);
