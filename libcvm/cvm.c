@@ -289,6 +289,14 @@ cvm_status cvm_network_save(const cvm_network *network, const char *path) {
     return network ? (cvm_status)cvm_net_save_weights(network->trainer, path) : null_network();
 }
 
+cvm_status cvm_network_save_checkpoint(const cvm_network *network, const char *path) {
+    return network ? (cvm_status)cvm_net_save_checkpoint(network->trainer, path) : null_network();
+}
+
+cvm_status cvm_network_resume(cvm_network *network, const char *path) {
+    return network ? (cvm_status)cvm_net_resume(network->trainer, path) : null_network();
+}
+
 cvm_status cvm_network_differentiate(cvm_network *network, const float *images,
                                      const int32_t *labels, float *loss) {
     return network ? (cvm_status)cvm_net_gradients(network->trainer, images, labels,

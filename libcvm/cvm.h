@@ -114,6 +114,12 @@ cvm_status cvm_network_set(cvm_network *network, const char *name, const float *
 cvm_status cvm_network_load(cvm_network *network, const char *path);
 cvm_status cvm_network_save(const cvm_network *network, const char *path);
 
+/* The same with the optimizer's memory, the rate and the number of steps: a network of the same
+ * text that resumes from it goes on to the same bits. BAD_ORDER: gradients wait. On error resume
+ * changes nothing. */
+cvm_status cvm_network_save_checkpoint(const cvm_network *network, const char *path);
+cvm_status cvm_network_resume(cvm_network *network, const char *path);
+
 /* --- derivatives --- */
 
 /* Adds the gradients of the mean loss over one batch to those that wait. images, labels (i32, each

@@ -4,6 +4,7 @@
 #include "compiler/driver/kernel_table.h"
 #include "compiler/driver/layers.h"
 #include "compiler/driver/learning.h"
+#include "compiler/driver/picture_steps.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
 #include "compiler/driver/table.h"
@@ -97,7 +98,8 @@ static bool measure_step(CvmSession *session, Step *step) {
     CvmGraph *graph = cvm_session_graph(session);
     if (!graph)
         return false;
-    step->pictures = cvm_graph_find_source(graph, "image")->type.shape.sizes[0];
+    const char *image = cvm_model_input_name(session->model);
+    step->pictures = cvm_graph_find_source(graph, image)->type.shape.sizes[0];
     return cvm_session_run_passes(session, graph, NULL) &&
            cvm_session_plan_memory(session, graph, &step->memory);
 }
@@ -134,6 +136,8 @@ static void print_json(CvmSession *session, const CvmLayerTable *table, const St
     cJSON_AddNumberToObject(object, "flops", table->flops);
     cJSON_AddNumberToObject(object, "bytes", table->bytes);
     cJSON_AddItemToObject(object, "step", step_json(session, step));
+    if (session->train)
+        cJSON_AddItemToObject(object, "pictures", cvm_picture_steps_json(session->train));
     if (phases)
         cJSON_AddItemToObject(object, "phases", cvm_learning_json(phases, phase_count));
     cvm_report_json(object);
@@ -166,6 +170,8 @@ static bool explain(CvmSession *session) {
     }
     print_text(session, &table);
     print_step(session, &step);
+    if (session->train)
+        cvm_picture_steps_print(session->train);
     cvm_learning_print(phases, phase_count);
     return true;
 }

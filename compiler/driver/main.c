@@ -69,14 +69,15 @@ static const Command commands[] = {
      "  cvmc predict models/vgg16.cvm --weights vgg16.safetensors --csv --top 1 photos\n"
      "  find / -name '*.jpg' | cvmc predict models/vgg16.cvm --weights vgg16.safetensors \\\n"
      "      --json --list -\n"},
-    {"samples", cvm_command_samples, "FILE --checkpoint PATH", 1, 1,
+    {"samples", cvm_command_samples, "FILE {--checkpoint PATH|--augmented}", 1, 1,
      CLASSIFYING | CVM_OPTION_DATA | CVM_OPTION_COUNT | CVM_OPTION_WRONG | CVM_OPTION_SEED |
-         CVM_OPTION_PNG | CVM_OPTION_ASCII,
-     "show pictures of the test set with their predictions",
+         CVM_OPTION_PNG | CVM_OPTION_ASCII | CVM_OPTION_AUGMENTED,
+     "show pictures of the test set with their predictions, or augmented ones to learn from",
      "  cvmc samples models/lenet5.cvm --checkpoint lenet5.safetensors --png samples.png\n"
      "  cvmc samples models/lenet5.cvm --checkpoint lenet5.safetensors --wrong --count 20\n"
      "  cvmc samples models/lenet5.cvm --checkpoint lenet5.safetensors --seed 7   # another "
-     "choice\n"},
+     "choice\n"
+     "  cvmc samples flowers.cvm --augmented --png augmented.png\n"},
     {"explain", cvm_command_explain, "FILE", 1, 1,
      CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON | CVM_OPTION_KERNELS |
          CVM_OPTION_THREADS | CVM_OPTION_BLAS | GRAPH,

@@ -79,6 +79,7 @@ __extension__ typedef unsigned __int128 CvmOptionSet;
 #define CVM_OPTION_CHECK ((CvmOptionSet)1 << 65)
 #define CVM_OPTION_STDOUT ((CvmOptionSet)1 << 66)
 #define CVM_OPTION_DIFF ((CvmOptionSet)1 << 67)
+#define CVM_OPTION_AUGMENTED ((CvmOptionSet)1 << 68)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \
@@ -99,7 +100,7 @@ typedef struct CvmOptions {
 
     bool help, verbose, json, csv, resume, no_cache, forward, dot, wrong, ascii, fusion, kernels,
         each, logits, svg, before_after, embed, debug, packed, raw, blas, tune, no_tuning, check,
-        to_stdout, diff;
+        to_stdout, diff, augmented;
     const char *train, *model, *checkpoint, *output, *data, *passes, *cpu, *stage, *png, *weights,
         *names, *onnx, *trace, *pass_limit, *conv, *a, *b, *bad, *cache_file, *html, *emit, *list,
         *report, *confusion, *precision;

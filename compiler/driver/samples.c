@@ -1,18 +1,14 @@
 /* cvmc samples: pictures of the test set with what the model takes them for, in the terminal and as
- * a PNG; --wrong shows its mistakes. */
-#include "compiler/driver/canvas.h"
+ * a PNG; --wrong shows its mistakes. --augmented: those to learn from, as the train varies them. */
+#include "compiler/driver/augmented.h"
 #include "compiler/driver/class_names.h"
 #include "compiler/driver/classify.h"
 #include "compiler/driver/command.h"
 #include "compiler/driver/data.h"
+#include "compiler/driver/gallery.h"
 #include "compiler/driver/report.h"
-#include "compiler/driver/sketch.h"
 
 #include <stdlib.h>
-
-enum { PER_ROW = 5, GAP = 8, CAPTION = 38, FRAME = 3, LEAST_SIDE = 168 };
-
-static const CvmColor right_color = {0, 128, 48}, wrong_color = {200, 32, 32};
 
 typedef struct Sample {
     const uint8_t *pixels;
@@ -71,67 +67,19 @@ static void caption(const Samples *samples, const Sample *sample, char *first, c
                  cvm_session_class_name(samples->session, sample->label, name, sizeof name));
 }
 
-static void print_samples(const Samples *samples) {
+static bool show_samples(const Samples *samples) {
     const CvmDataset *data = &samples->data;
-    CvmSketch sketch = cvm_sketch_begin(stdout, samples->session->options->ascii, data->width);
-    for (int first = 0; first < samples->count; first += sketch.per_row) {
-        CvmSketchCell cells[CVM_SKETCH_MOST] = {0};
-        int count = 0;
-        for (; count < sketch.per_row && first + count < samples->count; count++) {
-            const Sample *sample = &samples->list[first + count];
-            CvmSketchCell *cell = &cells[count];
-            cell->picture =
-                (CvmImage){data->channels, data->height, data->width, (uint8_t *)sample->pixels};
-            cell->good = sample->guess.label == sample->label;
-            caption(samples, sample, cell->first, cell->second, sizeof cell->first);
-        }
-        cvm_sketch_row(&sketch, cells, count);
+    CvmSketchCell *cells =
+        cvm_arena_array(samples->session->arena, (size_t)samples->count, sizeof *cells);
+    for (int i = 0; i < samples->count; i++) {
+        const Sample *sample = &samples->list[i];
+        CvmSketchCell *cell = &cells[i];
+        cell->picture =
+            (CvmImage){data->channels, data->height, data->width, (uint8_t *)sample->pixels};
+        cell->mark = sample->guess.label == sample->label ? CVM_MARK_RIGHT : CVM_MARK_WRONG;
+        caption(samples, sample, cell->first, cell->second, sizeof cell->first);
     }
-}
-
-static CvmColor pixel_color(const CvmDataset *data, const uint8_t *pixels, int y, int x) {
-    size_t plane = (size_t)data->height * (size_t)data->width;
-    const uint8_t *pixel = pixels + (size_t)y * (size_t)data->width + (size_t)x;
-    if (data->channels >= 3)
-        return (CvmColor){pixel[0], pixel[plane], pixel[2 * plane]};
-    return (CvmColor){pixel[0], pixel[0], pixel[0]};
-}
-
-static void draw_sample(const Samples *samples, const Sample *sample, CvmImage *canvas, int left,
-                        int top, int zoom) {
-    const CvmDataset *data = &samples->data;
-    int width = data->width * zoom, height = data->height * zoom;
-    CvmColor color = sample->guess.label == sample->label ? right_color : wrong_color;
-    cvm_canvas_fill(canvas, left - FRAME, top - FRAME, width + 2 * FRAME, height + 2 * FRAME,
-                    color);
-    for (int y = 0; y < data->height; y++)
-        for (int x = 0; x < data->width; x++)
-            cvm_canvas_fill(canvas, left + x * zoom, top + y * zoom, zoom, zoom,
-                            pixel_color(data, sample->pixels, y, x));
-    char first[CVM_SKETCH_TEXT], second[CVM_SKETCH_TEXT];
-    caption(samples, sample, first, second, sizeof first);
-    cvm_canvas_text(canvas, left, top + height + FRAME + 3, width, color, first);
-    cvm_canvas_text(canvas, left, top + height + FRAME + 20, width, color, second);
-}
-
-static bool write_png(const Samples *samples, const char *path) {
-    const CvmDataset *data = &samples->data;
-    int side = data->height > data->width ? data->height : data->width;
-    int zoom = side >= LEAST_SIDE ? 1 : (LEAST_SIDE + side - 1) / side;
-    int cell_width = data->width * zoom + 2 * FRAME + GAP;
-    int cell_height = data->height * zoom + 2 * FRAME + CAPTION + GAP;
-    int columns = samples->count < PER_ROW ? samples->count : PER_ROW;
-    int rows = (samples->count + PER_ROW - 1) / PER_ROW;
-    CvmImage canvas;
-    CvmError error;
-    if (!cvm_canvas_create(&canvas, rows * cell_height + GAP, columns * cell_width + GAP, &error))
-        return cvm_session_fail(samples->session, &error);
-    for (int i = 0; i < samples->count; i++)
-        draw_sample(samples, &samples->list[i], &canvas, GAP + FRAME + i % PER_ROW * cell_width,
-                    GAP + FRAME + i / PER_ROW * cell_height, zoom);
-    bool written = cvm_image_write_png(path, &canvas, &error);
-    cvm_image_free(&canvas);
-    return written || cvm_session_fail(samples->session, &error);
+    return cvm_gallery_show(samples->session, cells, samples->count, false);
 }
 
 static bool show(Samples *samples) {
@@ -143,23 +91,34 @@ static bool show(Samples *samples) {
         puts("no mistakes on the test set");
         return true;
     }
-    print_samples(samples);
-    if (session->options->png && !write_png(samples, session->options->png))
+    return show_samples(samples);
+}
+
+static bool check_options(const CvmOptions *options) {
+    const CvmOptionSet of_predictions = CVM_OPTION_CHECKPOINT | CVM_OPTION_RAW | CVM_OPTION_WRONG;
+    if (options->augmented && options->given & of_predictions) {
+        cvm_report_error("--augmented shows pictures to learn from, without predictions: "
+                         "--checkpoint, --raw and --wrong do not go with it");
         return false;
-    if (session->options->png)
-        printf("the same as a picture: %s\n", session->options->png);
+    }
+    if (!options->augmented && !options->checkpoint) {
+        cvm_report_error("samples needs --checkpoint PATH, a file that cvmc train wrote, or "
+                         "--augmented");
+        return false;
+    }
     return true;
 }
 
 int cvm_command_samples(const CvmOptions *options) {
-    if (!options->checkpoint) {
-        cvm_report_error("samples needs --checkpoint PATH, a file that cvmc train wrote");
-        return CVM_EXIT_USAGE;
-    }
     CvmSession session;
     Samples samples = {.session = &session};
-    if (cvm_session_open(&session, options) && cvm_session_need_train(&session) &&
-        cvm_session_read_data(&session, CVM_DATA_TEST, &samples.data)) {
+    if (!check_options(options))
+        return CVM_EXIT_USAGE;
+    if (!cvm_session_open(&session, options) || !cvm_session_need_train(&session))
+        return cvm_session_close(&session);
+    if (options->augmented) {
+        cvm_show_augmented(&session);
+    } else if (cvm_session_read_data(&session, CVM_DATA_TEST, &samples.data)) {
         show(&samples);
         cvm_dataset_free(&samples.data);
     }

@@ -69,15 +69,22 @@ static void print_character(const CvmSketch *sketch, const CvmImage *picture, in
     fputc(ramp[level * ((int)sizeof ramp - 1) / 256], sketch->stream);
 }
 
+static const struct {
+    const char *text, *color;
+} marks[] = {
+    [CVM_MARK_NONE] = {"  ", ""},
+    [CVM_MARK_RIGHT] = {"+ ", "\033[32m"},
+    [CVM_MARK_WRONG] = {"- ", "\033[31m"},
+};
+
 static void print_text_line(const CvmSketch *sketch, const CvmSketchCell *cells, int count,
                             bool second) {
     for (int i = 0; i < count; i++) {
         const CvmSketchCell *cell = &cells[i];
-        const char *mark = second ? "  " : cell->good ? "+ " : "- ";
         if (sketch->color)
-            fputs(cell->good ? "\033[32m" : "\033[31m", sketch->stream);
-        fprintf(sketch->stream, "%s%-*.*s", mark, sketch->columns - 2, sketch->columns - 2,
-                second ? cell->second : cell->first);
+            fputs(marks[cell->mark].color, sketch->stream);
+        fprintf(sketch->stream, "%s%-*.*s", second ? "  " : marks[cell->mark].text,
+                sketch->columns - 2, sketch->columns - 2, second ? cell->second : cell->first);
         if (sketch->color)
             fputs(reset, sketch->stream);
         fprintf(sketch->stream, "%*s", SPACE, "");

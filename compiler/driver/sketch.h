@@ -15,9 +15,11 @@ typedef struct CvmSketch {
     int columns, per_row; /* characters a picture, pictures a row */
 } CvmSketch;
 
+typedef enum CvmSketchMark { CVM_MARK_NONE, CVM_MARK_RIGHT, CVM_MARK_WRONG } CvmSketchMark;
+
 typedef struct CvmSketchCell {
-    CvmImage picture; /* not owned */
-    bool good;        /* green or red, + or - before the text */
+    CvmImage picture;   /* not owned */
+    CvmSketchMark mark; /* green or red, + or - before the text */
     char first[CVM_SKETCH_TEXT], second[CVM_SKETCH_TEXT];
 } CvmSketchCell;
 

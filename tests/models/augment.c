@@ -127,12 +127,38 @@ static void crops_of_a_folder_are_learned_from(void **state) {
     cvm_test_expect(&place, 1, NULL, "CVM1352", "check", "none.cvm", NULL);
 }
 
+/* What the network learns from can be looked at, as a row of variants for each picture. */
+static void variants_can_be_seen(void **state) {
+    (void)state;
+    size_t size;
+    cvm_test_expect(&place, 0,
+                    "pictures to learn from: shift 3, brightness 0.3, contrast 0.3, erase 0.2, "
+                    "normalize mean_of_train\npictures to test with: normalize mean_of_train\n",
+                    NULL, "explain", "small.cvm", NULL);
+    cvm_test_expect(&place, 0, "as it is                      epoch 1", NULL, "samples",
+                    "small.cvm", "--augmented", "--count", "2", "--png", "seen.png", NULL);
+    cvm_test_expect(&place, 0, NULL, NULL, "samples", "small.cvm", "--augmented", "--count", "2",
+                    "--png", "again.png", NULL);
+    assert_true(cvm_test_same_bytes(&place, "seen.png", "again.png"));
+    cvm_test_expect(&place, 0, NULL, NULL, "samples", "small.cvm", "--augmented", "--count", "2",
+                    "--png", "again.png", "--seed", "9", NULL);
+    assert_false(cvm_test_same_bytes(&place, "seen.png", "again.png"));
+    free(cvm_test_read(&place, "seen.png", &size));
+    assert_true(size > 1000);
+    cvm_test_expect(&place, 2, NULL, "do not go with it", "samples", "small.cvm", "--augmented",
+                    "--wrong", NULL);
+    cvm_test_write_text(&place, "plain.cvm", CVM_TEST_PROGRAM);
+    cvm_test_expect(&place, 1, NULL, "has no 'augment'", "samples", "plain.cvm", "--augmented",
+                    NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_breaks_change_no_bit),
         cmocka_unit_test(what_is_tested_with_is_left_alone),
         cmocka_unit_test(a_frozen_body_sees_augmented_pictures_anew),
         cmocka_unit_test(crops_of_a_folder_are_learned_from),
+        cmocka_unit_test(variants_can_be_seen),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

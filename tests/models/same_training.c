@@ -238,6 +238,12 @@ static void train_network(Lesson *lesson) {
             ok(cvm_network_learn(network, lesson->batch, lesson->targets, rate, NULL));
         }
         ok(cvm_network_run(network, lesson->images, BATCH + 1, values, NULL));
+        if (i == 1) {
+            ok(cvm_network_save_checkpoint(network, path_of("middle.safetensors", path)));
+            cvm_network_free(network);
+            ok(cvm_network_compile(lesson->text, &options, &network));
+            ok(cvm_network_resume(network, path));
+        }
     }
     for (int i = 0; i < cvm_network_parameter_count(network); i++) {
         cvm_parameter parameter = {.size = sizeof parameter};
