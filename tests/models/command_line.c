@@ -141,6 +141,12 @@ static void explain_fusion_speaks_of_source_lines(void **state) {
     cvm_test_result_free(&result);
 }
 
+static void explain_takes_inputs_of_any_name(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "named.cvm", "model M { input x: [1, 8, 8] flatten linear(3) }\n");
+    cvm_test_expect(&place, 0, "inference of 1 picture takes", NULL, "explain", "named.cvm", NULL);
+}
+
 static void check_is_short_when_all_is_well(void **state) {
     (void)state;
     cvm_test_expect(&place, 0, "small.cvm: no mistakes\n", "", "check", "small.cvm", NULL);
@@ -178,6 +184,7 @@ int main(void) {
         cmocka_unit_test(pass_limits_are_checked),
         cmocka_unit_test(precision_is_for_inference),
         cmocka_unit_test(explain_fusion_speaks_of_source_lines),
+        cmocka_unit_test(explain_takes_inputs_of_any_name),
         cmocka_unit_test(check_is_short_when_all_is_well),
         cmocka_unit_test(check_goes_through_all_files_and_its_json_parses),
     };
