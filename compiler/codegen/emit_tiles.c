@@ -89,44 +89,60 @@ static void copy_to_patch(const CvmTiles *tiles, const CvmTilePictures *pictures
     cvm_loop_end(emitter, &rows);
 }
 
-/* The pixels by which a tile some way on in the row reaches further than the one before it: so that
- * they are there in time, which a processor does not see to by itself in runs as short as a tile's
- * rows. `tile`: the first pixel of the one at hand. A fetch from outside the picture does no harm.
- */
-static void fetch_ahead(const CvmTiles *tiles, const CvmTilePictures *pictures, LLVMValueRef tile) {
+/* A tile's first pixel, perhaps outside of the picture, whose other ones are relative to it. */
+typedef struct Corner {
+    LLVMValueRef plane; /* of its block of channels */
+    LLVMValueRef row, column;
+    LLVMValueRef pixel;
+} Corner;
+
+static Corner corner_of(const CvmTiles *tiles, const CvmTilePictures *pictures, LLVMValueRef tile,
+                        LLVMValueRef block) {
+    CvmEmitter *emitter = tiles->emitter;
+    int64_t lanes = tiles->lanes, width = pictures->size[1];
+    CvmTilePlace place = cvm_tile_place(tiles, tile, pictures->output, pictures->apart);
+    Corner corner = {.row = cvm_sum(emitter, place.row, constant(tiles, -pictures->pad[0])),
+                     .column = cvm_sum(emitter, place.column, constant(tiles, -pictures->pad[1]))};
+    LLVMValueRef plane =
+        cvm_sum(emitter, cvm_scale(emitter, place.picture, pictures->blocks), block);
+    corner.plane = cvm_advance(emitter, pictures->buffer,
+                               cvm_scale(emitter, plane, pictures->size[0] * width * lanes));
+    LLVMValueRef pixel = cvm_sum(emitter, cvm_scale(emitter, corner.row, width), corner.column);
+    corner.pixel = cvm_advance(emitter, corner.plane, cvm_scale(emitter, pixel, lanes));
+    return corner;
+}
+
+/* The pixels by which a tile some way on reaches further than the one before it: so that they are
+ * there in time, which a processor does not see to by itself in runs as short as a tile's rows. A
+ * fetch from outside the picture does no harm. */
+static void fetch_ahead(const CvmTiles *tiles, const CvmTilePictures *pictures, LLVMValueRef tile,
+                        LLVMValueRef block) {
     enum { TILES_AHEAD = 3, LINE = 16 };
+    LLVMValueRef later = cvm_sum(tiles->emitter, tile, constant(tiles, TILES_AHEAD));
+    Corner corner = corner_of(tiles, pictures, later, block);
     int64_t lanes = tiles->lanes, row = pictures->size[1] * lanes;
-    int64_t first = (pictures->side + (TILES_AHEAD - 1) * pictures->apart) * lanes;
+    int64_t first = (pictures->side - pictures->apart) * lanes;
     for (int64_t i = 0; i < pictures->side; i++)
         for (int64_t j = 0; j < pictures->apart * lanes; j += LINE)
-            cvm_emit_prefetch(tiles->emitter, cvm_advance(tiles->emitter, tile,
+            cvm_emit_prefetch(tiles->emitter, cvm_advance(tiles->emitter, corner.pixel,
                                                           constant(tiles, first + i * row + j)));
 }
 
 LLVMValueRef cvm_tile_pixels(const CvmTiles *tiles, const CvmTilePictures *pictures,
-                             const CvmTilePlace *place, LLVMValueRef block, LLVMValueRef *step) {
+                             LLVMValueRef tile, LLVMValueRef block, LLVMValueRef *step) {
     CvmEmitter *emitter = tiles->emitter;
     LLVMBuilderRef builder = emitter->builder;
-    int64_t lanes = tiles->lanes, width = pictures->size[1];
-    LLVMValueRef top = cvm_sum(emitter, place->row, constant(tiles, -pictures->pad[0]));
-    LLVMValueRef left = cvm_sum(emitter, place->column, constant(tiles, -pictures->pad[1]));
-    LLVMValueRef plane_index =
-        cvm_sum(emitter, cvm_scale(emitter, place->picture, pictures->blocks), block);
-    LLVMValueRef plane =
-        cvm_advance(emitter, pictures->buffer,
-                    cvm_scale(emitter, plane_index, pictures->size[0] * width * lanes));
-    LLVMValueRef first =
-        cvm_scale(emitter, cvm_sum(emitter, cvm_scale(emitter, top, width), left), lanes);
-    LLVMValueRef tile = cvm_advance(emitter, plane, first);
-    fetch_ahead(tiles, pictures, tile);
+    int64_t lanes = tiles->lanes;
+    fetch_ahead(tiles, pictures, tile, block);
+    Corner corner = corner_of(tiles, pictures, tile, block);
     LLVMValueRef at = cvm_stack_slot(emitter, emitter->pointer, "pixels");
     LLVMValueRef apart = cvm_stack_slot(emitter, emitter->i64, "step");
-    CvmBranch branch =
-        cvm_branch_begin(emitter, lies_inside(tiles, pictures, top, left, pictures->side));
-    LLVMBuildStore(builder, tile, at);
-    LLVMBuildStore(builder, constant(tiles, width * lanes), apart);
+    CvmBranch branch = cvm_branch_begin(
+        emitter, lies_inside(tiles, pictures, corner.row, corner.column, pictures->side));
+    LLVMBuildStore(builder, corner.pixel, at);
+    LLVMBuildStore(builder, constant(tiles, pictures->size[1] * lanes), apart);
     cvm_branch_else(emitter, &branch);
-    copy_to_patch(tiles, pictures, plane, top, left);
+    copy_to_patch(tiles, pictures, corner.plane, corner.row, corner.column);
     LLVMBuildStore(builder, tiles->patch, at);
     LLVMBuildStore(builder, constant(tiles, pictures->side * lanes), apart);
     cvm_branch_end(emitter, &branch);

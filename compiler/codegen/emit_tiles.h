@@ -40,16 +40,17 @@ CvmTilePlace cvm_tile_place(const CvmTiles *tiles, LLVMValueRef index, const int
 
 /* Pictures in channel blocks: [picture][block][height][width][lanes]. Tiles of `side` x `side`
  * pixels begin so many rows and columns (pad) before their place, and the next one in its row
- * `apart` columns later. */
+ * `apart` columns later; they are numbered over `output`, see cvm_tile_place. */
 typedef struct CvmTilePictures {
     LLVMValueRef buffer;
     int64_t blocks, size[2], pad[2], side, apart;
+    const int64_t *output;
 } CvmTilePictures;
 
-/* A tile's pixels: in the picture where it lies inside, else a copy with zeros. Rows are `*step`
- * elements apart. Those of a later tile are fetched meanwhile. */
+/* The pixels of a tile of a block of channels: in the picture where it lies inside, else a copy
+ * with zeros. Rows are `*step` elements apart. Those of a later tile are fetched meanwhile. */
 LLVMValueRef cvm_tile_pixels(const CvmTiles *tiles, const CvmTilePictures *pictures,
-                             const CvmTilePlace *place, LLVMValueRef block, LLVMValueRef *step);
+                             LLVMValueRef tile, LLVMValueRef block, LLVMValueRef *step);
 
 /* Rows and columns of vectors in memory, so many elements apart. */
 typedef struct CvmTileSource {

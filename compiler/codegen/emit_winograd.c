@@ -68,11 +68,12 @@ static void emit_input_tile(const Winograd *winograd, LLVMValueRef first, LLVMVa
                                 {shape->input[0], shape->input[1]},
                                 {shape->pad[0], shape->pad[1]},
                                 side,
-                                shape->tile};
-    CvmTilePlace place = place_of(winograd, tile);
+                                shape->tile,
+                                shape->output};
     CvmTileSource source = {.column_step = lanes, .size = side};
-    source.pointer = cvm_tile_pixels(&winograd->tiles, &pictures, &place,
-                                     cvm_sum(emitter, first, block), &source.row_step);
+    source.pointer =
+        cvm_tile_pixels(&winograd->tiles, &pictures, cvm_sum(emitter, winograd->first, tile),
+                        cvm_sum(emitter, first, block), &source.row_step);
     LLVMValueRef group = constant(winograd, shape->group);
     LLVMValueRef to = cvm_sum(
         emitter,

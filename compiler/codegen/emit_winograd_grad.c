@@ -9,7 +9,7 @@
  *                 from them: the weights' update
  *
  *   scratch: inputs    [frequency][c/lanes][tile of the block][lanes],
- *            gradients [frequency][o/step][tile of the block][step],
+ *            gradients [frequency][o/lanes][tile of the block][lanes],
  *            sums      [frequency][o/step][c][step]
  *
  * Every sum has one order, whatever the split over threads. */
@@ -40,26 +40,20 @@ static LLVMValueRef constant(const Gradient *gradient, int64_t value) {
 typedef struct Side {
     CvmTilePictures pictures;
     const double (*matrix)[CVM_WINOGRAD_SIDE];
-    LLVMValueRef first, to;          /* block of channels; scratch memory */
-    int64_t blocks, step, frequency; /* of the item; channels side by side; see schedule.h */
+    LLVMValueRef first, to;    /* block of channels; scratch memory */
+    int64_t blocks, frequency; /* of the item; see schedule.h */
 } Side;
 
 static void emit_tile(const Gradient *gradient, const Side *side, LLVMValueRef block,
                       LLVMValueRef tile) {
     CvmEmitter *emitter = gradient->emitter;
-    LLVMBuilderRef builder = emitter->builder;
-    const CvmWinogradGrad *shape = gradient->shape;
-    int64_t lanes = gradient->lanes, vectors = side->step / lanes;
-    CvmTilePlace place = cvm_tile_place(&gradient->tiles, cvm_sum(emitter, gradient->first, tile),
-                                        shape->output, shape->tile);
+    int64_t lanes = gradient->lanes;
     CvmTileSource source = {.column_step = lanes, .size = (int)side->pictures.side};
-    source.pointer = cvm_tile_pixels(&gradient->tiles, &side->pictures, &place,
-                                     cvm_sum(emitter, side->first, block), &source.row_step);
-    LLVMValueRef step = LLVMBuildUDiv(builder, block, constant(gradient, vectors), "");
-    LLVMValueRef within = LLVMBuildURem(builder, block, constant(gradient, vectors), "");
-    LLVMValueRef to = cvm_sum(
-        emitter, cvm_scale(emitter, step, side->step * shape->block),
-        cvm_sum(emitter, cvm_scale(emitter, tile, side->step), cvm_scale(emitter, within, lanes)));
+    source.pointer =
+        cvm_tile_pixels(&gradient->tiles, &side->pictures, cvm_sum(emitter, gradient->first, tile),
+                        cvm_sum(emitter, side->first, block), &source.row_step);
+    LLVMValueRef to = cvm_sum(emitter, cvm_scale(emitter, block, lanes * gradient->shape->block),
+                              cvm_scale(emitter, tile, lanes));
     cvm_tile_transform(&gradient->tiles, side->matrix, &source, cvm_advance(emitter, side->to, to),
                        side->frequency);
 }
@@ -84,23 +78,23 @@ static void emit_transforms(const Gradient *gradient) {
                                 .size = {shape->input[0], shape->input[1]},
                                 .pad = {shape->pad[0], shape->pad[1]},
                                 .side = matrices->side,
-                                .apart = shape->tile},
+                                .apart = shape->tile,
+                                .output = shape->output},
                    .matrix = matrices->input,
                    .first = gradient->input,
                    .to = gradient->inputs,
                    .blocks = shape->item_inputs / lanes,
-                   .step = lanes,
                    .frequency = cvm_winograd_grad_input_step(shape)};
     Side outputs = {.pictures = {.buffer = buffers[1],
                                  .blocks = shape->groups * shape->outputs / lanes,
                                  .size = {shape->output[0], shape->output[1]},
                                  .side = shape->tile,
-                                 .apart = shape->tile},
+                                 .apart = shape->tile,
+                                 .output = shape->output},
                     .matrix = matrices->weight,
                     .first = gradient->output,
                     .to = gradient->gradients,
                     .blocks = shape->item_outputs / lanes,
-                    .step = shape->step,
                     .frequency = cvm_winograd_grad_output_step(shape)};
     emit_side(gradient, &inputs);
     emit_side(gradient, &outputs);
@@ -108,72 +102,105 @@ static void emit_transforms(const Gradient *gradient) {
 
 /* --- 2. contract --- */
 
-/* Adds the products of all tiles of the block to the sums of some channels with one step. inputs:
- * the channels' elements of the first tile, gradients: its vectors; sums: of the channels. */
+/* Input channel `channel` of the row at hand, of the first tile. */
+static LLVMValueRef element_of(const Gradient *gradient, LLVMValueRef inputs, int64_t channel) {
+    int64_t lanes = gradient->lanes;
+    return cvm_advance(
+        gradient->emitter, inputs,
+        constant(gradient, channel / lanes * lanes * gradient->shape->block + channel % lanes));
+}
+
+/* Adds the products of all tiles of the block to the sums of the channels [first, end) of a row
+ * with one step. inputs: the row's, gradients: the step's; sums: of the first channel. Those of the
+ * next step are fetched meanwhile. */
 static void emit_products(const Gradient *gradient, LLVMValueRef inputs, LLVMValueRef gradients,
-                          LLVMValueRef sums, int64_t channels) {
+                          LLVMValueRef sums, int64_t first, int64_t end) {
     CvmEmitter *emitter = gradient->emitter;
     LLVMBuilderRef builder = emitter->builder;
     const CvmTiles *tiles = &gradient->tiles;
-    int64_t lanes = gradient->lanes, vectors = gradient->vectors;
+    const CvmWinogradGrad *shape = gradient->shape;
+    int64_t lanes = gradient->lanes, vectors = gradient->vectors, line = 16;
+    int64_t count = (end - first) * vectors;
     LLVMValueRef slots[MOST_SUMS], loaded[MOST_VECTORS];
-    for (int64_t i = 0; i < channels * vectors; i++) {
+    for (int64_t i = 0; i < count; i++) {
         slots[i] = cvm_stack_slot(emitter, tiles->vector, "sum");
         LLVMBuildStore(builder, cvm_tile_load(tiles, sums, constant(gradient, i * lanes)),
                        slots[i]);
     }
+    for (int64_t i = 0; i < count * lanes; i += line)
+        cvm_emit_prefetch(
+            emitter,
+            cvm_advance(emitter, sums, constant(gradient, shape->step * shape->item_inputs + i)));
     CvmLoop loop = cvm_loop_begin(emitter, constant(gradient, 0), gradient->count, 1);
-    LLVMValueRef elements = cvm_advance(emitter, inputs, cvm_scale(emitter, loop.index, lanes));
-    LLVMValueRef row =
-        cvm_advance(emitter, gradients, cvm_scale(emitter, loop.index, gradient->shape->step));
+    LLVMValueRef tile = cvm_scale(emitter, loop.index, lanes);
     for (int64_t v = 0; v < vectors; v++)
-        loaded[v] = cvm_tile_load(tiles, row, constant(gradient, v * lanes));
-    for (int64_t c = 0; c < channels; c++) {
-        LLVMValueRef at = cvm_advance(emitter, elements, constant(gradient, c));
+        loaded[v] = cvm_tile_load(
+            tiles, cvm_advance(emitter, gradients, constant(gradient, v * lanes * shape->block)),
+            tile);
+    for (int64_t c = first; c < end; c++) {
+        LLVMValueRef at = cvm_advance(emitter, element_of(gradient, inputs, c), tile);
         LLVMValueRef element = cvm_load(emitter, at, 0, &tiles->all, 0);
         for (int64_t v = 0; v < vectors; v++) {
-            LLVMValueRef slot = slots[c * vectors + v];
+            LLVMValueRef slot = slots[(c - first) * vectors + v];
             LLVMValueRef sum = LLVMBuildLoad2(builder, tiles->vector, slot, "");
             LLVMBuildStore(builder, cvm_emit_multiply_add(emitter, element, loaded[v], sum), slot);
         }
     }
     cvm_emit_load_barrier(emitter);
     cvm_loop_end(emitter, &loop);
-    for (int64_t i = 0; i < channels * vectors; i++)
+    for (int64_t i = 0; i < count; i++)
         cvm_tile_store(tiles, LLVMBuildLoad2(builder, tiles->vector, slots[i], ""), sums,
                        constant(gradient, i * lanes));
 }
 
-static void emit_frequency(const Gradient *gradient, LLVMValueRef frequency) {
+/* One frequency: where its parts of the scratch memory begin. */
+typedef struct Frequency {
+    LLVMValueRef inputs, gradients, sums;
+} Frequency;
+
+/* Row number `row` of input channels, of which there are `width`, with all output channels. Its
+ * inputs stay in the nearest cache meanwhile. */
+static void emit_row(const Gradient *gradient, const Frequency *frequency, LLVMValueRef row,
+                     int64_t width) {
     CvmEmitter *emitter = gradient->emitter;
     const CvmWinogradGrad *shape = gradient->shape;
-    int64_t lanes = gradient->lanes, channels = shape->channels;
-    LLVMValueRef zero = constant(gradient, 0);
+    int64_t parts = (width + shape->channels - 1) / shape->channels;
     LLVMValueRef inputs =
-        cvm_advance(emitter, gradient->inputs,
-                    cvm_scale(emitter, frequency, cvm_winograd_grad_input_step(shape)));
-    LLVMValueRef gradients =
-        cvm_advance(emitter, gradient->gradients,
-                    cvm_scale(emitter, frequency, cvm_winograd_grad_output_step(shape)));
-    LLVMValueRef sums = cvm_advance(
-        emitter, gradient->sums, cvm_scale(emitter, frequency, cvm_winograd_grad_sum_step(shape)));
-    CvmLoop steps =
-        cvm_loop_begin(emitter, zero, constant(gradient, shape->item_outputs / shape->step), 1);
-    LLVMValueRef row = cvm_advance(emitter, gradients,
-                                   cvm_scale(emitter, steps.index, shape->step * shape->block));
+        cvm_advance(emitter, frequency->inputs, cvm_scale(emitter, row, shape->row * shape->block));
+    LLVMValueRef sums =
+        cvm_advance(emitter, frequency->sums, cvm_scale(emitter, row, shape->row * shape->step));
+    CvmLoop steps = cvm_loop_begin(emitter, constant(gradient, 0),
+                                   constant(gradient, shape->item_outputs / shape->step), 1);
+    LLVMValueRef gradients = cvm_advance(
+        emitter, frequency->gradients, cvm_scale(emitter, steps.index, shape->step * shape->block));
     LLVMValueRef to = cvm_advance(
         emitter, sums, cvm_scale(emitter, steps.index, shape->step * shape->item_inputs));
-    CvmLoop blocks =
-        cvm_loop_begin(emitter, zero, constant(gradient, shape->item_inputs / lanes), 1);
-    CvmLoop parts = cvm_loop_begin(emitter, zero, constant(gradient, lanes), channels);
-    LLVMValueRef channel = cvm_sum(emitter, cvm_scale(emitter, blocks.index, lanes), parts.index);
-    LLVMValueRef elements =
-        cvm_sum(emitter, cvm_scale(emitter, blocks.index, lanes * shape->block), parts.index);
-    emit_products(gradient, cvm_advance(emitter, inputs, elements), row,
-                  cvm_advance(emitter, to, cvm_scale(emitter, channel, shape->step)), channels);
-    cvm_loop_end(emitter, &parts);
-    cvm_loop_end(emitter, &blocks);
+    for (int64_t i = 0; i < parts; i++) {
+        int64_t first = width * i / parts, end = width * (i + 1) / parts;
+        emit_products(gradient, inputs, gradients,
+                      cvm_advance(emitter, to, constant(gradient, first * shape->step)), first,
+                      end);
+    }
     cvm_loop_end(emitter, &steps);
+}
+
+static void emit_frequency(const Gradient *gradient, LLVMValueRef index) {
+    CvmEmitter *emitter = gradient->emitter;
+    const CvmWinogradGrad *shape = gradient->shape;
+    Frequency frequency = {
+        cvm_advance(emitter, gradient->inputs,
+                    cvm_scale(emitter, index, cvm_winograd_grad_input_step(shape))),
+        cvm_advance(emitter, gradient->gradients,
+                    cvm_scale(emitter, index, cvm_winograd_grad_output_step(shape))),
+        cvm_advance(emitter, gradient->sums,
+                    cvm_scale(emitter, index, cvm_winograd_grad_sum_step(shape)))};
+    LLVMValueRef whole = constant(gradient, shape->item_inputs / shape->row);
+    int64_t rest = shape->item_inputs % shape->row;
+    CvmLoop rows = cvm_loop_begin(emitter, constant(gradient, 0), whole, 1);
+    emit_row(gradient, &frequency, rows.index, shape->row);
+    cvm_loop_end(emitter, &rows);
+    if (rest)
+        emit_row(gradient, &frequency, whole, rest);
 }
 
 /* --- 3. result --- */

@@ -268,9 +268,9 @@ typedef struct CvmWinogradGrad {
     int64_t input[2], output[2], pad[2]; /* height and width of in and dy; above, at the left */
     int scratch; /* buffer: transformed inputs, transformed dy, then sums, of the work item */
     /* Results are on filters: buffers of tensors have strides[0] 1, of scalars 0. */
-    /* schedule_winograd_grad.c chooses them; channels: inputs whose sums are in registers together
-     */
-    int64_t item_inputs, item_outputs, step, block, channels;
+    /* schedule_winograd_grad.c chooses them; channels: inputs whose sums are in registers together,
+     * at most; row: a whole number of such and of vectors */
+    int64_t item_inputs, item_outputs, step, block, channels, row;
 } CvmWinogradGrad;
 
 /* PROBE: every work item writes one vector to buffer 1. Its loop has CVM_PROBE_SUMS independent

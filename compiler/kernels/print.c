@@ -227,8 +227,9 @@ static void print_winograd_grad(const CvmWinogradGrad *grad, FILE *stream) {
                 i ? "width" : "height", grad->input[i], grad->output[i], grad->pad[i]);
     fprintf(stream,
             "  item of %" PRId64 " inputs and %" PRId64 " outputs, step %" PRId64
-            ", blocks of %" PRId64 " tiles, %" PRId64 " inputs at once\n",
-            grad->item_inputs, grad->item_outputs, grad->step, grad->block, grad->channels);
+            ", blocks of %" PRId64 " tiles, %" PRId64 " inputs at once, in rows of %" PRId64 "\n",
+            grad->item_inputs, grad->item_outputs, grad->step, grad->block, grad->channels,
+            grad->row);
 }
 
 static void print_weights(const CvmWeightGrad *weights, FILE *stream) {

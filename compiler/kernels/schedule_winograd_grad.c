@@ -4,9 +4,10 @@
 #include "compiler/kernels/schedule.h"
 
 enum {
-    SUMS = 5 << 19,   /* bytes of a work item's sums at most */
-    WANTED_ITEMS = 4, /* where the channels allow it */
-    BLOCK = 64,       /* tiles: sums wait in memory between blocks */
+    SUMS = 5 << 19,     /* bytes of a work item's sums at most */
+    WANTED_ITEMS = 4,   /* where the channels allow it */
+    MOST_CHANNELS = 12, /* in registers: of AVX-512's 32, more leave LLVM none to move with */
+    BLOCK = 64,         /* tiles: sums wait in memory between blocks */
 };
 
 int64_t cvm_winograd_grad_tiles(const CvmWinogradGrad *grad) {
@@ -47,12 +48,13 @@ static bool halve_items(CvmWinogradGrad *grad) {
     return true;
 }
 
-/* A share of a block of input channels that leaves room for the step's vectors and one element. */
-static int64_t choose_channels(const CvmWinogradGrad *grad, CvmTargetShape target) {
-    int64_t channels = grad->lanes, vectors = grad->step / grad->lanes;
-    while (channels > 1 && channels * vectors + vectors + 1 > target.registers)
-        channels /= 2;
-    return channels;
+/* As many input channels as leave room for the step's vectors and two elements, and rows of whole
+ * vectors that divide by them. */
+static void choose_channels(CvmWinogradGrad *grad, CvmTargetShape target) {
+    int64_t vectors = grad->step / grad->lanes, fits = (target.registers - vectors - 2) / vectors;
+    grad->channels = fits < MOST_CHANNELS ? fits : MOST_CHANNELS;
+    for (grad->row = grad->lanes; grad->row % grad->channels;)
+        grad->row += grad->lanes;
 }
 
 void cvm_schedule_winograd_grad(CvmKernel *kernel, CvmTargetShape target) {
@@ -64,8 +66,9 @@ void cvm_schedule_winograd_grad(CvmKernel *kernel, CvmTargetShape target) {
     while (!is_small_enough(grad, frequencies) && halve_items(grad))
         continue;
     grad->step = grad->item_outputs % (2 * grad->lanes) ? grad->lanes : 2 * grad->lanes;
-    grad->block = tiles < BLOCK ? tiles : BLOCK;
-    grad->channels = choose_channels(grad, target);
+    int64_t blocks = (tiles + BLOCK - 1) / BLOCK;
+    grad->block = (tiles + blocks - 1) / blocks;
+    choose_channels(grad, target);
     kernel->extent = count_items(grad);
     kernel->scratch_bytes =
         4 * frequencies *
