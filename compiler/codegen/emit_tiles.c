@@ -1,7 +1,7 @@
 /* See emit_tiles.h. */
 #include "compiler/codegen/emit_tiles.h"
 
-enum { SIDE = CVM_WINOGRAD_SIDE };
+enum { SIDE = CVM_WINOGRAD_SIDE, LINE = CVM_WINOGRAD_LINE };
 
 CvmTiles cvm_tiles_begin(CvmEmitter *emitter, int64_t tile, int64_t taps, int64_t lanes) {
     CvmTiles tiles = {.emitter = emitter,
@@ -168,15 +168,15 @@ static LLVMValueRef add_scaled(const CvmTiles *tiles, LLVMValueRef sum, double f
                : LLVMBuildFMul(emitter->builder, x, scale, "");
 }
 
-/* The sum of every step-th term of the row from `first` on, divided by *scale. Terms whose factor
- * is 1 come first, since all others are added to them with one instruction each; *scale makes one
- * of them such. */
+/* The sum of every step-th term of the row from `first` on, divided by *scale; NULL where there is
+ * none. Terms whose factor is 1 come first, since all others are added to them with one instruction
+ * each; *scale makes one of them such. */
 static LLVMValueRef sum_of_row(const CvmTiles *tiles, const double *row, int columns, int first,
                                int step, LLVMValueRef *in, double *scale) {
     LLVMValueRef sum = NULL;
     int unit = -1;
     for (int k = first; k < columns; k += step)
-        if (row[k] != 0 && (unit < 0 || row[k] == 1))
+        if (row[k] != 0 && in[k] && (unit < 0 || row[k] == 1))
             unit = k;
     *scale = unit < 0 ? 1 : row[unit];
     if (unit >= 0)
@@ -191,14 +191,19 @@ static LLVMValueRef scale_vector(const CvmTiles *tiles, LLVMValueRef x, double f
     return add_scaled(tiles, NULL, factor, x);
 }
 
-/* out[i] = sum of row i of the matrix times in. Rows of opposite points differ in the sign of the
- * odd columns alone, so that two rows share their even and odd sums. */
-static void transform_rows(const CvmTiles *tiles, const double (*matrix)[SIDE], int columns,
-                           LLVMValueRef *in, LLVMValueRef *out) {
-    int last = tiles->matrices.side - 1;
+/* Pairs of opposite points stand behind 0, and the point at infinity, where there is one, last. */
+static bool has_opposite(const CvmTiles *tiles, int point) {
+    int side = tiles->matrices.side;
+    return point > 0 && point < (side % 2 ? side : side - 1);
+}
+
+/* Rows of opposite points differ in the sign of the odd columns alone, so that two rows share their
+ * even and odd sums. */
+void cvm_tile_to_frequencies(const CvmTiles *tiles, const double (*matrix)[LINE], int columns,
+                             LLVMValueRef *in, LLVMValueRef *out) {
     double scale;
-    for (int i = 0; i <= last; i += i > 0 && i < last - 1 ? 2 : 1) {
-        if (i == 0 || i == last) {
+    for (int i = 0; i < tiles->matrices.side; i += has_opposite(tiles, i) ? 2 : 1) {
+        if (!has_opposite(tiles, i)) {
             out[i] = sum_of_row(tiles, matrix[i], columns, 0, 1, in, &scale);
             out[i] = scale_vector(tiles, out[i], scale);
             continue;
@@ -211,27 +216,28 @@ static void transform_rows(const CvmTiles *tiles, const double (*matrix)[SIDE], 
     }
 }
 
-/* The same with the rows of A: there it is the columns of opposite points that differ so. */
-static void transform_columns(const CvmTiles *tiles, LLVMValueRef *in, LLVMValueRef *out) {
+/* Here it is the columns of opposite points that differ so. */
+void cvm_tile_from_frequencies(const CvmTiles *tiles, const double (*matrix)[LINE], int rows,
+                               LLVMValueRef *in, LLVMValueRef *out) {
     LLVMBuilderRef builder = tiles->emitter->builder;
     int last = tiles->matrices.side - 1;
-    LLVMValueRef both[2][SIDE];
-    for (int k = 1; k < last; k += 2) {
+    LLVMValueRef both[2][LINE];
+    for (int k = 1; has_opposite(tiles, k); k += 2) {
         both[0][k] = LLVMBuildFAdd(builder, in[k], in[k + 1], "");
         both[1][k] = LLVMBuildFSub(builder, in[k], in[k + 1], "");
     }
-    for (int i = 0; i < tiles->matrices.tile; i++) {
-        const double *row = tiles->matrices.result[i];
+    for (int i = 0; i < rows; i++) {
         LLVMValueRef sum = NULL;
-        sum = add_scaled(tiles, sum, row[0], in[0]);
-        sum = add_scaled(tiles, sum, row[last], in[last]);
-        for (int k = 1; k < last; k += 2)
-            sum = add_scaled(tiles, sum, row[k], both[i % 2][k]);
+        sum = add_scaled(tiles, sum, matrix[i][0], in[0]);
+        if (!has_opposite(tiles, last))
+            sum = add_scaled(tiles, sum, matrix[i][last], in[last]);
+        for (int k = 1; has_opposite(tiles, k); k += 2)
+            sum = add_scaled(tiles, sum, matrix[i][k], both[i % 2][k]);
         out[i] = sum;
     }
 }
 
-void cvm_tile_transform(const CvmTiles *tiles, const double (*matrix)[SIDE],
+void cvm_tile_transform(const CvmTiles *tiles, const double (*matrix)[LINE],
                         const CvmTileSource *source, LLVMValueRef to, int64_t apart) {
     CvmEmitter *emitter = tiles->emitter;
     int side = tiles->matrices.side;
@@ -243,13 +249,13 @@ void cvm_tile_transform(const CvmTiles *tiles, const double (*matrix)[SIDE],
         LLVMValueRef in[SIDE], out[SIDE];
         for (int i = 0; i < source->size; i++)
             in[i] = cvm_tile_load(tiles, rows[i], constant(tiles, j * source->column_step));
-        transform_rows(tiles, matrix, source->size, in, out);
+        cvm_tile_to_frequencies(tiles, matrix, source->size, in, out);
         for (int i = 0; i < side; i++)
             half[i][j] = out[i];
     }
     for (int i = 0; i < side; i++) {
         LLVMValueRef out[SIDE];
-        transform_rows(tiles, matrix, source->size, half[i], out);
+        cvm_tile_to_frequencies(tiles, matrix, source->size, half[i], out);
         for (int j = 0; j < side; j++)
             cvm_tile_store(tiles, out[j], to, constant(tiles, (i * side + j) * apart));
     }
@@ -262,10 +268,10 @@ void cvm_tile_results(const CvmTiles *tiles, LLVMValueRef sums, int64_t apart, C
         LLVMValueRef in[SIDE], out[SIDE];
         for (int i = 0; i < side; i++)
             in[i] = cvm_tile_load(tiles, sums, constant(tiles, (i * side + j) * apart));
-        transform_columns(tiles, in, out);
+        cvm_tile_from_frequencies(tiles, tiles->matrices.result, m, in, out);
         for (int i = 0; i < m; i++)
             half[i][j] = out[i];
     }
     for (int i = 0; i < m; i++)
-        transform_columns(tiles, half[i], results[i]);
+        cvm_tile_from_frequencies(tiles, tiles->matrices.result, m, half[i], results[i]);
 }

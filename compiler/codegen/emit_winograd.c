@@ -19,8 +19,10 @@
  * to fetch from memory than their transforms.
  *
  * Every sum has one order, whatever the split over threads. */
-#include "compiler/codegen/emit_tiles.h"
+#include "compiler/codegen/emit_window.h"
 #include "compiler/kernels/schedule.h"
+
+#include <string.h>
 
 enum { MOST_SUMS = 64 };
 
@@ -349,110 +351,36 @@ static void emit_contraction_with_filters(const Winograd *winograd) {
 
 /* --- 3. results --- */
 
-/* A pixel of the result at hand: its indices, and how far from them it lies. */
-typedef struct Pixel {
-    const Winograd *winograd;
-    LLVMValueRef index[4]; /* along the kernel's axes n, output, y, x */
-    int64_t down, right;
-    LLVMValueRef place; /* of a window: of its largest value */
-} Pixel;
-
-static LLVMValueRef address_of(CvmEmitter *emitter, const Pixel *pixel, int buffer) {
-    const int64_t *strides = emitter->kernel->buffers[buffer].strides;
-    LLVMValueRef offset = cvm_i64(emitter, 0);
-    for (int axis = 0; axis < 4; axis++)
-        offset = cvm_sum(emitter, offset, cvm_scale(emitter, pixel->index[axis], strides[axis]));
-    LLVMValueRef base = cvm_advance(emitter, emitter->buffers[buffer], offset);
-    return cvm_advance(emitter, base,
-                       cvm_i64(emitter, pixel->down * strides[2] + pixel->right * strides[3]));
-}
-
-enum { LANE_AXIS = 4 };
-
-static LLVMValueRef result_leaf(CvmEmitter *emitter, const CvmExpr *expr, void *state) {
-    const Pixel *pixel = state;
-    if (expr->kind == CVM_EXPR_PLACE)
-        return pixel->place;
-    return cvm_load(emitter, address_of(emitter, pixel, expr->index),
-                    emitter->kernel->buffers[expr->index].strides[LANE_AXIS],
-                    &pixel->winograd->tiles.all, 0);
-}
-
-/* Pixels along an axis (0: down, 1: right) of the windows that the kernel pools; else 1. */
-static int64_t pooled_together(const Winograd *winograd, int axis) {
-    const CvmPooling *pooling = &winograd->emitter->kernel->pooling;
-    return pooling->combine == CVM_COMBINE_NONE ? 1 : pooling->sizes[axis];
-}
-
-/* Combines the window's values: what the epilogue makes of its pixels, of which `first` is one
- * corner. *place: which of them is the first largest. */
-static LLVMValueRef pool_window(const Winograd *winograd, const Pixel *first, CvmTile values,
-                                LLVMValueRef *place) {
-    CvmEmitter *emitter = winograd->emitter;
-    const CvmPooling *pooling = &emitter->kernel->pooling;
-    LLVMValueRef pooled = NULL;
-    *place = cvm_float(emitter, winograd->lanes, 0);
-    for (int64_t i = 0; i < pooling->sizes[0]; i++)
-        for (int64_t j = 0; j < pooling->sizes[1]; j++) {
-            Pixel pixel = *first;
-            pixel.down += i;
-            pixel.right += j;
-            CvmExprContext context = {values[i][j], winograd->lanes, result_leaf, &pixel};
-            LLVMValueRef value = cvm_emit_expr(emitter, pooling->value, &context);
-            if (pooled)
-                *place = LLVMBuildSelect(
-                    emitter->builder,
-                    LLVMBuildFCmp(emitter->builder, LLVMRealOGT, value, pooled, ""),
-                    cvm_float(emitter, winograd->lanes, (double)(i * pooling->sizes[1] + j)),
-                    *place, "");
-            pooled = !pooled ? value
-                     : pooling->combine == CVM_COMBINE_MAXIMUM
-                         ? cvm_emit_maximum(emitter, pooled, value)
-                         : LLVMBuildFAdd(emitter->builder, pooled, value, "");
-        }
-    return pooled;
-}
-
-/* Stores what becomes of a window's values; of a single pixel where nothing is pooled. */
-static void finish_window(const Winograd *winograd, Pixel pixel, CvmTile values) {
-    CvmEmitter *emitter = winograd->emitter;
-    const CvmKernel *kernel = emitter->kernel;
-    LLVMValueRef value = values[0][0], results[CVM_MAX_RESULTS];
-    if (kernel->pooling.combine != CVM_COMBINE_NONE) {
-        value = pool_window(winograd, &pixel, values, &pixel.place);
-        for (int i = 0; i < 2; i++)
-            pixel.index[2 + i] = LLVMBuildUDiv(emitter->builder, pixel.index[2 + i],
-                                               constant(winograd, kernel->pooling.sizes[i]), "");
-        pixel.down /= kernel->pooling.sizes[0];
-        pixel.right /= kernel->pooling.sizes[1];
-    }
-    CvmExprContext context = {value, winograd->lanes, result_leaf, &pixel};
-    for (int i = 0; i < kernel->result_count; i++)
-        results[i] = cvm_emit_expr(emitter, kernel->results[i].value, &context);
-    for (int i = 0; i < kernel->result_count; i++)
-        store_vector(winograd, results[i], address_of(emitter, &pixel, kernel->results[i].buffer),
-                     cvm_i64(emitter, 0));
+static CvmPixel pixel_of(const Winograd *winograd, LLVMValueRef *index, int64_t down,
+                         int64_t right) {
+    CvmPixel pixel = {
+        .emitter = winograd->emitter, .lanes = &winograd->tiles.all, .down = down, .right = right};
+    memcpy(pixel.index, index, sizeof pixel.index);
+    return pixel;
 }
 
 static void finish_whole_tile(const Winograd *winograd, const CvmTilePlace *place,
                               LLVMValueRef channels, CvmTile results) {
     int m = winograd->tiles.matrices.tile;
-    int down = (int)pooled_together(winograd, 0), right = (int)pooled_together(winograd, 1);
+    int down = (int)cvm_window_together(winograd->emitter->kernel, 0),
+        right = (int)cvm_window_together(winograd->emitter->kernel, 1);
     for (int i = 0; i < m; i += down)
         for (int j = 0; j < m; j += right) {
             CvmTile values;
             for (int k = 0; k < down * right; k++)
                 values[k / right][k % right] = results[i + k / right][j + k % right];
-            Pixel pixel = {
-                winograd, {place->picture, channels, place->row, place->column}, i, j, NULL};
-            finish_window(winograd, pixel, values);
+            cvm_emit_window(
+                pixel_of(winograd,
+                         (LLVMValueRef[]){place->picture, channels, place->row, place->column}, i,
+                         j),
+                values);
         }
 }
 
 /* Windows along an axis of a tile that lie in the picture as a whole. */
 static LLVMValueRef windows_inside(const Winograd *winograd, int axis, LLVMValueRef first) {
     CvmEmitter *emitter = winograd->emitter;
-    int64_t together = pooled_together(winograd, axis);
+    int64_t together = cvm_window_together(winograd->emitter->kernel, axis);
     LLVMValueRef before = LLVMBuildUDiv(emitter->builder, first, constant(winograd, together), "");
     LLVMValueRef left = LLVMBuildNSWSub(
         emitter->builder, constant(winograd, winograd->shape->output[axis] / together), before, "");
@@ -465,7 +393,8 @@ static void finish_cut_tile(const Winograd *winograd, const CvmTilePlace *place,
                             LLVMValueRef channels, CvmTile results) {
     CvmEmitter *emitter = winograd->emitter;
     int m = winograd->tiles.matrices.tile, lanes = winograd->lanes;
-    int64_t down = pooled_together(winograd, 0), right = pooled_together(winograd, 1);
+    int64_t down = cvm_window_together(winograd->emitter->kernel, 0),
+            right = cvm_window_together(winograd->emitter->kernel, 1);
     for (int i = 0; i < m; i++)
         for (int j = 0; j < m; j++)
             store_vector(winograd, results[i][j], winograd->tiles.patch,
@@ -483,13 +412,9 @@ static void finish_cut_tile(const Winograd *winograd, const CvmTilePlace *place,
             values[i][j] =
                 load_vector(winograd, winograd->tiles.patch,
                             cvm_sum(emitter, at, constant(winograd, (i * m + j) * lanes)));
-    Pixel pixel = {winograd,
-                   {place->picture, channels, cvm_sum(emitter, place->row, row),
-                    cvm_sum(emitter, place->column, column)},
-                   0,
-                   0,
-                   NULL};
-    finish_window(winograd, pixel, values);
+    LLVMValueRef index[] = {place->picture, channels, cvm_sum(emitter, place->row, row),
+                            cvm_sum(emitter, place->column, column)};
+    cvm_emit_window(pixel_of(winograd, index, 0, 0), values);
     cvm_loop_end(emitter, &columns);
     cvm_loop_end(emitter, &rows);
 }

@@ -8,8 +8,8 @@
  * into tiles of m x m that are summed: F(r x r, m x m), with as many inputs to a tile.
  *
  * The matrices come from the points at which polynomials are evaluated (Toom-Cook): 0, pairs of
- * opposite ones, and infinity. Those here were chosen for small errors; docs/performance.md has
- * them. */
+ * opposite ones, and where n is even, infinity. Those here were chosen for small errors;
+ * docs/performance.md has them. */
 #ifndef CVM_OPS_WINOGRAD_H
 #define CVM_OPS_WINOGRAD_H
 
@@ -18,6 +18,7 @@
 
 enum {
     CVM_WINOGRAD_SIDE = 8, /* most inputs along a side of a tile */
+    CVM_WINOGRAD_LINE = 9, /* the same of a tile of one row, where errors do not multiply */
     CVM_WINOGRAD_TAPS = 7, /* most taps along a side of a filter */
     /* So few tiles are multiplied by one work item for a part of the output channels. Then it may
      * as well transform the filters of its part, which is less to fetch from memory. */
@@ -26,14 +27,16 @@ enum {
 
 typedef struct CvmWinogradMatrices {
     int tile, taps, side;                                /* m, r, n */
-    double input[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE];  /* B: n x n */
-    double weight[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE]; /* G: n x r */
-    double result[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE]; /* A: m x n */
+    double input[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE];  /* B: n x n */
+    double weight[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE]; /* G: n x r */
+    double result[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE]; /* A: m x n */
 } CvmWinogradMatrices;
 
 /* Whether there are matrices for tiles and filters of these sizes: for n = m + r - 1 of 4, 6 and 8.
  */
 bool cvm_winograd_has(int64_t tile, int64_t taps);
+/* The same for one row, F(m, r): n of 9 too. */
+bool cvm_winograd_has_line(int64_t tile, int64_t taps);
 CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps);
 
 /* How many of so many output channels lie side by side in transformed weights: two vectors, or one
@@ -41,7 +44,7 @@ CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps);
 int64_t cvm_winograd_step(int64_t outputs, int64_t lanes);
 
 /* out[rows][rows] = left in left^t, of a [columns][columns] matrix: for the references. */
-void cvm_winograd_transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int rows,
+void cvm_winograd_transform(const double left[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE], int rows,
                             int columns, const double *in, double *out);
 
 #endif

@@ -53,8 +53,8 @@ static double pixel_of(const Plane *plane, int64_t row, int64_t column) {
 }
 
 /* matrix * tile * matrix^t for the size x size pixels from (top, left) on. */
-static void transform(const double matrix[SIDE][SIDE], int side, int size, const Plane *plane,
-                      int64_t top, int64_t left, double *out) {
+static void transform(const double matrix[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE], int side, int size,
+                      const Plane *plane, int64_t top, int64_t left, double *out) {
     double tile[FREQUENCIES];
     for (int k = 0; k < size; k++)
         for (int l = 0; l < size; l++)

@@ -1,23 +1,25 @@
-/* See winograd.h. A polynomial product of degree n - 1 is known from its values at n - 1 points and
- * its leading coefficient, the value "at infinity"; a correlation is such a product transposed. */
+/* See winograd.h. A polynomial product of degree n - 1 is known from its values at n points, or at
+ * n - 1 and its leading coefficient, the value "at infinity"; a correlation is such a product
+ * transposed. */
 #include "compiler/ops/winograd.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 typedef struct Points {
-    int side;                             /* n */
-    double values[CVM_WINOGRAD_SIDE - 1]; /* n - 1 of them, p directly before -p */
+    int side;                         /* n */
+    double values[CVM_WINOGRAD_LINE]; /* p directly before -p; where n is even one less than n */
 } Points;
 
 static const Points table[] = {
     {4, {0, 1, -1}},
     {6, {0, 0.625, -0.625, 1.25, -1.25}},
     {8, {0, 1, -1, 2, -2, 0.5, -0.5}},
+    {9, {0, 0.375, -0.375, 0.875, -0.875, 1.5, -1.5, 3, -3}},
 };
 
 static const Points *find_points(int64_t tile, int64_t taps) {
-    if (tile < 2 || taps < 2 || tile > CVM_WINOGRAD_SIDE || taps > CVM_WINOGRAD_TAPS)
+    if (tile < 2 || taps < 2 || tile > CVM_WINOGRAD_LINE || taps > CVM_WINOGRAD_TAPS)
         return NULL;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].side == tile + taps - 1)
@@ -25,15 +27,23 @@ static const Points *find_points(int64_t tile, int64_t taps) {
     return NULL;
 }
 
-bool cvm_winograd_has(int64_t tile, int64_t taps) {
+bool cvm_winograd_has_line(int64_t tile, int64_t taps) {
     return find_points(tile, taps) != NULL;
+}
+
+bool cvm_winograd_has(int64_t tile, int64_t taps) {
+    return cvm_winograd_has_line(tile, taps) && tile + taps - 1 <= CVM_WINOGRAD_SIDE;
+}
+
+static int finite_points(const Points *points) {
+    return points->side % 2 ? points->side : points->side - 1;
 }
 
 /* Coefficients, lowest first, of the product of (x - p) over all points but number `left_out`. */
 static void product_without(const Points *points, int left_out, double *coefficients) {
     int degree = 0;
     coefficients[0] = 1;
-    for (int i = 0; i < points->side - 1; i++) {
+    for (int i = 0; i < finite_points(points); i++) {
         if (i == left_out)
             continue;
         coefficients[++degree] = 0;
@@ -55,25 +65,27 @@ CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps) {
     if (!points)
         abort(); /* callers ask cvm_winograd_has first */
     CvmWinogradMatrices matrices = {.tile = (int)tile, .taps = (int)taps, .side = points->side};
-    int last = points->side - 1; /* infinity */
-    for (int i = 0; i < last; i++) {
+    int finite = finite_points(points);
+    for (int i = 0; i < finite; i++) {
         double p = points->values[i];
         product_without(points, i, matrices.input[i]);
-        double scale = value_at(matrices.input[i], last - 1, p);
+        double scale = value_at(matrices.input[i], finite - 1, p);
         for (int k = 0; k < taps; k++)
             matrices.weight[i][k] = pow(p, k);
         for (int k = 0; k < tile; k++)
             matrices.result[k][i] = pow(p, k) / scale;
     }
-    product_without(points, last, matrices.input[last]);
-    matrices.weight[last][taps - 1] = 1;
-    matrices.result[tile - 1][last] = 1;
+    if (finite == points->side)
+        return matrices;
+    product_without(points, finite, matrices.input[finite]);
+    matrices.weight[finite][taps - 1] = 1;
+    matrices.result[tile - 1][finite] = 1;
     return matrices;
 }
 
-void cvm_winograd_transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int rows,
+void cvm_winograd_transform(const double left[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE], int rows,
                             int columns, const double *in, double *out) {
-    double half[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE] = {{0}};
+    double half[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE] = {{0}};
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++)
             for (int k = 0; k < columns; k++)
