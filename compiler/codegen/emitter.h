@@ -177,6 +177,8 @@ void cvm_emit_blas(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd_weight(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_winograd_grad(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_winograd_rows(CvmEmitter *emitter, LLVMValueRef item);
+void cvm_emit_winograd_rows_grad(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_relayout(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_copy(CvmEmitter *emitter, LLVMValueRef item);
 void cvm_emit_turn(CvmEmitter *emitter, LLVMValueRef item);

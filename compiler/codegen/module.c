@@ -60,6 +60,8 @@ static void emit_function(CvmEmitter *emitter) {
         [CVM_KERNEL_BLAS] = cvm_emit_blas,
         [CVM_KERNEL_WINOGRAD_WEIGHT] = cvm_emit_winograd_weight,
         [CVM_KERNEL_WINOGRAD_GRAD] = cvm_emit_winograd_grad,
+        [CVM_KERNEL_WINOGRAD_ROWS] = cvm_emit_winograd_rows,
+        [CVM_KERNEL_WINOGRAD_ROWS_GRAD] = cvm_emit_winograd_rows_grad,
     };
     emitter->entry = LLVMAppendBasicBlockInContext(emitter->context, emitter->function, "entry");
     LLVMPositionBuilderAtEnd(emitter->builder, emitter->entry);

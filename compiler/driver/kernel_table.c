@@ -35,6 +35,8 @@ static const char *find_refusal(const CvmPassLog *log, const CvmKernel *kernel) 
 /* What the pass that chooses algorithms said of the layer. */
 static const char *find_remark(const CvmPassLog *log, const CvmKernel *kernel) {
     bool convolves = kernel->form == CVM_KERNEL_WINOGRAD ||
+                     kernel->form == CVM_KERNEL_WINOGRAD_ROWS ||
+                     kernel->form == CVM_KERNEL_WINOGRAD_ROWS_GRAD ||
                      (kernel->form == CVM_KERNEL_REDUCE && kernel->window_count &&
                       kernel->combine == CVM_COMBINE_PRODUCTS);
     for (const CvmRemark *remark = convolves ? log->first : NULL; remark; remark = remark->next)

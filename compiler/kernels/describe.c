@@ -27,6 +27,12 @@ static const char *algorithm_of(const CvmKernel *kernel, CvmArena *arena) {
         return cvm_arena_format(arena, "F(%dx%d, %dx%d)", (int)kernel->winograd_grad.taps,
                                 (int)kernel->winograd_grad.taps, (int)kernel->winograd_grad.tile,
                                 (int)kernel->winograd_grad.tile);
+    case CVM_KERNEL_WINOGRAD_ROWS:
+        return cvm_arena_format(arena, "F(%d, %d) rows", (int)kernel->winograd_rows.tile,
+                                (int)kernel->winograd_rows.taps);
+    case CVM_KERNEL_WINOGRAD_ROWS_GRAD:
+        return cvm_arena_format(arena, "F(%d, %d) rows", (int)kernel->winograd_rows.taps,
+                                (int)kernel->winograd_rows.tile);
     case CVM_KERNEL_WINOGRAD_WEIGHT:
         return "transform";
     case CVM_KERNEL_LINEAR:
@@ -62,6 +68,7 @@ static const char *reduce_cut(const CvmKernel *kernel, CvmArena *arena) {
 static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
     const CvmWinograd *winograd = &kernel->winograd;
     const CvmWinogradGrad *grad = &kernel->winograd_grad;
+    const CvmWinogradRows *rows = &kernel->winograd_rows;
     const CvmLinear *linear = &kernel->linear;
     switch (kernel->form) {
     case CVM_KERNEL_REDUCE:
@@ -82,6 +89,14 @@ static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
         return cvm_arena_format(arena, "%lld inputs x %lld outputs an item, %lld tiles at once",
                                 (long long)grad->item_inputs, (long long)grad->item_outputs,
                                 (long long)grad->block);
+    case CVM_KERNEL_WINOGRAD_ROWS:
+        return cvm_arena_format(arena, "%lld tiles x %lld outputs, %lld rows at once",
+                                (long long)rows->tiles, (long long)rows->channels,
+                                (long long)rows->band);
+    case CVM_KERNEL_WINOGRAD_ROWS_GRAD:
+        return cvm_arena_format(arena, "%lld taps x %lld outputs, %lld rows at once, %lld an item",
+                                (long long)rows->tiles, (long long)rows->channels,
+                                (long long)rows->band, (long long)rows->item_outputs);
     case CVM_KERNEL_LINEAR:
         return cvm_arena_format(arena, "%lld pictures x %lld features, %lld inputs at once",
                                 (long long)linear->tile_pictures, (long long)linear->tile_features,
@@ -118,7 +133,19 @@ static double winograd_grad_flops(const CvmWinogradGrad *grad) {
            (tiles * (2 * inputs * outputs + 11 * (inputs + outputs)) + 11 * inputs * outputs);
 }
 
+/* A row's tiles, for each row of the filter; and transforms, of either side's rows. */
+static double winograd_rows_flops(const CvmWinogradRows *rows) {
+    double side = (double)(rows->tile + rows->taps - 1), blocks = (double)rows->blocks;
+    double tiles = side * (double)cvm_winograd_rows_tiles(rows) * (double)rows->lanes * blocks;
+    double inputs = (double)rows->inputs, outputs = (double)rows->outputs;
+    double height = (double)(rows->back ? rows->input[0] : rows->output[0]);
+    return tiles * (2 * height * (double)rows->kernel * inputs * outputs +
+                    8 * ((double)rows->input[0] * inputs + (double)rows->output[0] * outputs));
+}
+
 static double flops_of(const CvmKernel *kernel) {
+    if (kernel->form == CVM_KERNEL_WINOGRAD_ROWS || kernel->form == CVM_KERNEL_WINOGRAD_ROWS_GRAD)
+        return winograd_rows_flops(&kernel->winograd_rows);
     return kernel->form == CVM_KERNEL_WINOGRAD        ? winograd_flops(&kernel->winograd)
            : kernel->form == CVM_KERNEL_WINOGRAD_GRAD ? winograd_grad_flops(&kernel->winograd_grad)
                                                       : kernel->flops;

@@ -6,7 +6,8 @@
  *             their gradients, pooling, sums; without reduce axes it is a pointwise map
  *   ROWS      statements along the channels, row by row - softmax, losses, local normalization
  *   SCATTER   each window spreads its gradient over the elements it covered - pooling's gradients
- *   WINOGRAD  convolution by minimal filtering; the transform of its weights; their gradient
+ *   WINOGRAD  convolution by minimal filtering; the transform of its weights; their gradient; the
+ *             same along rows alone, for batch-blocked pictures
  *   LINEAR    a batch times weights too large for the caches
  *   BLAS      a large batch times weights, by OpenBLAS
  *   RELAYOUT  plain to blocked memory and back
@@ -210,6 +211,8 @@ typedef enum CvmKernelForm {
     CVM_KERNEL_WINOGRAD,
     CVM_KERNEL_WINOGRAD_WEIGHT,
     CVM_KERNEL_WINOGRAD_GRAD,
+    CVM_KERNEL_WINOGRAD_ROWS,
+    CVM_KERNEL_WINOGRAD_ROWS_GRAD,
     CVM_KERNEL_LINEAR,
     CVM_KERNEL_BLAS,
     CVM_KERNEL_RELAYOUT,
@@ -272,6 +275,29 @@ typedef struct CvmWinogradGrad {
      * at most; row: a whole number of such and of vectors */
     int64_t item_inputs, item_outputs, step, block, channels, row;
 } CvmWinogradGrad;
+
+/* WINOGRAD_ROWS: out of tiles of rows of batch-blocked pictures, from `input` to `output` [height,
+ * width] forward, or back from the gradient of the latter to that of the former's pictures: then
+ * `input` is what is read too, the given gradient. A work item is a block of `lanes` pictures.
+ * WINOGRAD_ROWS_GRAD: the gradient of the filters, out of x [inputs, input] in buffer 0 and dy
+ * [outputs, output] in buffer 1; a work item has some of the output channels. */
+typedef struct CvmWinogradRows {
+    int64_t tile, taps;      /* m and r of ops/winograd.h: dy's and the filter's columns */
+    int64_t kernel;          /* rows of a filter */
+    int64_t blocks, lanes;   /* of pictures */
+    int64_t inputs, outputs; /* channels: that are read, of the result */
+    int64_t input[2], output[2], pad[2]; /* height, width; above and at the left of the picture */
+    bool back;
+    bool padded; /* rows outside of the picture are stored, as zeros: sums need not look where they
+                    are */
+    int scratch; /* buffer: see codegen/emit_winograd_rows.c, codegen/emit_winograd_rows_grad.c */
+    /* schedule_winograd_rows.c chooses them, and padded. tiles, channels: of a row, or where it is
+     * padded of a band, and of the result (GRAD:
+     * rows of the filter and output channels) whose sums are in registers together. band: rows that
+     * are summed (GRAD: rows of dy that are transformed) at once; chunk: for so many, what is read
+     * (GRAD: x) is transformed. item_outputs: GRAD's channels of a work item. */
+    int64_t tiles, channels, band, chunk, item_outputs;
+} CvmWinogradRows;
 
 /* PROBE: every work item writes one vector to buffer 1. Its loop has CVM_PROBE_SUMS independent
  * vectors, enough to keep two units busy whose results take up to six cycles. */
@@ -394,6 +420,7 @@ typedef struct CvmKernel {
     CvmScatter scatter;
     CvmWinograd winograd;
     CvmWinogradGrad winograd_grad;
+    CvmWinogradRows winograd_rows;
     CvmLinear linear;
     CvmProbe probe;
 

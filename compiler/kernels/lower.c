@@ -5,6 +5,7 @@
 
 #include "compiler/graph/layout.h"
 #include "compiler/kernels/schedule.h"
+#include "compiler/ops/winograd.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +155,8 @@ static bool set_result_strides(CvmLowering *lowering, int buffer, const CvmNode 
         strides[0] = shape->rank;
         return shape->rank <= 1;
     }
-    if (kernel->form == CVM_KERNEL_WEIGHTS || kernel->form == CVM_KERNEL_WINOGRAD_GRAD) {
+    if (kernel->form == CVM_KERNEL_WEIGHTS || kernel->form == CVM_KERNEL_WINOGRAD_GRAD ||
+        kernel->form == CVM_KERNEL_WINOGRAD_ROWS_GRAD) {
         strides[0] = shape->rank > 0;
         return shape->rank == 0 || cvm_shape_equal(shape, &lowering->type->shape);
     }
@@ -225,7 +227,8 @@ void cvm_lower_pooling(CvmLowering *lowering, const CvmNode *node, CvmCombine co
     CvmKernel *kernel = lowering->kernel;
     CvmPictureAxes axes = lowering->picture;
     bool tiled = kernel->form == CVM_KERNEL_WINOGRAD;
-    if ((kernel->form != CVM_KERNEL_REDUCE && !tiled) || !axes.group_channels ||
+    bool by_rows = kernel->form == CVM_KERNEL_WINOGRAD_ROWS;
+    if ((kernel->form != CVM_KERNEL_REDUCE && !tiled && !by_rows) || !axes.group_channels ||
         node->type.layout == CVM_LAYOUT_PLAIN || kernel->pooling.combine != CVM_COMBINE_NONE) {
         cvm_lower_refuse(lowering, node, "it is pooled behind a convolution in blocks alone");
         return;
@@ -234,7 +237,11 @@ void cvm_lower_pooling(CvmLowering *lowering, const CvmNode *node, CvmCombine co
         cvm_lower_refuse(lowering, node, "its windows do not divide Winograd's tiles");
         return;
     }
-    if (!tiled && node->type.shape.sizes[3] > CVM_MAX_POOLED_WINDOWS) {
+    if (by_rows && (sizes[0] > CVM_WINOGRAD_SIDE || sizes[1] > CVM_WINOGRAD_SIDE)) {
+        cvm_lower_refuse(lowering, node, "its windows are larger than Winograd's tiles");
+        return;
+    }
+    if (!tiled && !by_rows && node->type.shape.sizes[3] > CVM_MAX_POOLED_WINDOWS) {
         cvm_lower_refuse(lowering, node, "a row has more windows than a kernel can pool");
         return;
     }
@@ -378,6 +385,10 @@ static CvmKernelForm form_of(const CvmNode *anchor) {
         return anchor->op == CVM_OP_WINOGRAD ? CVM_KERNEL_WINOGRAD : CVM_KERNEL_WINOGRAD_WEIGHT;
     if (anchor->op == CVM_OP_WINOGRAD_GRAD_WEIGHT)
         return CVM_KERNEL_WINOGRAD_GRAD;
+    if (anchor->op == CVM_OP_WINOGRAD_ROWS || anchor->op == CVM_OP_WINOGRAD_ROWS_GRAD_INPUT)
+        return CVM_KERNEL_WINOGRAD_ROWS;
+    if (anchor->op == CVM_OP_WINOGRAD_ROWS_GRAD_WEIGHT)
+        return CVM_KERNEL_WINOGRAD_ROWS_GRAD;
     switch (cvm_op_info(anchor->op)->class) {
     case CVM_CLASS_ROWS:
         return CVM_KERNEL_ROWS;
@@ -408,7 +419,7 @@ static bool names_buffers(const CvmKernel *kernel) {
 bool cvm_lower_is_beside(const CvmLowering *lowering, const CvmNode *node) {
     CvmOp anchor = lowering->nodes[0]->op;
     return (anchor == CVM_OP_CONV_GRAD_WEIGHT || anchor == CVM_OP_LINEAR_GRAD_WEIGHT ||
-            anchor == CVM_OP_WINOGRAD_GRAD_WEIGHT) &&
+            anchor == CVM_OP_WINOGRAD_GRAD_WEIGHT || anchor == CVM_OP_WINOGRAD_ROWS_GRAD_WEIGHT) &&
            node->type.shape.rank == 1;
 }
 
@@ -533,6 +544,9 @@ static CvmKernel *lower_group(CvmLowering *lowering, const bool *read_outside,
         cvm_schedule_winograd(kernel, target);
     else if (kernel->form == CVM_KERNEL_WINOGRAD_GRAD)
         cvm_schedule_winograd_grad(kernel, target);
+    else if (kernel->form == CVM_KERNEL_WINOGRAD_ROWS ||
+             kernel->form == CVM_KERNEL_WINOGRAD_ROWS_GRAD)
+        cvm_schedule_winograd_rows(kernel, target);
     else if (kernel->form == CVM_KERNEL_LINEAR)
         cvm_schedule_linear(kernel, target);
     else if (kernel->form == CVM_KERNEL_BLAS)

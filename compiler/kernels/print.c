@@ -69,7 +69,8 @@ static void print_expr(const CvmExpr *expr, FILE *stream) {
 static void print_buffers(const CvmKernel *kernel, FILE *stream) {
     int strides = kernel->form == CVM_KERNEL_ROWS ? 3
                   : kernel->form == CVM_KERNEL_REDUCE || kernel->form == CVM_KERNEL_WINOGRAD ||
-                          kernel->form == CVM_KERNEL_LINEAR || kernel->form == CVM_KERNEL_BLAS
+                          kernel->form == CVM_KERNEL_LINEAR || kernel->form == CVM_KERNEL_BLAS ||
+                          kernel->form == CVM_KERNEL_WINOGRAD_ROWS
                       ? kernel->axis_count
                       : kernel->form == CVM_KERNEL_WEIGHTS;
     for (int i = 0; i < kernel->buffer_count; i++) {
@@ -91,8 +92,25 @@ static void print_mix(const CvmMix *mix, FILE *stream) {
             mix->inputs, mix->outputs, mix->lanes, mix->block);
 }
 
+static const char *const combines[] = {"map", "products", "sum", "maximum"};
+
+static void print_pooling(const CvmKernel *kernel, FILE *stream) {
+    if (kernel->pooling.combine == CVM_COMBINE_NONE)
+        return;
+    fprintf(stream, "  pool %s of ", combines[kernel->pooling.combine]);
+    print_expr(kernel->pooling.value, stream);
+    fputc('\n', stream);
+}
+
+/* The same for kernels whose axes are not part of the text. */
+static void print_windows(const CvmKernel *kernel, FILE *stream) {
+    print_pooling(kernel, stream);
+    if (kernel->pooling.combine != CVM_COMBINE_NONE)
+        fprintf(stream, "  windows of %" PRId64 " x %" PRId64 "\n", kernel->pooling.sizes[0],
+                kernel->pooling.sizes[1]);
+}
+
 static void print_reduce(const CvmKernel *kernel, FILE *stream) {
-    static const char *const combines[] = {"map", "products", "sum", "maximum"};
     const CvmSchedule *schedule = &kernel->schedule;
     for (int i = 0; i < kernel->axis_count; i++) {
         const CvmAxis *axis = &kernel->axes[i];
@@ -147,11 +165,7 @@ static void print_reduce(const CvmKernel *kernel, FILE *stream) {
         print_expr(kernel->term, stream);
     }
     fputc('\n', stream);
-    if (kernel->pooling.combine == CVM_COMBINE_NONE)
-        return;
-    fprintf(stream, "  pool %s of ", combines[kernel->pooling.combine]);
-    print_expr(kernel->pooling.value, stream);
-    fputc('\n', stream);
+    print_pooling(kernel, stream);
 }
 
 static void print_side(const CvmKernel *kernel, FILE *stream) {
@@ -278,8 +292,27 @@ static void print_winograd(const CvmKernel *kernel, FILE *stream) {
             " a %d b %d scratch %d\n",
             winograd->group, winograd->groups, winograd->parts, winograd->together, kernel->a,
             kernel->b, winograd->scratch);
+    print_windows(kernel, stream);
     if (winograd->transforms)
         fprintf(stream, "  filters transformed for %" PRId64 " inputs at once\n", winograd->chunk);
+}
+
+static void print_winograd_rows(const CvmKernel *kernel, FILE *stream) {
+    const CvmWinogradRows *rows = &kernel->winograd_rows;
+    fprintf(stream,
+            "  tile %" PRId64 " taps %" PRId64 " kernel %" PRId64 " blocks %" PRId64
+            " lanes %" PRId64 " inputs %" PRId64 " outputs %" PRId64 "%s%s a %d b %d scratch %d\n",
+            rows->tile, rows->taps, rows->kernel, rows->blocks, rows->lanes, rows->inputs,
+            rows->outputs, rows->back ? " back" : "", rows->padded ? " padded" : "", kernel->a,
+            kernel->b, rows->scratch);
+    for (int i = 0; i < 2; i++)
+        fprintf(stream, "  %s input %" PRId64 " output %" PRId64 " pad %" PRId64 "\n",
+                i ? "width" : "height", rows->input[i], rows->output[i], rows->pad[i]);
+    fprintf(stream,
+            "  %" PRId64 " x %" PRId64 " sums, bands of %" PRId64 " rows, chunks of %" PRId64
+            ", %" PRId64 " outputs an item\n",
+            rows->tiles, rows->channels, rows->band, rows->chunk, rows->item_outputs);
+    print_windows(kernel, stream);
 }
 
 static void print_linear(const CvmKernel *kernel, FILE *stream) {
@@ -308,6 +341,8 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
         [CVM_KERNEL_BLAS] = "blas",
         [CVM_KERNEL_LINEAR] = "linear",
         [CVM_KERNEL_WINOGRAD_GRAD] = "winograd_grad",
+        [CVM_KERNEL_WINOGRAD_ROWS] = "winograd_rows",
+        [CVM_KERNEL_WINOGRAD_ROWS_GRAD] = "winograd_rows_grad",
     };
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
@@ -350,6 +385,10 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
                 " of %" PRId64 " x %" PRId64 "\n",
                 kernel->turn.groups, kernel->turn.inputs, kernel->turn.outputs, kernel->turn.taps,
                 kernel->turn.vectors, kernel->turn.lanes);
+        break;
+    case CVM_KERNEL_WINOGRAD_ROWS:
+    case CVM_KERNEL_WINOGRAD_ROWS_GRAD:
+        print_winograd_rows(kernel, stream);
         break;
     case CVM_KERNEL_WINOGRAD_GRAD:
         print_winograd_grad(&kernel->winograd_grad, stream);

@@ -42,6 +42,27 @@ int64_t cvm_winograd_grad_input_step(const CvmWinogradGrad *grad);
 int64_t cvm_winograd_grad_output_step(const CvmWinogradGrad *grad);
 int64_t cvm_winograd_grad_sum_step(const CvmWinogradGrad *grad);
 
+/* The same for WINOGRAD_ROWS and WINOGRAD_ROWS_GRAD kernels (schedule_winograd_rows.c): how many
+ * sums share registers, and how many rows the scratch memory holds. */
+void cvm_schedule_winograd_rows(CvmKernel *kernel, CvmTargetShape target);
+/* Tiles in a row; rows that a chunk reads of its pictures. */
+int64_t cvm_winograd_rows_tiles(const CvmWinogradRows *rows);
+int64_t cvm_winograd_rows_read(const CvmWinogradRows *rows);
+/* Its scratch memory, floats from one frequency to the next: transformed filters, transformed
+ * pictures, sums. And of a row of results. */
+int64_t cvm_winograd_rows_filter_step(const CvmWinogradRows *rows);
+int64_t cvm_winograd_rows_input_step(const CvmWinogradRows *rows);
+int64_t cvm_winograd_rows_gradient_step(const CvmWinogradRows *rows); /* GRAD: transformed dy */
+int64_t cvm_winograd_rows_sum_step(const CvmWinogradRows *rows);
+int64_t cvm_winograd_rows_line(const CvmWinogradRows *rows);
+
+/* Things in pieces of at most `size`, as few and as equal as can be: of two sizes at most, those of
+ * the larger one first. last: behind the last. */
+typedef struct CvmPieces {
+    int64_t count[2], size[2], first[2], last[2];
+} CvmPieces;
+CvmPieces cvm_pieces(int64_t things, int64_t size);
+
 /* The same for a LINEAR kernel (schedule_linear.c). */
 void cvm_schedule_blas(CvmKernel *kernel);
 void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target);

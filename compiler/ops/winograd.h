@@ -20,6 +20,7 @@ enum {
     CVM_WINOGRAD_SIDE = 8, /* most inputs along a side of a tile */
     CVM_WINOGRAD_LINE = 9, /* the same of a tile of one row, where errors do not multiply */
     CVM_WINOGRAD_TAPS = 7, /* most taps along a side of a filter */
+    CVM_WINOGRAD_ROWS_OUTPUTS = 256, /* most output channels of what is filtered along rows */
     /* So few tiles are multiplied by one work item for a part of the output channels. Then it may
      * as well transform the filters of its part, which is less to fetch from memory. */
     CVM_WINOGRAD_FEW_TILES = 64,

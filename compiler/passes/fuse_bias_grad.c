@@ -20,6 +20,7 @@ static CvmNode *find_contraction(const CvmGraph *graph, const CvmNode *dy) {
         CvmNode *node = graph->nodes[i];
         bool is_gradient = node->op == CVM_OP_CONV_GRAD_WEIGHT ||
                            node->op == CVM_OP_WINOGRAD_GRAD_WEIGHT ||
+                           node->op == CVM_OP_WINOGRAD_ROWS_GRAD_WEIGHT ||
                            node->op == CVM_OP_LINEAR_GRAD_WEIGHT;
         if (is_gradient && node->inputs[1] == dy)
             return node;

@@ -15,6 +15,9 @@ typedef struct Anchor {
 static const Anchor anchors[] = {
     {CVM_OP_CONV, true, false},
     {CVM_OP_WINOGRAD, true, false},
+    {CVM_OP_WINOGRAD_ROWS, true, false},
+    {CVM_OP_WINOGRAD_ROWS_GRAD_INPUT, true, false},
+    {CVM_OP_WINOGRAD_ROWS_GRAD_WEIGHT, false, false},
     {CVM_OP_CONV_GRAD_INPUT, true, false},
     {CVM_OP_CONV_GRAD_WEIGHT, false, false},
     {CVM_OP_WINOGRAD_GRAD_WEIGHT, false, false},

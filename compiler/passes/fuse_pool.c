@@ -4,6 +4,7 @@
  * the places of the largest values joins the pooling; and both join the convolution unless its
  * unpooled values are kept for backward. */
 #include "compiler/ops/pool_window.h"
+#include "compiler/ops/winograd.h"
 #include "compiler/passes/fusion.h"
 
 typedef struct Candidate {
@@ -70,6 +71,11 @@ static bool divides_tiles(const CvmNode *pool, const CvmNode *winograd) {
     return tile % kernel[0] == 0 && tile % kernel[1] == 0;
 }
 
+static bool exceeds_tiles(const CvmNode *pool) {
+    const int64_t *kernel = cvm_node_attribute(pool, "kernel")->integers;
+    return kernel[0] > CVM_WINOGRAD_SIDE || kernel[1] > CVM_WINOGRAD_SIDE;
+}
+
 static const char *refuse_windows(const CvmNode *pool, const CvmNode *conv) {
     if (pool->type.layout == CVM_LAYOUT_PLAIN)
         return "pictures are not blocked, their pixels lie across vectors";
@@ -77,6 +83,8 @@ static const char *refuse_windows(const CvmNode *pool, const CvmNode *conv) {
         return "windows overlap or reach into padding, values would be computed several times";
     if (conv->op == CVM_OP_WINOGRAD)
         return divides_tiles(pool, conv) ? NULL : "its windows do not divide Winograd's tiles";
+    if (conv->op == CVM_OP_WINOGRAD_ROWS)
+        return exceeds_tiles(pool) ? "its windows are larger than Winograd's tiles" : NULL;
     return pool->type.shape.sizes[3] > CVM_MAX_POOLED_WINDOWS
                ? "a row of windows would not fit the cache"
                : NULL;
@@ -129,7 +137,8 @@ bool cvm_fuse_pools(CvmPassContext *context, CvmGraph *graph) {
         if (!is_pool(candidate.pool) || first_of_group(&fusion, candidate.pool) != candidate.pool)
             continue;
         candidate.conv = first_of_group(&fusion, candidate.pool->inputs[0]);
-        if (candidate.conv->op == CVM_OP_CONV || candidate.conv->op == CVM_OP_WINOGRAD)
+        if (candidate.conv->op == CVM_OP_CONV || candidate.conv->op == CVM_OP_WINOGRAD ||
+            candidate.conv->op == CVM_OP_WINOGRAD_ROWS)
             fuse(&fusion, &candidate);
     }
     for (int i = 0; i < graph->node_count; i++)

@@ -17,6 +17,9 @@ bool cvm_assign_layouts(CvmPassContext *context, CvmGraph *graph);
 bool cvm_turn_gradients(CvmPassContext *context, CvmGraph *graph); /* a part of assign_layouts */
 bool cvm_pack_parameters(CvmPassContext *context, CvmGraph *graph);
 bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph);
+/* A part of it, for a convolution of batch-blocked pictures or a gradient of one (winograd_rows.c).
+ */
+bool cvm_choose_winograd_rows(CvmPassContext *context, CvmGraph *graph, CvmNode *node);
 bool cvm_fuse_epilogues(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_bias_gradients(CvmPassContext *context, CvmGraph *graph);
 bool cvm_fuse_pools(CvmPassContext *context, CvmGraph *graph);

@@ -1,8 +1,8 @@
 /* Winograd: which convolutions, and gradients of filters, are computed by minimal filtering, and
  * with tiles of which size, from a model of what each way costs. It runs after the layouts are
- * known: kernels exist for pictures in channel blocks alone. The weights' transform becomes a node
- * of its own, which is computed once where it depends on parameters alone; or it is left to the
- * convolution's kernel, where that has few tiles. */
+ * known: this file is about pictures in channel blocks, winograd_rows.c about batch-blocked ones.
+ * The weights' transform becomes a node of its own, which is computed once where it depends on
+ * parameters alone; or it is left to the convolution's kernel, where that has few tiles. */
 #include "compiler/ops/winograd.h"
 #include "compiler/passes/pass.h"
 
@@ -317,23 +317,31 @@ static bool replace(CvmPassContext *context, CvmGraph *graph, CvmNode *conv, con
     return node;
 }
 
+/* For pictures in channel blocks. */
+static bool choose_tiles(CvmPassContext *context, CvmGraph *graph, CvmNode *conv) {
+    const char *why;
+    Way way = choose_way(context, graph, conv, &why);
+    way = measured_way(context, graph, conv, way, &why);
+    bool applies = way.tile && cvm_may_apply(context);
+    if (applies || !way.tile)
+        cvm_remark(context, (CvmRemark){.refused = !applies,
+                                        .action = name_of(graph->arena, conv, way.tile),
+                                        .node = conv,
+                                        .reason = why});
+    return !applies || replace(context, graph, conv, &way);
+}
+
 bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph) {
     int count = graph->node_count;
     for (int i = 0; i < count; i++) {
-        CvmNode *conv = graph->nodes[i];
-        if ((conv->op != CVM_OP_CONV && conv->op != CVM_OP_CONV_GRAD_WEIGHT) ||
-            conv->group != CVM_NO_GROUP)
+        CvmNode *node = graph->nodes[i];
+        bool convolves = node->op == CVM_OP_CONV || node->op == CVM_OP_CONV_GRAD_WEIGHT;
+        bool by_rows = (convolves || node->op == CVM_OP_CONV_GRAD_INPUT) &&
+                       node->inputs[0]->type.layout == CVM_LAYOUT_BATCH;
+        if (node->group != CVM_NO_GROUP || (!convolves && !by_rows))
             continue;
-        const char *why;
-        Way way = choose_way(context, graph, conv, &why);
-        way = measured_way(context, graph, conv, way, &why);
-        bool applies = way.tile && cvm_may_apply(context);
-        if (applies || !way.tile)
-            cvm_remark(context, (CvmRemark){.refused = !applies,
-                                            .action = name_of(graph->arena, conv, way.tile),
-                                            .node = conv,
-                                            .reason = why});
-        if (applies && !replace(context, graph, conv, &way))
+        if (!(by_rows ? cvm_choose_winograd_rows(context, graph, node)
+                      : choose_tiles(context, graph, node)))
             return false;
     }
     if (cvm_graph_sort(graph)) /* new nodes stand at the end */

@@ -93,7 +93,7 @@ static void a_training_step_has_the_files_batch_and_backward_kernels(void **stat
     cJSON *object = bench("--train", NULL);
     assert_string_equal(cvm_test_text(object, "what"), "training step");
     assert_true(cvm_test_number(object, "batch") == 32);
-    assert_true(flops_of(object, "conv_grad_weight") > 0);
+    assert_true(flops_of(object, "winograd_rows_grad_weight") > 0);
     cJSON_Delete(object);
 }
 

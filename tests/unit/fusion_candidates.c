@@ -121,7 +121,8 @@ static int count_pools(const CvmGraph *before, const CvmGraph *after) {
             opener(before, node) != node)
             continue;
         CvmOp source = opener(before, node->inputs[0])->op;
-        candidates += source == CVM_OP_CONV || source == CVM_OP_WINOGRAD;
+        candidates += source == CVM_OP_CONV || source == CVM_OP_WINOGRAD ||
+                      source == CVM_OP_WINOGRAD_ROWS;
     }
     return candidates;
 }

@@ -33,11 +33,11 @@ static double filtered(const CvmWinogradMatrices *m, int at, const double *x, co
 
 static void test_matrices_filter(void **state) {
     (void)state;
-    static const double x[] = {1, -2, 0.5, 3, -0.25, 7, 0, -1.5},
+    static const double x[] = {1, -2, 0.5, 3, -0.25, 7, 0, -1.5, 2.5},
                         w[] = {0.75, -3, 2, 0.5, -1, 0.25, 4};
     for (int64_t at = 0; at < 9 * 9; at++) {
         int64_t tile = at / 9, taps = at % 9;
-        if (!cvm_winograd_has(tile, taps))
+        if (!cvm_winograd_has_line(tile, taps))
             continue;
         CvmWinogradMatrices matrices = cvm_winograd_matrices(tile, taps);
         assert_int_equal(matrices.side, tile + taps - 1);
@@ -52,6 +52,8 @@ static void test_matrices_filter(void **state) {
         assert_true(cvm_winograd_has(tile, 3));
     assert_true(cvm_winograd_has(2, 5) && cvm_winograd_has(4, 5));
     assert_false(cvm_winograd_has(3, 3) || cvm_winograd_has(6, 5) || cvm_winograd_has(2, 1));
+    assert_true(cvm_winograd_has_line(5, 5) && cvm_winograd_has_line(7, 3));
+    assert_false(cvm_winograd_has(5, 5) || cvm_winograd_has_line(6, 5));
 }
 
 /* --- kernels --- */
