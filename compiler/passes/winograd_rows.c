@@ -11,11 +11,15 @@
  * stored and read again, and the shares of the peak that kernels reach. */
 static const double STORE = 1.5, SHARE = 0.95, DIRECT_SHARE = 0.95;
 static const double WORTH = 0.95;
+/* And a vector of a result that goes to memory, where that is of more bytes than the caches keep: a
+ * direct kernel hides it behind its products, this one stores all at the end of a band. */
+static const double TO_MEMORY = 20, CACHED = 1 << 20;
 
 /* Of the convolution x * weight = y; which of the three is the node's value does not change it. */
 typedef struct Size {
-    double inputs, outputs,
-        rows;              /* rows: of y, times those of the filter, that lie in the picture */
+    double inputs, outputs;
+    double rows;           /* of y, times those of the filter, that lie in the picture */
+    double stored;         /* vectors that go to memory */
     int64_t kernel, taps;  /* rows and columns of a filter */
     int64_t in[2], out[2]; /* height, width */
 } Size;
@@ -24,7 +28,31 @@ static const CvmType *weight_of(const CvmNode *node) {
     return node->op == CVM_OP_CONV_GRAD_WEIGHT ? &node->type : &node->inputs[1]->type;
 }
 
-static Size size_of(const CvmNode *node) {
+/* The pointwise node or pooling that reads the value, or NULL. */
+static const CvmNode *find_reader(const CvmGraph *graph, const CvmNode *value) {
+    for (int i = 0; i < graph->node_count; i++) {
+        const CvmNode *node = graph->nodes[i];
+        for (int k = 0; k < node->input_count; k++)
+            if (node->inputs[k] == value && (cvm_is_pointwise(node) || node->op == CVM_OP_MAXPOOL ||
+                                             node->op == CVM_OP_AVGPOOL))
+                return node;
+    }
+    return NULL;
+}
+
+/* Vectors of the node's result that go to memory: none of a gradient of filters, nor of what a
+ * pooling makes fewer, nor of little. */
+static double stored_by(const CvmGraph *graph, const CvmNode *node) {
+    const int64_t *result = node->type.shape.sizes;
+    double vectors = (double)(result[1] * result[2] * result[3]);
+    if (node->op == CVM_OP_CONV_GRAD_WEIGHT || 4 * vectors * (double)result[0] <= CACHED)
+        return 0;
+    while (node && cvm_op_info(node->op)->class != CVM_CLASS_WINDOW)
+        node = find_reader(graph, node);
+    return node ? 0 : vectors;
+}
+
+static Size size_of(const CvmGraph *graph, const CvmNode *node) {
     const CvmType *x = node->op == CVM_OP_CONV_GRAD_INPUT ? &node->type : &node->inputs[0]->type;
     const CvmType *y = node->op == CVM_OP_CONV              ? &node->type
                        : node->op == CVM_OP_CONV_GRAD_INPUT ? &node->inputs[0]->type
@@ -33,6 +61,7 @@ static Size size_of(const CvmNode *node) {
     int64_t top = cvm_node_attribute(node, "pad")->integers[0];
     Size size = {.inputs = (double)weight[1],
                  .outputs = (double)weight[0],
+                 .stored = stored_by(graph, node),
                  .kernel = weight[2],
                  .taps = weight[3],
                  .in = {x->shape.sizes[2], x->shape.sizes[3]},
@@ -60,8 +89,9 @@ static double cost_of_rows(const Size *size, int64_t tile) {
     double tiles = (double)((size->out[1] + tile - 1) / tile);
     double lines = size->inputs * (double)size->in[0] + size->outputs * (double)size->out[0];
     return side * tiles *
-           (size->rows * size->inputs * size->outputs / SHARE + cost_of_transform(side) * lines +
-            STORE * size->outputs * (double)size->out[0]);
+               (size->rows * size->inputs * size->outputs / SHARE +
+                cost_of_transform(side) * lines + STORE * size->outputs * (double)size->out[0]) +
+           TO_MEMORY * size->stored;
 }
 
 static int64_t best_tile(const Size *size) {
@@ -86,13 +116,14 @@ static const char *refuse(const CvmNode *node) {
 }
 
 /* By the model; 0: the direct way. *why: the reason. */
-static int64_t choose_tile(const CvmPassContext *context, const CvmNode *node, const char **why) {
+static int64_t choose_tile(const CvmPassContext *context, const CvmGraph *graph,
+                           const CvmNode *node, const char **why) {
     *why = refuse(node);
     if (!*why && context->convolution == CVM_CONVOLUTION_DIRECT)
         *why = "direct ones are asked for";
     if (*why)
         return 0;
-    Size size = size_of(node);
+    Size size = size_of(graph, node);
     int64_t tile = best_tile(&size);
     if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
         cost_of_rows(&size, tile) < WORTH * cost_of_direct(&size)) {
@@ -127,7 +158,7 @@ static int64_t measured_tile(const CvmPassContext *context, const CvmGraph *grap
                              const CvmNode *node, int64_t model, const char **why) {
     if (!context->tuning || context->convolution != CVM_CONVOLUTION_AUTO || refuse(node))
         return model;
-    Size size = size_of(node);
+    Size size = size_of(graph, node);
     const CvmType *x = &node->inputs[0]->type;
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
     CvmTuningChoice choice = {.level = CVM_TUNING_WAY,
@@ -170,7 +201,7 @@ static bool replace(CvmPassContext *context, CvmGraph *graph, CvmNode *node, int
 
 bool cvm_choose_winograd_rows(CvmPassContext *context, CvmGraph *graph, CvmNode *node) {
     const char *why;
-    int64_t tile = choose_tile(context, node, &why);
+    int64_t tile = choose_tile(context, graph, node, &why);
     tile = measured_tile(context, graph, node, tile, &why);
     bool applies = tile && cvm_may_apply(context);
     if (applies || !tile)
