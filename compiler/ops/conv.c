@@ -272,14 +272,25 @@ CvmCost conv_grad_weight_cost(const CvmNode *node) {
 
 /* --- references --- */
 
-/* One product x[xi] w[wi] that adds to y[yi]. */
-typedef struct Product {
-    int64_t x, y, weight;
-} Product;
+/* Products x[x + k step] weight[weight] that add to y[y + k], for k below count: a tap's part in a
+ * row of results. */
+typedef struct Run {
+    int64_t x, y, weight, step, count;
+} Run;
 
-/* Visits every product of the convolution x * weight = y. */
+/* The columns of y, first up to last, whose tap lies in x: 0 <= j stride + offset < width. */
+static void columns_inside(int64_t stride, int64_t offset, int64_t width, int64_t columns,
+                           int64_t *first, int64_t *last) {
+    *first = offset < 0 ? (-offset + stride - 1) / stride : 0;
+    *last = offset < width ? (width - 1 - offset) / stride + 1 : 0;
+    if (*last > columns)
+        *last = columns;
+}
+
+/* Visits every product of the convolution x * weight = y, those of a result in the order of the
+ * taps. */
 static void for_products(const CvmNode *node, const CvmShape *x, const CvmShape *y,
-                         const CvmShape *weight, void (*visit)(Product product, void *state),
+                         const CvmShape *weight, void (*visit)(const Run *run, void *state),
                          void *state) {
     const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
     const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
@@ -288,27 +299,29 @@ static void for_products(const CvmNode *node, const CvmShape *x, const CvmShape 
     for (int64_t n = 0; n < y->sizes[0]; n++)
         for (int64_t o = 0; o < y->sizes[1]; o++)
             for (int64_t i = 0; i < y->sizes[2]; i++)
-                for (int64_t j = 0; j < y->sizes[3]; j++)
-                    for (int64_t c = 0; c < weight->sizes[1]; c++)
-                        for (int64_t p = 0; p < weight->sizes[2]; p++)
-                            for (int64_t q = 0; q < weight->sizes[3]; q++) {
-                                int64_t row = i * stride[0] - pad[0] + p * dilation[0];
-                                int64_t column = j * stride[1] - pad[1] + q * dilation[1];
-                                int64_t channel = o / group_outputs * weight->sizes[1] + c;
-                                if (row < 0 || row >= x->sizes[2] || column < 0 ||
-                                    column >= x->sizes[3])
-                                    continue;
-                                visit(
-                                    (Product){
-                                        ((n * x->sizes[1] + channel) * x->sizes[2] + row) *
-                                                x->sizes[3] +
-                                            column,
-                                        ((n * y->sizes[1] + o) * y->sizes[2] + i) * y->sizes[3] + j,
-                                        ((o * weight->sizes[1] + c) * weight->sizes[2] + p) *
-                                                weight->sizes[3] +
-                                            q},
-                                    state);
-                            }
+                for (int64_t c = 0; c < weight->sizes[1]; c++)
+                    for (int64_t p = 0; p < weight->sizes[2]; p++)
+                        for (int64_t q = 0; q < weight->sizes[3]; q++) {
+                            int64_t row = i * stride[0] - pad[0] + p * dilation[0];
+                            int64_t offset = q * dilation[1] - pad[1], first, last;
+                            int64_t channel = o / group_outputs * weight->sizes[1] + c;
+                            columns_inside(stride[1], offset, x->sizes[3], y->sizes[3], &first,
+                                           &last);
+                            if (row < 0 || row >= x->sizes[2] || first >= last)
+                                continue;
+                            Run run = {
+                                .x = ((n * x->sizes[1] + channel) * x->sizes[2] + row) *
+                                         x->sizes[3] +
+                                     first * stride[1] + offset,
+                                .y =
+                                    ((n * y->sizes[1] + o) * y->sizes[2] + i) * y->sizes[3] + first,
+                                .weight = ((o * weight->sizes[1] + c) * weight->sizes[2] + p) *
+                                              weight->sizes[3] +
+                                          q,
+                                .step = stride[1],
+                                .count = last - first};
+                            visit(&run, state);
+                        }
 }
 
 typedef struct ConvReference {
@@ -316,23 +329,41 @@ typedef struct ConvReference {
     double *sums;                /* the third */
 } ConvReference;
 
-static void add_to_y(Product at, void *state) {
-    ConvReference *reference = state;
-    reference->sums[at.y] += (double)reference->x[at.x] * reference->weight[at.weight];
+static void add_to_y(const Run *run, void *state) {
+    const ConvReference *reference = state;
+    const float *x = reference->x + run->x;
+    double *sums = reference->sums + run->y, weight = (double)reference->weight[run->weight];
+    if (run->step == 1)
+        for (int64_t k = 0; k < run->count; k++)
+            sums[k] += (double)x[k] * weight;
+    else
+        for (int64_t k = 0; k < run->count; k++)
+            sums[k] += (double)x[k * run->step] * weight;
 }
 
-static void add_to_x(Product at, void *state) {
-    ConvReference *reference = state;
-    reference->sums[at.x] += (double)reference->y[at.y] * reference->weight[at.weight];
+static void add_to_x(const Run *run, void *state) {
+    const ConvReference *reference = state;
+    const float *y = reference->y + run->y;
+    double *sums = reference->sums + run->x, weight = (double)reference->weight[run->weight];
+    if (run->step == 1)
+        for (int64_t k = 0; k < run->count; k++)
+            sums[k] += (double)y[k] * weight;
+    else
+        for (int64_t k = 0; k < run->count; k++)
+            sums[k * run->step] += (double)y[k] * weight;
 }
 
-static void add_to_weight(Product at, void *state) {
-    ConvReference *reference = state;
-    reference->sums[at.weight] += (double)reference->x[at.x] * reference->y[at.y];
+static void add_to_weight(const Run *run, void *state) {
+    const ConvReference *reference = state;
+    const float *x = reference->x + run->x, *y = reference->y + run->y;
+    double sum = 0;
+    for (int64_t k = 0; k < run->count; k++)
+        sum += (double)x[k * run->step] * (double)y[k];
+    reference->sums[run->weight] += sum;
 }
 
 static void run_reference(const CvmNode *node, const CvmShape *x, const CvmShape *y,
-                          const CvmShape *weight, void (*visit)(Product, void *),
+                          const CvmShape *weight, void (*visit)(const Run *, void *),
                           ConvReference reference, float *output) {
     CvmArena *arena = cvm_arena_create();
     reference.sums = cvm_arena_array(arena, (size_t)cvm_count(node), sizeof(double));
