@@ -2,9 +2,9 @@
  * arena and updates to the slots of their parameters; constants lie nowhere, parameters in slots.
  * So a copy (a scale by 1, a kernel of its own) goes before what reads a constant as a tensor: only
  * pointwise and row kernels take immediates; before an alias of a parameter: its readers could not
- * be told from the parameter's; before an output that lies in a slot or nowhere; before an update
- * that is not a pointwise node's own and only destination, or whose kernel reads the parameter in
- * another order than element by element. */
+ * be told from the parameter's; before an output that lies in a slot, where the caller puts an
+ * input, or nowhere; before an update that is not a pointwise node's own and only destination, or
+ * whose kernel reads the parameter in another order than element by element. */
 #include "compiler/passes/pass.h"
 
 typedef struct Settling {
@@ -38,8 +38,7 @@ static void settle_operand(Settling *settling, CvmNode *node, int operand) {
 
 static void settle_output(Settling *settling, CvmNamedValue *output) {
     const CvmNode *root = cvm_alias_root(output->value);
-    if (root->op == CVM_OP_CONSTANT || root->op == CVM_OP_PARAMETER ||
-        cvm_is_update(settling->graph, root))
+    if (cvm_op_info(root->op)->class == CVM_CLASS_SOURCE || cvm_is_update(settling->graph, root))
         output->value = copy(settling, output->value, "an output");
 }
 
