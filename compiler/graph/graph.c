@@ -161,7 +161,36 @@ int cvm_graph_use_count(const CvmGraph *graph, const CvmNode *node) {
     return count;
 }
 
+static void note_replacement(CvmGraph *graph, int from, int to) {
+    if (graph->replacement_count == graph->replacement_capacity) {
+        int capacity = 2 * graph->replacement_capacity + 16;
+        CvmReplacement *grown =
+            cvm_arena_array(graph->arena, (size_t)capacity, sizeof *graph->replacements);
+        for (int i = 0; i < graph->replacement_count; i++)
+            grown[i] = graph->replacements[i];
+        graph->replacements = grown;
+        graph->replacement_capacity = capacity;
+    }
+    graph->replacements[graph->replacement_count++] = (CvmReplacement){from, to};
+}
+
+void cvm_graph_changed(CvmGraph *graph, const CvmNode *node) {
+    note_replacement(graph, node->id, -1);
+}
+
+int *cvm_graph_successors(const CvmGraph *graph, int count, CvmArena *arena) {
+    int *successors = cvm_arena_array(arena, (size_t)count + 1, sizeof *successors);
+    for (int i = 0; i < count; i++)
+        successors[i] = i;
+    for (int r = 0; r < graph->replacement_count; r++)
+        for (int i = 0; i < count; i++)
+            if (successors[i] == graph->replacements[r].from)
+                successors[i] = graph->replacements[r].to;
+    return successors;
+}
+
 void cvm_graph_replace(CvmGraph *graph, CvmNode *from, CvmNode *to) {
+    note_replacement(graph, from->id, to->id);
     for (int i = 0; i < graph->node_count; i++)
         for (int k = 0; k < graph->nodes[i]->input_count; k++)
             if (graph->nodes[i]->inputs[k] == from)

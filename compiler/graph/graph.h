@@ -77,6 +77,11 @@ typedef struct CvmNamedValue {
     CvmNode *value;
 } CvmNamedValue;
 
+/* Of the values that a pass replaced: who read `from` reads `to`. */
+typedef struct CvmReplacement {
+    int from, to; /* ids; to -1: the node of id `from` computes something else now */
+} CvmReplacement;
+
 typedef struct CvmGraph {
     CvmArena *arena; /* owns everything the graph points to */
     const char *name;
@@ -88,6 +93,8 @@ typedef struct CvmGraph {
     int output_count;
     CvmNamedValue *updates; /* parameter name <- value to store there at the step's end, in place */
     int update_count;
+    CvmReplacement *replacements; /* in order */
+    int replacement_count, replacement_capacity;
 } CvmGraph;
 
 CvmGraph *cvm_graph_create(CvmArena *arena, const char *name);
@@ -126,8 +133,16 @@ int64_t cvm_node_int(const CvmNode *node, const char *name);
 /* Number of nodes' operands, outputs and updates that read `node`. */
 int cvm_graph_use_count(const CvmGraph *graph, const CvmNode *node);
 
-/* Makes every reader of `from` read `to` instead (operands, outputs, updates). */
+/* Makes every reader of `from` read `to` instead (operands, outputs, updates), which computes the
+ * same. */
 void cvm_graph_replace(CvmGraph *graph, CvmNode *from, CvmNode *to);
+
+/* Says that a pass has made the node compute something else, though its id stays. */
+void cvm_graph_changed(CvmGraph *graph, const CvmNode *node);
+
+/* For each id below `count`, those of a graph before passes, the id of the value that computes the
+ * same now, -1 where there may be none. In the arena. */
+int *cvm_graph_successors(const CvmGraph *graph, int count, CvmArena *arena);
 
 /* Puts nodes in an order where inputs come first and each group's nodes are adjacent, keeping the
  * present order as far as possible; false when groups depend on each other in a circle. Update

@@ -67,6 +67,7 @@ static bool exchange(CvmPassContext *context, CvmGraph *graph, CvmNode *activati
                                     activation->origin, context->diag);
     if (!masked)
         return false;
+    cvm_graph_changed(graph, spread);
     spread->inputs[0] = masked;
     cvm_graph_replace(graph, activation, spread);
     return true;
