@@ -410,3 +410,27 @@ void cvm_instance_run_timed(CvmInstance *instance, CvmPool *pool, CvmCallTime *t
     memset(times, 0, (size_t)instance->step_count * (size_t)cvm_pool_threads(pool) * sizeof *times);
     run(instance, pool, times);
 }
+
+/* A call and the instance it is of. */
+typedef struct SingleCall {
+    const CvmInstance *instance;
+    int index;
+} SingleCall;
+
+static void walk_one(void *context, int thread, int threads) {
+    const SingleCall *call = context;
+    run_part(call->instance, call->index, thread, threads);
+}
+
+void cvm_instance_run_call(CvmInstance *instance, CvmPool *pool, int call) {
+    instance->pool = pool;
+    instance->times = NULL;
+    if (instance->steps[call].alone)
+        run_range(instance, call, 0, 0, instance->steps[call].extent);
+    else
+        cvm_pool_run(pool, walk_one, &(SingleCall){instance, call});
+}
+
+void *cvm_instance_buffer(const CvmInstance *instance, int call, int buffer) {
+    return instance->steps[call].buffers[buffer];
+}

@@ -68,4 +68,11 @@ typedef struct CvmCallTime {
  * the pool. Takes about 50 ns longer per call. */
 void cvm_instance_run_timed(CvmInstance *instance, CvmPool *pool, CvmCallTime *times);
 
+/* Runs one call of the plan, whether it prepares or not: who runs all of them in order can look at
+ * what each one stored before others overwrite it. */
+void cvm_instance_run_call(CvmInstance *instance, CvmPool *pool, int call);
+
+/* Where a buffer of a call lies; scratch memory is the first thread's. */
+void *cvm_instance_buffer(const CvmInstance *instance, int call, int buffer);
+
 #endif
