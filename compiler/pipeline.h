@@ -86,6 +86,10 @@ CvmTuning *cvm_find_tuning(const CvmCompileOptions *options, CvmArena *arena, co
 bool cvm_record_tuning(const CvmCompileOptions *options, const CvmTuning *tuning, const char **path,
                        CvmError *error);
 
+/* Names of CPUs, as the options take them, whose code runs on this machine: "host", then the levels
+ * that it has, the widest first; NULL at the end. In the arena. */
+const char *const *cvm_cpus_here(CvmArena *arena);
+
 /* Lanes of f32 in a vector of the CPU named as in the options: 16, 8 or 4. */
 int cvm_target_lanes(const char *cpu);
 

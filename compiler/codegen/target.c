@@ -113,6 +113,30 @@ const char *const *cvm_target_features(const CvmTarget *target, CvmArena *arena)
     return list;
 }
 
+static bool runs_here(const char *cpu, CvmArena *arena) {
+#if defined(__x86_64__)
+    CvmTarget target = {.cpu = cpu, .features = ""};
+    const char *const *features = cvm_target_features(&target, arena);
+    while (*features && cvm_cpu_has(*features))
+        features++;
+    return !*features;
+#else
+    (void)cpu;
+    (void)arena;
+    return false;
+#endif
+}
+
+const char *const *cvm_cpus_here(CvmArena *arena) {
+    const char **names = cvm_arena_array(arena, LEVEL_COUNT + 2, sizeof *names);
+    int count = 0;
+    names[count++] = "host";
+    for (int i = LEVEL_COUNT - 1; i >= 0; i--)
+        if (runs_here(levels[i].name, arena))
+            names[count++] = levels[i].name;
+    return names;
+}
+
 LLVMTargetMachineRef cvm_target_machine(const CvmTarget *target) {
     LLVMTargetRef llvm_target;
     char *message = NULL;

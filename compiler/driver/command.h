@@ -14,6 +14,7 @@ int cvm_command_predict(const CvmOptions *options);
 int cvm_command_samples(const CvmOptions *options);
 int cvm_command_ab(const CvmOptions *options);
 int cvm_command_bisect(const CvmOptions *options);
+int cvm_command_verify(const CvmOptions *options);
 int cvm_command_passes(const CvmOptions *options);
 int cvm_command_explain(const CvmOptions *options);
 int cvm_command_bench(const CvmOptions *options);

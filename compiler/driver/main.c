@@ -105,6 +105,16 @@ static const Command commands[] = {
      "  cvmc bisect models/lenet5.cvm --bad './check.sh'          # reads CVM_PASSES\n"
      "  cvmc bisect models/lenet5.cvm --bad 'cvmc eval models/lenet5.cvm {} \\\n"
      "      --checkpoint lenet5.safetensors | grep -q 91.1'\n"},
+    {"verify", cvm_command_verify, "FILE", 1, 1,
+     CVM_OPTION_ERROR | CVM_OPTION_WITHIN | CVM_OPTION_FORWARD | CVM_OPTION_TRAIN |
+         CVM_OPTION_MODEL | CVM_OPTION_BATCH | CVM_OPTION_THREADS | CVM_OPTION_SEED |
+         CVM_OPTION_CHECKPOINT | CVM_OPTION_RAW | CVM_OPTION_WEIGHTS | CVM_OPTION_NAMES |
+         CVM_OPTION_JSON | CVM_OPTIONS_COMPILE,
+     "compiled code against reference functions, tensor by tensor; gradients; bits",
+     "  cvmc verify models/lenet5.cvm\n"
+     "  cvmc verify models/vgg16.cvm --forward --cpu host --seconds 30\n"
+     "  cvmc verify models/lenet5.cvm --checkpoint lenet5.safetensors --batch 8 -v\n"
+     "  cvmc dump net.cvm --stage graph > net.graph && cvmc verify net.graph\n"},
     {"passes", cvm_command_passes, "[FILE]", 0, 1,
      CVM_OPTION_TRAIN | CVM_OPTION_MODEL | CVM_OPTION_JSON | CVM_OPTION_FORWARD | CVM_OPTION_BATCH |
          CVM_OPTIONS_COMPILE,

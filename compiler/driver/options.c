@@ -102,6 +102,11 @@ static const Option table[] = {
      "draw with letters (default: when the output is no terminal)"},
     {CVM_OPTION_SECONDS, "seconds", 0, COUNT, "N", MEMBER(seconds),
      "how long to measure (default: 3)"},
+    {CVM_OPTION_WITHIN, "seconds", 0, COUNT, "N", MEMBER(seconds),
+     "end after about so long, and tell what was left out (default: 120)"},
+    {CVM_OPTION_ERROR, "tolerance", 0, REAL, "X", MEMBER(tolerance),
+     "how far an element may be from its reference, as a share of it and of the tensor's norm "
+     "(default: 0.0001)"},
     {CVM_OPTION_REPEAT, "repeat", 0, COUNT, "N", MEMBER(repeat),
      "measure so many runs instead, however long they take"},
     {CVM_OPTION_TRACE, "trace", 0, TEXT, "PATH", MEMBER(trace),

@@ -80,6 +80,8 @@ __extension__ typedef unsigned __int128 CvmOptionSet;
 #define CVM_OPTION_STDOUT ((CvmOptionSet)1 << 66)
 #define CVM_OPTION_DIFF ((CvmOptionSet)1 << 67)
 #define CVM_OPTION_AUGMENTED ((CvmOptionSet)1 << 68)
+#define CVM_OPTION_WITHIN ((CvmOptionSet)1 << 69)
+#define CVM_OPTION_ERROR ((CvmOptionSet)1 << 70)
 
 /* what every command that compiles takes */
 #define CVM_OPTIONS_COMPILE                                                                        \

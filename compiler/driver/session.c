@@ -340,7 +340,8 @@ bool cvm_session_add_slots(CvmSession *session, const CvmGraph *graph) {
     for (int i = 0; i < graph->node_count; i++)
         if (graph->nodes[i]->op == CVM_OP_PARAMETER)
             slots[plan.slot_count++] = cvm_slot_of_parameter(graph->nodes[i]);
-    return cvm_store_add_slots(&session->store, &plan, session->train->seed, &error) ||
+    uint64_t seed = session->train ? session->train->seed : 0;
+    return cvm_store_add_slots(&session->store, &plan, seed, &error) ||
            cvm_session_fail(session, &error);
 }
 
