@@ -47,9 +47,21 @@ static void shorten_scale(CvmPassContext *context, CvmNode *node) {
                                     .reason = "one factor for both"});
 }
 
+/* Whether settle would only copy it again: an output cannot lie where a source does. */
+static bool is_settled(const CvmGraph *graph, const CvmNode *node, CvmNode *equal) {
+    if (cvm_op_info(cvm_alias_root(equal)->op)->class != CVM_CLASS_SOURCE)
+        return false;
+    for (int i = 0; i < graph->output_count; i++)
+        if (graph->outputs[i].value == node)
+            return true;
+    return false;
+}
+
 static bool remove_useless(CvmPassContext *context, CvmGraph *graph, CvmNode *node) {
     CvmNode *equal = find_equal(node);
     if (!equal || !cvm_type_equal(&equal->type, &node->type))
+        return false;
+    if (is_settled(graph, node, equal))
         return false;
     if (cvm_is_update(graph, node) && cvm_is_update(graph, equal))
         return false; /* one value cannot be stored in two parameters */
