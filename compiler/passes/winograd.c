@@ -190,10 +190,16 @@ static Way best_way(const Size *size) {
     return best;
 }
 
+/* Of 5x5 and larger filters, tiles of 8 x 8 inputs would take the gradient further from the exact
+ * one than a ten-thousandth, where a large one has small elements (docs/performance.md). */
+static bool gradient_is_exact_enough(const Size *size, int64_t tile) {
+    return tile + size->taps - 1 < CVM_WINOGRAD_SIDE || size->taps == 3;
+}
+
 static Way best_way_of_gradient(const Size *size) {
     Way best = {0};
     for (int64_t tile = 2; tile <= CVM_WINOGRAD_SIDE; tile++) {
-        if (!cvm_winograd_has(size->taps, tile))
+        if (!cvm_winograd_has(size->taps, tile) || !gradient_is_exact_enough(size, tile))
             continue;
         double cost = cost_of_gradient(size, tile);
         if (!best.tile || cost < WORTH * best.cost)
@@ -212,6 +218,10 @@ static Way choose_way(const CvmPassContext *context, const CvmGraph *graph, cons
         return (Way){0};
     Size size = size_of(graph, conv);
     Way way = conv->op == CVM_OP_CONV ? best_way(&size) : best_way_of_gradient(&size);
+    if (!way.tile) {
+        *why = "it would be too far from the exact gradient";
+        return way;
+    }
     if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
         way.cost < WORTH * cost_of_direct(&size)) {
         *why = way.transforms ? "fewer multiplications, filters transformed on the way"
@@ -331,6 +341,14 @@ static bool choose_tiles(CvmPassContext *context, CvmGraph *graph, CvmNode *conv
     return !applies || replace(context, graph, conv, &way);
 }
 
+/* The last node takes the place of the one that it stands for: later, what it reads would have to
+ * be kept for longer. */
+static void move_last(CvmGraph *graph, int to) {
+    CvmNode *replaced = graph->nodes[to];
+    graph->nodes[to] = graph->nodes[graph->node_count - 1];
+    graph->nodes[graph->node_count - 1] = replaced;
+}
+
 bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph) {
     int count = graph->node_count;
     for (int i = 0; i < count; i++) {
@@ -338,13 +356,16 @@ bool cvm_choose_winograd(CvmPassContext *context, CvmGraph *graph) {
         bool convolves = node->op == CVM_OP_CONV || node->op == CVM_OP_CONV_GRAD_WEIGHT;
         bool by_rows = (convolves || node->op == CVM_OP_CONV_GRAD_INPUT) &&
                        node->inputs[0]->type.layout == CVM_LAYOUT_BATCH;
+        int nodes = graph->node_count;
         if (node->group != CVM_NO_GROUP || (!convolves && !by_rows))
             continue;
         if (!(by_rows ? cvm_choose_winograd_rows(context, graph, node)
                       : choose_tiles(context, graph, node)))
             return false;
+        if (graph->node_count > nodes)
+            move_last(graph, i);
     }
-    if (cvm_graph_sort(graph)) /* new nodes stand at the end */
+    if (cvm_graph_sort(graph)) /* weights' transforms stand at the end */
         cvm_drop_unread(context, graph);
     return true;
 }

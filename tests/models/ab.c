@@ -118,7 +118,7 @@ static void the_page_needs_nothing_else(void **state) {
                     "none", "--interval=1000", "--html", "page.html", NULL);
     size_t size;
     char *page = cvm_test_read(&place, "page.html", &size);
-    static const char *const wanted[] = {"</html>", "<svg", "conv+<wbr>bias+<wbr>relu",
+    static const char *const wanted[] = {"</html>", "<svg", "+<wbr>bias+<wbr>relu",
                                          "body.conv1.weight",
                                          "cvmc ab small.cvm --a 'default' --b 'none'"};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)

@@ -14,7 +14,7 @@
 
 static const char *const commands[] = {"check",   "fmt",     "run",     "train", "eval",
                                        "predict", "samples", "explain", "bench", "dump",
-                                       "passes",  "ab",      "bisect"};
+                                       "passes",  "ab",      "bisect",  "verify"};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static void help_lists_every_command_and_exits_with_0(void **state) {
