@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -16,6 +17,7 @@ typedef struct Way {
 } Way;
 
 static const Way ways[] = {{"default", "host"}, {"none", "host"}, {"default", "x86-64"}};
+enum { WAYS = sizeof ways / sizeof *ways };
 
 static void fill_sources(Compiled *compiled, const CvmGoldenRun *run) {
     const CvmPlan *plan = cvm_executable_plan(compiled->executable);
@@ -67,13 +69,15 @@ static void test_golden_values(void **state) {
     CvmArena *arena = cvm_arena_create();
     CvmGoldenFolder folder = cvm_golden_folder(arena);
     int checked = 0;
+    bool in_turn = getenv("CVM_SANITIZED"); /* sanitizers look at the code and not at values */
     for (int i = 0; i < folder.count; i++) {
         CvmGoldenValues values = cvm_golden_values(folder.paths[i], arena);
         if (values.missing)
             printf("not yet: %s (%s)\n", values.missing, values.name);
         for (int k = 0; k < values.run_count; k++)
-            for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++)
-                check_run(&values.runs[k], &ways[way]);
+            for (int way = 0; way < WAYS; way++)
+                if (!in_turn || (i + k) % WAYS == way)
+                    check_run(&values.runs[k], &ways[way]);
         checked += values.run_count > 0;
     }
     printf("%d of %d files agree\n", checked, folder.count);
