@@ -12,6 +12,22 @@
 
 #include <cmocka.h>
 
+CvmArena *checked_arena;
+CvmDiag checked_diag;
+
+int checked_set_up(void **state) {
+    (void)state;
+    checked_arena = cvm_arena_create();
+    cvm_diag_init(&checked_diag, checked_arena);
+    return 0;
+}
+
+int checked_tear_down(void **state) {
+    (void)state;
+    cvm_arena_free(checked_arena);
+    return 0;
+}
+
 /* Values in about [-1, 1], the same on every machine. Labels for i32. */
 static const void *values_of(void *context, const CvmNode *node) {
     CvmArena *arena = context;

@@ -5,6 +5,12 @@
 #include "compiler/graph/graph.h"
 #include "tests/support/compiled.h"
 
+/* Of the test that runs: cmocka's fixtures, and the arena and diagnostics that they make for it. */
+extern CvmArena *checked_arena;
+extern CvmDiag checked_diag;
+int checked_set_up(void **state);
+int checked_tear_down(void **state);
+
 /* Gives every input and parameter of the graph values in [-1, 1] that depend on its name alone. */
 void checked_fill(Compiled *compiled, const CvmGraph *graph, CvmArena *arena);
 

@@ -15,8 +15,6 @@
 
 #include <cmocka.h>
 
-static CvmArena *arena;
-static CvmDiag diag;
 static const CvmOrigin nowhere = {.name = "x"};
 
 static CvmShape shape4(int64_t n, int64_t c, int64_t h, int64_t w) {
@@ -34,16 +32,16 @@ static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
 static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
                     CvmNode *a, CvmNode *b, CvmNode *c) {
     CvmNode *inputs[] = {a, b, c};
-    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &diag);
+    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &checked_diag);
     if (!node) {
-        cvm_diag_print(&diag, stderr);
+        cvm_diag_print(&checked_diag, stderr);
         fail_msg("%s", "the graph of a test does not hold");
     }
     return node;
 }
 
 static void check(CvmGraph *graph, const char *what, const char *passes) {
-    checked_run(graph, arena, what, passes, 1e-4f);
+    checked_run(graph, checked_arena, what, passes, 1e-4f);
 }
 
 typedef struct ConvCase {
@@ -77,7 +75,8 @@ static void conv_attributes(const ConvCase *c, CvmAttribute *attributes) {
 
 /* In the layout called `kind` with so many lanes; plain when they are 0. */
 static CvmNode *relayout_to(CvmGraph *graph, CvmNode *x, const char *kind, int64_t lanes) {
-    CvmAttribute to = {.text = lanes ? cvm_arena_format(arena, "%s%d", kind, (int)lanes) : "plain"};
+    CvmAttribute to = {.text = lanes ? cvm_arena_format(checked_arena, "%s%d", kind, (int)lanes)
+                                     : "plain"};
     return add(graph, CVM_OP_RELAYOUT, &to, 1, x, NULL, NULL);
 }
 
@@ -87,7 +86,7 @@ static CvmNode *relayout(CvmGraph *graph, CvmNode *x, int64_t lanes) {
 
 /* Forward and both gradients; lanes > 0: batch-blocked by it. */
 static CvmGraph *conv_graph(const ConvCase *c, int64_t lanes) {
-    CvmGraph *graph = cvm_graph_create(arena, "conv");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "conv");
     int64_t n = lanes ? lanes * 2 : c->n;
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES];
     conv_attributes(c, attributes);
@@ -176,7 +175,7 @@ static const ConvCase gradient_cases[] = {
 
 /* With bias, relu and a sum behind it, fused or not. */
 static CvmGraph *conv_in_channels(const ConvCase *c, int64_t lanes) {
-    CvmGraph *graph = cvm_graph_create(arena, "conv");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "conv");
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES];
     conv_attributes(c, attributes);
     int64_t inputs = c->channels / c->groups;
@@ -242,17 +241,17 @@ static void test_gradients_give_the_same_bits_on_any_threads(void **state) {
                          add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
         const char *const names[] = {"dx", "dw", "db", "strips"};
         Compiled compiled =
-            compiled_open(cvm_graph_copy(graph, arena),
+            compiled_open(cvm_graph_copy(graph, checked_arena),
                           "none,+layout,+fuse-epilogue,+fuse-bias-grad", "host", threads);
-        checked_fill(&compiled, graph, arena);
+        checked_fill(&compiled, graph, checked_arena);
         compiled_run(&compiled);
         for (int i = 0; i < 4; i++) {
             int64_t count;
             cvm_shape_count(&cvm_graph_find_output(graph, names[i])->type.shape, &count);
             const float *found = compiled_output(&compiled, names[i]);
             if (!first[i])
-                first[i] =
-                    memcpy(cvm_arena_array(arena, (size_t)count, 4), found, (size_t)count * 4);
+                first[i] = memcpy(cvm_arena_array(checked_arena, (size_t)count, 4), found,
+                                  (size_t)count * 4);
             assert_memory_equal(found, first[i], (size_t)count * 4);
         }
         compiled_close(&compiled);
@@ -288,7 +287,7 @@ static void test_linear(void **state) {
                                        {3, 1, 1},     {7, 17, 33}, {7, 333, 200}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         int64_t n = sizes[i][0], in = sizes[i][1], out = sizes[i][2];
-        CvmGraph *graph = cvm_graph_create(arena, "linear");
+        CvmGraph *graph = cvm_graph_create(checked_arena, "linear");
         CvmNode *x = input(graph, "x", shape2(n, in)), *dy = input(graph, "dy", shape2(n, out));
         CvmNode *weight = input(graph, "weight", shape2(out, in));
         cvm_graph_output(graph, "y", add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL));
@@ -314,7 +313,7 @@ static void test_large_linear(void **state) {
         {2, 2300, 131}, {7, 777, 401}, {16, 1029, 257}, {45, 600, 450}, {32, 300, 131}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         int64_t n = sizes[i][0], in = sizes[i][1], out = sizes[i][2];
-        CvmGraph *graph = cvm_graph_create(arena, "large_linear");
+        CvmGraph *graph = cvm_graph_create(checked_arena, "large_linear");
         CvmNode *x = input(graph, "x", shape2(n, in)), *weight = input(graph, "w", shape2(out, in));
         CvmNode *y = add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL);
         y = add(graph, CVM_OP_BIAS, NULL, 2, y, input(graph, "b", (CvmShape){1, {out}}), NULL);
@@ -370,7 +369,7 @@ static void test_pool(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof pool_cases / sizeof pool_cases[0]; i++)
         for (int64_t lanes = 0; lanes <= cvm_target_lanes("host"); lanes = lanes ? lanes * 2 : 4) {
-            CvmGraph *graph = cvm_graph_create(arena, "pool");
+            CvmGraph *graph = cvm_graph_create(checked_arena, "pool");
             pool_graph(graph, &pool_cases[i], "batch", lanes);
             check(graph, "pooling", "none");
         }
@@ -379,7 +378,7 @@ static void test_pool(void **state) {
 static void test_pool_channel_blocked(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof pool_cases / sizeof pool_cases[0]; i++) {
-        CvmGraph *graph = cvm_graph_create(arena, "pool");
+        CvmGraph *graph = cvm_graph_create(checked_arena, "pool");
         pool_graph(graph, &pool_cases[i], "channel", cvm_target_lanes("host"));
         check(graph, "pooling over channels", "none");
     }
@@ -392,7 +391,7 @@ static void test_adaptive_and_global_pool(void **state) {
         for (int64_t round = 0; round < 3; round++) {
             int64_t lanes = round ? 4 : 0;
             const char *kind = round == 2 ? "channel" : "batch";
-            CvmGraph *graph = cvm_graph_create(arena, "pool");
+            CvmGraph *graph = cvm_graph_create(checked_arena, "pool");
             CvmAttribute size = {.integers = {sizes[i][0], sizes[i][1]}}, back = {{13, 11}};
             CvmNode *x = input(graph, "x", shape4(4, 8, 13, 11));
             CvmNode *inside = lanes ? relayout_to(graph, x, kind, lanes) : x;
@@ -412,7 +411,7 @@ static void test_adaptive_and_global_pool(void **state) {
 
 static void test_pointwise_channel_blocked(void **state) {
     (void)state;
-    CvmGraph *graph = cvm_graph_create(arena, "pointwise");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "pointwise");
     CvmNode *x = input(graph, "x", shape4(3, 32, 5, 3)),
             *y = input(graph, "y", shape4(3, 32, 5, 3));
     CvmNode *bias = input(graph, "bias", (CvmShape){1, {32}});
@@ -428,7 +427,7 @@ static void test_pointwise_channel_blocked(void **state) {
 static void test_pointwise(void **state) {
     (void)state;
     for (int64_t count = 1; count <= 150; count = count * 2 + 3) {
-        CvmGraph *graph = cvm_graph_create(arena, "pointwise");
+        CvmGraph *graph = cvm_graph_create(checked_arena, "pointwise");
         CvmNode *x = input(graph, "x", shape2(3, count)), *y = input(graph, "y", shape2(3, count));
         CvmNode *bias = input(graph, "bias", (CvmShape){1, {count}});
         static const CvmOp one[] = {CVM_OP_RELU, CVM_OP_TANH, CVM_OP_SIGMOID, CVM_OP_LEAKY_RELU,
@@ -452,7 +451,7 @@ static void test_rows(void **state) {
     (void)state;
     static const int64_t classes[] = {7, 10, 16, 37, 64, 1000};
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
-        CvmGraph *graph = cvm_graph_create(arena, "rows");
+        CvmGraph *graph = cvm_graph_create(checked_arena, "rows");
         CvmNode *x = input(graph, "x", shape2(5, classes[i]));
         CvmNode *dy = input(graph, "dy", shape2(5, classes[i]));
         CvmNode *row = input(graph, "row", (CvmShape){1, {5}});
@@ -481,7 +480,7 @@ static void test_dropout(void **state) {
     static const int64_t sizes[][3] = {{3, 5, 7}, {5, 1, 1}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int64_t lanes = 0; lanes <= 4; lanes += 4) {
-            CvmGraph *graph = cvm_graph_create(arena, "dropout");
+            CvmGraph *graph = cvm_graph_create(checked_arena, "dropout");
             CvmNode *random =
                 cvm_graph_input(graph, "random", CVM_I32, (CvmShape){1, {4}}, nowhere);
             CvmNode *bias = input(graph, "bias", (CvmShape){1, {sizes[i][0]}});
@@ -529,7 +528,7 @@ static void test_along_channels(void **state) {
     };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int64_t lanes = 0; lanes <= 4 << i % 2; lanes += 4 << i % 2) {
-            CvmGraph *graph = cvm_graph_create(arena, "channels");
+            CvmGraph *graph = cvm_graph_create(checked_arena, "channels");
             channels_graph(graph, shape4(lanes ? lanes : 2, sizes[i][0], sizes[i][1], sizes[i][2]),
                            lrns[i % 3], lanes);
             check(graph, "along channels", "none");
@@ -553,7 +552,7 @@ static void test_lrn_over_blocks(void **state) {
         {8, 1, 16, 2, 2, {{{1}}, {.real = 0}, {.real = 0}, {.real = 1}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        CvmGraph *graph = cvm_graph_create(arena, "lrn");
+        CvmGraph *graph = cvm_graph_create(checked_arena, "lrn");
         CvmShape shape = shape4(cases[i].n, cases[i].channels, cases[i].h, cases[i].w);
         CvmNode *x = relayout_to(graph, input(graph, "x", shape), "channel", cases[i].lanes);
         CvmNode *dy = relayout_to(graph, input(graph, "dy", shape), "channel", cases[i].lanes);
@@ -573,7 +572,7 @@ static void test_extremes(void **state) {
     const float x[] = {-1e30f, -200, -90, -1e-8f, 0, 1e-8f, 88, 90, 200, 1e30f, NAN};
     enum { COUNT = sizeof x / sizeof x[0] };
     for (const char *const *cpu = compiled_cpus(); *cpu; cpu++) {
-        CvmGraph *graph = cvm_graph_create(arena, "extremes");
+        CvmGraph *graph = cvm_graph_create(checked_arena, "extremes");
         CvmNode *in = input(graph, "x", (CvmShape){1, {COUNT}});
         cvm_graph_output(graph, "tanh", add(graph, CVM_OP_TANH, NULL, 1, in, NULL, NULL));
         cvm_graph_output(graph, "sigmoid", add(graph, CVM_OP_SIGMOID, NULL, 1, in, NULL, NULL));
@@ -597,40 +596,33 @@ static void test_extremes(void **state) {
     }
 }
 
-static int set_up(void **state) {
-    (void)state;
-    arena = cvm_arena_create();
-    cvm_diag_init(&diag, arena);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    cvm_arena_free(arena);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_conv, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_conv_batch_blocked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_linear, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_large_linear, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_conv_channel_blocked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_conv_gradients_channel_blocked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_conv_gradient_with_turned_weights, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_gradients_give_the_same_bits_on_any_threads, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_pool, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pool_channel_blocked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_adaptive_and_global_pool, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pointwise_channel_blocked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pointwise, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_rows, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_along_channels, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lrn_over_blocks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_dropout, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_extremes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_conv, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_conv_batch_blocked, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_linear, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_large_linear, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_conv_channel_blocked, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_conv_gradients_channel_blocked, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_conv_gradient_with_turned_weights, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_gradients_give_the_same_bits_on_any_threads,
+                                        checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_pool, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_pool_channel_blocked, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_adaptive_and_global_pool, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_pointwise_channel_blocked, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_pointwise, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_rows, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_along_channels, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_lrn_over_blocks, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_dropout, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_extremes, checked_set_up, checked_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,15 +17,13 @@
 
 #include <cmocka.h>
 
-static CvmArena *arena;
-static CvmDiag diag;
 static const CvmOrigin nowhere = {.name = "y"};
 
 static CvmNode *add(CvmGraph *graph, CvmOp op, CvmNode *a, CvmNode *b) {
     CvmNode *inputs[] = {a, b};
-    CvmNode *node = cvm_graph_add(graph, op, inputs, b ? 2 : 1, NULL, nowhere, &diag);
+    CvmNode *node = cvm_graph_add(graph, op, inputs, b ? 2 : 1, NULL, nowhere, &checked_diag);
     if (!node)
-        cvm_diag_print(&diag, stderr);
+        cvm_diag_print(&checked_diag, stderr);
     assert_non_null(node);
     return node;
 }
@@ -47,7 +45,7 @@ static void numbers_are_rounded_to_nearest_even(void **state) {
                                -INFINITY, 0x1.9Ap-4f, NAN,       2,        0x1.06p-10f};
     enum { COUNT = sizeof from / sizeof *from };
     for (const char *const *cpu = compiled_cpus(); *cpu; cpu++) {
-        CvmGraph *graph = cvm_graph_create(arena, "narrow");
+        CvmGraph *graph = cvm_graph_create(checked_arena, "narrow");
         CvmNode *x = add(graph, CVM_OP_NARROW, input(graph, "x", COUNT, 1), NULL);
         CvmNode *one = add(graph, CVM_OP_NARROW, input(graph, "one", 1, 1), NULL);
         cvm_graph_output(graph, "y", add(graph, CVM_OP_LINEAR, x, one));
@@ -71,7 +69,7 @@ static const int64_t sizes[][3] = {{1, 400, 120}, {5, 77, 31},    {3, 1, 1},    
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 static CvmGraph *linear_graph(const int64_t *size, bool both) {
-    CvmGraph *graph = cvm_graph_create(arena, "linear");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "linear");
     CvmNode *x = input(graph, "x", size[0], size[1]);
     CvmNode *weight = add(graph, CVM_OP_NARROW, input(graph, "w", size[2], size[1]), NULL);
     CvmNode *bias =
@@ -84,25 +82,25 @@ static CvmGraph *linear_graph(const int64_t *size, bool both) {
 static void linear_layers_take_them(void **state) {
     (void)state;
     for (int i = 0; i < 2 * SIZES; i++)
-        checked_run(linear_graph(sizes[i / 2], i % 2), arena, i % 2 ? "bf16" : "bf16 weights",
-                    i % 3 ? "none,+fuse-epilogue" : "none", 1e-4f);
+        checked_run(linear_graph(sizes[i / 2], i % 2), checked_arena,
+                    i % 2 ? "bf16" : "bf16 weights", i % 3 ? "none,+fuse-epilogue" : "none", 1e-4f);
 }
 
 /* Vectors that hold one feature of several pictures: single weights are spread over them. */
 static void linear_layers_take_them_batch_blocked(void **state) {
     (void)state;
-    CvmGraph *graph = cvm_graph_create(arena, "blocked");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "blocked");
     CvmNode *x = input(graph, "x", 8, 37);
     CvmAttribute blocked = {.text = "batch4"}, plain = {.text = "plain"};
-    x = cvm_graph_add(graph, CVM_OP_RELAYOUT, &x, 1, &blocked, nowhere, &diag);
+    x = cvm_graph_add(graph, CVM_OP_RELAYOUT, &x, 1, &blocked, nowhere, &checked_diag);
     CvmNode *weight = add(graph, CVM_OP_NARROW, input(graph, "w", 21, 37), NULL);
     CvmNode *half = add(graph, CVM_OP_LINEAR, x, weight);
     CvmNode *both = add(graph, CVM_OP_LINEAR, add(graph, CVM_OP_NARROW, x, NULL), weight);
-    half = cvm_graph_add(graph, CVM_OP_RELAYOUT, &half, 1, &plain, nowhere, &diag);
-    both = cvm_graph_add(graph, CVM_OP_RELAYOUT, &both, 1, &plain, nowhere, &diag);
+    half = cvm_graph_add(graph, CVM_OP_RELAYOUT, &half, 1, &plain, nowhere, &checked_diag);
+    both = cvm_graph_add(graph, CVM_OP_RELAYOUT, &both, 1, &plain, nowhere, &checked_diag);
     cvm_graph_output(graph, "half", half);
     cvm_graph_output(graph, "both", both);
-    checked_run(graph, arena, "batch-blocked", "none", 1e-4f);
+    checked_run(graph, checked_arena, "batch-blocked", "none", 1e-4f);
 }
 
 /* Only looked at: this machine need not have it. */
@@ -117,8 +115,8 @@ static void pairs_are_multiplied_by_one_instruction_where_there_is_one(void **st
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
     CvmKernelList kernels;
-    assert_true(cvm_lower_graph(linear_graph(sizes[SIZES - 1], true), target.shape, arena, &kernels,
-                                &diag));
+    assert_true(cvm_lower_graph(linear_graph(sizes[SIZES - 1], true), target.shape, checked_arena,
+                                &kernels, &checked_diag));
     bool found = false;
     for (int i = 0; i < kernels.count; i++) {
         if (kernels.kernels[i]->form != CVM_KERNEL_LINEAR)
@@ -137,35 +135,24 @@ static void pairs_are_multiplied_by_one_instruction_where_there_is_one(void **st
 static void precisions_have_names(void **state) {
     (void)state;
     CvmPrecision precision;
-    assert_true(cvm_precision_parse(NULL, &precision, &diag));
+    assert_true(cvm_precision_parse(NULL, &precision, &checked_diag));
     assert_int_equal(precision, CVM_PRECISION_F32);
-    assert_true(cvm_precision_parse("bf16", &precision, &diag));
+    assert_true(cvm_precision_parse("bf16", &precision, &checked_diag));
     assert_int_equal(precision, CVM_PRECISION_BF16);
-    assert_false(cvm_precision_parse("f16", &precision, &diag));
-    assert_int_equal(diag.error_count, 1);
-}
-
-static int set_up(void **state) {
-    (void)state;
-    arena = cvm_arena_create();
-    cvm_diag_init(&diag, arena);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    cvm_arena_free(arena);
-    return 0;
+    assert_false(cvm_precision_parse("f16", &precision, &checked_diag));
+    assert_int_equal(checked_diag.error_count, 1);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(numbers_are_rounded_to_nearest_even, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(linear_layers_take_them, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(linear_layers_take_them_batch_blocked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(numbers_are_rounded_to_nearest_even, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(linear_layers_take_them, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(linear_layers_take_them_batch_blocked, checked_set_up,
+                                        checked_tear_down),
         cmocka_unit_test_setup_teardown(pairs_are_multiplied_by_one_instruction_where_there_is_one,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(precisions_have_names, set_up, tear_down),
+                                        checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(precisions_have_names, checked_set_up, checked_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

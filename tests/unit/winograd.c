@@ -13,8 +13,6 @@
 
 #include <cmocka.h>
 
-static CvmArena *arena;
-static CvmDiag diag;
 static const CvmOrigin nowhere = {.name = "x"};
 
 /* y of a 1-dimensional tile by the matrices, for inputs x and taps w. */
@@ -80,9 +78,9 @@ static const Case cases[] = {
 static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
                     CvmNode *a, CvmNode *b) {
     CvmNode *inputs[] = {a, b};
-    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &diag);
+    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &checked_diag);
     if (!node) {
-        cvm_diag_print(&diag, stderr);
+        cvm_diag_print(&checked_diag, stderr);
         fail_msg("%s", "the graph of a test does not hold");
     }
     return node;
@@ -99,9 +97,9 @@ static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
 /* The convolution with minimal filtering, of weights transformed before or of filters; and the same
  * directly, or with bias, a sum and relu behind it. */
 static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool filters, bool direct) {
-    CvmGraph *graph = cvm_graph_create(arena, "winograd");
-    const char *channel = cvm_arena_format(arena, "channel%d", lanes);
-    const char *filter = cvm_arena_format(arena, "filter%d", lanes);
+    CvmGraph *graph = cvm_graph_create(checked_arena, "winograd");
+    const char *channel = cvm_arena_format(checked_arena, "channel%d", lanes);
+    const char *filter = cvm_arena_format(checked_arena, "filter%d", lanes);
     CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->groups * c->inputs, c->h, c->w}});
     CvmNode *weight =
         input(graph, "weight", (CvmShape){4, {c->outputs, c->inputs, c->taps, c->taps}});
@@ -134,7 +132,7 @@ static const void *small_values(void *context, const CvmNode *node) {
     (void)context;
     int64_t count;
     cvm_shape_count(&node->type.shape, &count);
-    float *values = cvm_arena_array(arena, (size_t)count, sizeof *values);
+    float *values = cvm_arena_array(checked_arena, (size_t)count, sizeof *values);
     for (int64_t i = 0; i < count; i++)
         values[i] = (float)(i * 7919 % 201 - 100) / 100;
     return values;
@@ -142,7 +140,7 @@ static const void *small_values(void *context, const CvmNode *node) {
 
 /* That the references of "y" and "direct" agree. */
 static void check_reference(const CvmGraph *graph) {
-    CvmValues values = cvm_evaluate(graph, arena, small_values, NULL);
+    CvmValues values = cvm_evaluate(graph, checked_arena, small_values, NULL);
     const CvmNode *direct = cvm_graph_find_output(graph, "direct");
     const float *expected = values.data[direct->id];
     const float *got = values.data[cvm_graph_find_output(graph, "y")->id];
@@ -164,11 +162,12 @@ static void test_kernels(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int lanes = i % 2 ? 4 : 8;
         bool filters = i % 2 == 0 || cases[i].inputs > 100;
-        checked_run(make_graph(&cases[i], cases[i].tile, lanes, filters, false), arena, "winograd",
-                    i % 4 ? "none,+fuse-epilogue" : "none", 3e-4f);
+        checked_run(make_graph(&cases[i], cases[i].tile, lanes, filters, false), checked_arena,
+                    "winograd", i % 4 ? "none,+fuse-epilogue" : "none", 3e-4f);
     }
     if (cvm_target_lanes("host") == 16)
-        checked_run(make_graph(&cases[1], 4, 16, false, false), arena, "winograd", "none", 3e-4f);
+        checked_run(make_graph(&cases[1], 4, 16, false, false), checked_arena, "winograd", "none",
+                    3e-4f);
 }
 
 /* Pooling joins the kernel where its windows divide the tiles; the picture's last row and column
@@ -184,15 +183,15 @@ static void test_pooled(void **state) {
         CvmNode *pooled = add(graph, i != 4 ? CVM_OP_MAXPOOL : CVM_OP_AVGPOOL,
                               (CvmAttribute[]){size, size, none, none, none}, 1, relu, NULL);
         graph->outputs[0].value = relayout(graph, pooled, "plain");
-        checked_run(graph, arena, "winograd", "none,+fuse-epilogue,+fuse-pool", 3e-4f);
+        checked_run(graph, checked_arena, "winograd", "none,+fuse-epilogue,+fuse-pool", 3e-4f);
     }
 }
 
 /* The gradient of the filters by minimal filtering, tiles of dy being `tile` wide; and the same
  * directly. */
 static CvmGraph *make_gradient(const Case *c, int64_t tile, int lanes, bool direct) {
-    CvmGraph *graph = cvm_graph_create(arena, "gradient");
-    const char *channel = cvm_arena_format(arena, "channel%d", lanes);
+    CvmGraph *graph = cvm_graph_create(checked_arena, "gradient");
+    const char *channel = cvm_arena_format(checked_arena, "channel%d", lanes);
     CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->groups * c->inputs, c->h, c->w}});
     CvmShape result = {4,
                        {c->n, c->outputs, c->h + c->pad[0] + c->pad[2] - c->taps + 1,
@@ -221,11 +220,12 @@ static void test_gradient(void **state) {
         int64_t tile = cases[i].taps == 5 || i % 3 == 0 ? 4 : i % 3 == 1 ? 6 : 2;
         if (i < 6 || cases[i].groups > 1)
             check_reference(make_gradient(&cases[i], tile, 8, true));
-        checked_run(make_gradient(&cases[i], tile, i % 2 ? 8 : 4, false), arena, "gradient",
+        checked_run(make_gradient(&cases[i], tile, i % 2 ? 8 : 4, false), checked_arena, "gradient",
                     "none,+fuse-bias-grad", 3e-4f);
     }
     if (cvm_target_lanes("host") == 16)
-        checked_run(make_gradient(&cases[1], 4, 16, false), arena, "gradient", "none", 3e-4f);
+        checked_run(make_gradient(&cases[1], 4, 16, false), checked_arena, "gradient", "none",
+                    3e-4f);
 }
 
 /* --- the pass --- */
@@ -240,7 +240,7 @@ static int count_op(const CvmGraph *graph, CvmOp op) {
 /* How many of two convolutions, one of 32 x 32 pixels and one of a single pixel, become Winograd's.
  */
 static int replaced(CvmConvolution convolution) {
-    CvmGraph *graph = cvm_graph_create(arena, "two");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "two");
     for (int i = 0; i < 2; i++) {
         const char *name = i ? "x" : "one", *weight = i ? "w" : "v";
         int64_t size = i ? 32 : 1;
@@ -251,9 +251,9 @@ static int replaced(CvmConvolution convolution) {
         cvm_graph_output(graph, i ? "y" : "z", add(graph, CVM_OP_CONV, attributes, 2, x, w));
     }
     CvmPassContext context = {
-        .diag = &diag, .vector_lanes = 8, .convolution = convolution, .verify = true};
+        .diag = &checked_diag, .vector_lanes = 8, .convolution = convolution, .verify = true};
     CvmPassChoice choice;
-    assert_true(cvm_pass_choice(NULL, &choice, &diag));
+    assert_true(cvm_pass_choice(NULL, &choice, &checked_diag));
     assert_true(cvm_run_passes(&choice, &context, graph));
     assert_int_equal(count_op(graph, CVM_OP_WINOGRAD) + count_op(graph, CVM_OP_CONV), 2);
     return count_op(graph, CVM_OP_WINOGRAD);
@@ -269,36 +269,24 @@ static void test_pass_follows_its_model_or_what_is_asked(void **state) {
 static void test_ways_have_names(void **state) {
     (void)state;
     CvmConvolution way;
-    assert_true(cvm_convolution_parse("winograd", &way, &diag));
+    assert_true(cvm_convolution_parse("winograd", &way, &checked_diag));
     assert_int_equal(way, CVM_CONVOLUTION_WINOGRAD);
-    assert_true(cvm_convolution_parse(NULL, &way, &diag));
+    assert_true(cvm_convolution_parse(NULL, &way, &checked_diag));
     assert_int_equal(way, CVM_CONVOLUTION_AUTO);
-    assert_false(cvm_convolution_parse("fft", &way, &diag));
-}
-
-static int set_up(void **state) {
-    (void)state;
-    arena = cvm_arena_create();
-    cvm_diag_init(&diag, arena);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    cvm_arena_free(arena);
-    return 0;
+    assert_false(cvm_convolution_parse("fft", &way, &checked_diag));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matrices_filter),
-        cmocka_unit_test_setup_teardown(test_reference_is_a_convolution, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_kernels, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pooled, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_gradient, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pass_follows_its_model_or_what_is_asked, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_ways_have_names, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reference_is_a_convolution, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_kernels, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_pooled, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_gradient, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_pass_follows_its_model_or_what_is_asked,
+                                        checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_ways_have_names, checked_set_up, checked_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

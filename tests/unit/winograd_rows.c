@@ -11,8 +11,6 @@
 
 #include <cmocka.h>
 
-static CvmArena *arena;
-static CvmDiag diag;
 static const CvmOrigin nowhere = {.name = "x"};
 
 typedef struct Case {
@@ -37,9 +35,9 @@ enum { CASES = sizeof cases / sizeof *cases };
 static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
                     CvmNode *a, CvmNode *b) {
     CvmNode *inputs[] = {a, b};
-    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &diag);
+    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &checked_diag);
     if (!node) {
-        cvm_diag_print(&diag, stderr);
+        cvm_diag_print(&checked_diag, stderr);
         fail_msg("%s", "the graph of a test does not hold");
     }
     return node;
@@ -54,7 +52,8 @@ static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
 }
 
 static CvmNode *blocked(CvmGraph *graph, const char *name, CvmShape shape, int lanes) {
-    return relayout(graph, input(graph, name, shape), cvm_arena_format(arena, "batch%d", lanes));
+    return relayout(graph, input(graph, name, shape),
+                    cvm_arena_format(checked_arena, "batch%d", lanes));
 }
 
 static CvmShape shape_of_x(const Case *c) {
@@ -79,7 +78,7 @@ static void set_attributes(const Case *c, CvmAttribute attributes[4]) {
 
 /* The convolution with bias, a sum and relu behind it, and a pooling where one is asked for. */
 static CvmGraph *make_forward(const Case *c, int lanes, CvmOp pooling) {
-    CvmGraph *graph = cvm_graph_create(arena, "forward");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "forward");
     CvmAttribute attributes[5] = {[4] = {.integers = {c->tile}}}, none = {{0}};
     set_attributes(c, attributes);
     CvmNode *y =
@@ -105,22 +104,23 @@ static CvmGraph *make_forward(const Case *c, int lanes, CvmOp pooling) {
 static void test_forward(void **state) {
     (void)state;
     for (size_t i = 0; i < CASES; i++)
-        checked_run(make_forward(&cases[i], i % 3 == 2 ? 4 : 8, CVM_OP_INPUT), arena, "rows",
-                    i % 2 ? "none,+fuse-epilogue" : "none", 3e-4f);
+        checked_run(make_forward(&cases[i], i % 3 == 2 ? 4 : 8, CVM_OP_INPUT), checked_arena,
+                    "rows", i % 2 ? "none,+fuse-epilogue" : "none", 3e-4f);
     if (cvm_target_lanes("host") == 16)
-        checked_run(make_forward(&cases[2], 16, CVM_OP_INPUT), arena, "rows", "none", 3e-4f);
+        checked_run(make_forward(&cases[2], 16, CVM_OP_INPUT), checked_arena, "rows", "none",
+                    3e-4f);
 }
 
 static void test_pooled(void **state) {
     (void)state;
     for (size_t i = 0; i < 4; i++)
-        checked_run(make_forward(&cases[i], 8, i == 2 ? CVM_OP_AVGPOOL : CVM_OP_MAXPOOL), arena,
-                    "rows", "none,+fuse-epilogue,+fuse-pool", 3e-4f);
+        checked_run(make_forward(&cases[i], 8, i == 2 ? CVM_OP_AVGPOOL : CVM_OP_MAXPOOL),
+                    checked_arena, "rows", "none,+fuse-epilogue,+fuse-pool", 3e-4f);
 }
 
 /* The gradient of the pictures, and what a ReLU before them makes of it. */
 static CvmGraph *make_grad_input(const Case *c, int lanes) {
-    CvmGraph *graph = cvm_graph_create(arena, "grad_input");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "grad_input");
     CvmAttribute attributes[7] = {[4] = {.integers = {c->h, c->w}}, [6] = {.integers = {c->tile}}};
     set_attributes(c, attributes);
     CvmNode *dx =
@@ -134,12 +134,12 @@ static CvmGraph *make_grad_input(const Case *c, int lanes) {
 static void test_gradient_of_pictures(void **state) {
     (void)state;
     for (size_t i = 0; i < CASES; i += i < 2 ? 1 : 2)
-        checked_run(make_grad_input(&cases[i], i % 3 == 1 ? 4 : 8), arena, "rows",
+        checked_run(make_grad_input(&cases[i], i % 3 == 1 ? 4 : 8), checked_arena, "rows",
                     i % 2 ? "none,+fuse-epilogue" : "none", 3e-4f);
 }
 
 static CvmGraph *make_grad_weight(const Case *c, int lanes) {
-    CvmGraph *graph = cvm_graph_create(arena, "grad_weight");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "grad_weight");
     CvmAttribute attributes[6] = {
         [4] = {.integers = {c->kernel[0], c->kernel[1]}}, [5] = {.integers = {c->tile}}};
     set_attributes(c, attributes);
@@ -155,7 +155,7 @@ static CvmGraph *make_grad_weight(const Case *c, int lanes) {
 static void test_gradient_of_filters(void **state) {
     (void)state;
     for (size_t i = 0; i < CASES; i += i < 1 ? 1 : 2)
-        checked_run(make_grad_weight(&cases[i], i % 3 == 0 ? 4 : 8), arena, "rows",
+        checked_run(make_grad_weight(&cases[i], i % 3 == 0 ? 4 : 8), checked_arena, "rows",
                     i % 2 ? "none" : "none,+fuse-epilogue,+fuse-bias-grad", 3e-4f);
 }
 
@@ -170,7 +170,7 @@ static int count_op(const CvmGraph *graph, CvmOp op) {
 
 /* How many of two convolutions, one of which has a stride, are filtered along rows. */
 static int replaced(CvmConvolution convolution) {
-    CvmGraph *graph = cvm_graph_create(arena, "two");
+    CvmGraph *graph = cvm_graph_create(checked_arena, "two");
     CvmAttribute attributes[4];
     for (int i = 0; i < 2; i++) {
         set_attributes(&cases[0], attributes);
@@ -180,9 +180,9 @@ static int replaced(CvmConvolution convolution) {
         cvm_graph_output(graph, i ? "y" : "z", add(graph, CVM_OP_CONV, attributes, 2, x, weight));
     }
     CvmPassContext context = {
-        .diag = &diag, .vector_lanes = 8, .convolution = convolution, .verify = true};
+        .diag = &checked_diag, .vector_lanes = 8, .convolution = convolution, .verify = true};
     CvmPassChoice choice;
-    assert_true(cvm_pass_choice(NULL, &choice, &diag));
+    assert_true(cvm_pass_choice(NULL, &choice, &checked_diag));
     assert_true(cvm_run_passes(&choice, &context, graph));
     assert_int_equal(count_op(graph, CVM_OP_WINOGRAD_ROWS) + count_op(graph, CVM_OP_CONV), 2);
     return count_op(graph, CVM_OP_WINOGRAD_ROWS);
@@ -195,27 +195,16 @@ static void test_pass_follows_its_model_or_what_is_asked(void **state) {
     assert_int_equal(replaced(CVM_CONVOLUTION_WINOGRAD), 1);
 }
 
-static int set_up(void **state) {
-    (void)state;
-    arena = cvm_arena_create();
-    cvm_diag_init(&diag, arena);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    cvm_arena_free(arena);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_forward, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pooled, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_gradient_of_pictures, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_gradient_of_filters, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pass_follows_its_model_or_what_is_asked, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_forward, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_pooled, checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_gradient_of_pictures, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_gradient_of_filters, checked_set_up,
+                                        checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_pass_follows_its_model_or_what_is_asked,
+                                        checked_set_up, checked_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
