@@ -11,7 +11,9 @@ FILE *cvm_image_open(const char *path, int channels, CvmError *error) {
     struct stat status;
     FILE *stream = NULL;
     if (channels != 1 && channels != 3)
-        cvm_error_set(error, CVM_ERROR_INPUT, "cannot read a picture as %d channels", channels);
+        cvm_error_set(error, CVM_ERROR_INPUT,
+                      "cannot read a picture as %d channels: it has 1 (grey) or 3 (colours)",
+                      channels);
     else if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         cvm_error_set(error, CVM_ERROR_MACHINE, "cannot read %.800s: it is not a regular file",
                       path);

@@ -23,7 +23,8 @@ static bool breach(const NormalizeReader *reader, int code, CvmSpan span, const 
 
 static bool read_unit(const NormalizeReader *reader) {
     if (reader->channels > CVM_MAX_CHANNELS)
-        return breach(reader, 1348, reader->expr->span, NULL,
+        return breach(reader, 1348, reader->expr->span,
+                      "classify with a built object instead, which takes numbers",
                       "pictures have at most 4 channels, and this model takes more");
     *reader->normalize =
         (CvmNormalize){CVM_NORMALIZE_UNIT, cvm_normalization_unit(reader->channels)};
