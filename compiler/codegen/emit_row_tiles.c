@@ -8,7 +8,7 @@ static void emit_tile(const CvmRowTiles *rows, LLVMValueRef from, LLVMValueRef t
                       int64_t last) {
     const CvmTiles *tiles = rows->tiles;
     CvmEmitter *emitter = tiles->emitter;
-    LLVMValueRef in[CVM_WINOGRAD_LINE], out[CVM_WINOGRAD_LINE];
+    LLVMValueRef in[CVM_WINOGRAD_SIDE], out[CVM_WINOGRAD_SIDE];
     LLVMValueRef zero = cvm_float(emitter, tiles->lanes, 0);
     for (int64_t i = 0; i < rows->size; i++)
         in[i] = i >= first && i < last

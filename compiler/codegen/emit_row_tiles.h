@@ -12,7 +12,7 @@
  * reach over both ends. */
 typedef struct CvmRowTiles {
     const CvmTiles *tiles;
-    const double (*matrix)[CVM_WINOGRAD_LINE]; /* a row for each frequency */
+    const double (*matrix)[CVM_WINOGRAD_SIDE]; /* a row for each frequency */
     LLVMValueRef from, to;
     int64_t planes, height, width;
     LLVMValueRef first;

@@ -1,7 +1,7 @@
 /* See emit_tiles.h. */
 #include "compiler/codegen/emit_tiles.h"
 
-enum { SIDE = CVM_WINOGRAD_SIDE, LINE = CVM_WINOGRAD_LINE };
+enum { SIDE = CVM_WINOGRAD_SIDE };
 
 CvmTiles cvm_tiles_begin(CvmEmitter *emitter, int64_t tile, int64_t taps, int64_t lanes) {
     CvmTiles tiles = {.emitter = emitter,
@@ -199,7 +199,7 @@ static bool has_opposite(const CvmTiles *tiles, int point) {
 
 /* Rows of opposite points differ in the sign of the odd columns alone, so that two rows share their
  * even and odd sums. */
-void cvm_tile_to_frequencies(const CvmTiles *tiles, const double (*matrix)[LINE], int columns,
+void cvm_tile_to_frequencies(const CvmTiles *tiles, const double (*matrix)[SIDE], int columns,
                              LLVMValueRef *in, LLVMValueRef *out) {
     double scale;
     for (int i = 0; i < tiles->matrices.side; i += has_opposite(tiles, i) ? 2 : 1) {
@@ -217,11 +217,11 @@ void cvm_tile_to_frequencies(const CvmTiles *tiles, const double (*matrix)[LINE]
 }
 
 /* Here it is the columns of opposite points that differ so. */
-void cvm_tile_from_frequencies(const CvmTiles *tiles, const double (*matrix)[LINE], int rows,
+void cvm_tile_from_frequencies(const CvmTiles *tiles, const double (*matrix)[SIDE], int rows,
                                LLVMValueRef *in, LLVMValueRef *out) {
     LLVMBuilderRef builder = tiles->emitter->builder;
     int last = tiles->matrices.side - 1;
-    LLVMValueRef both[2][LINE];
+    LLVMValueRef both[2][SIDE];
     for (int k = 1; has_opposite(tiles, k); k += 2) {
         both[0][k] = LLVMBuildFAdd(builder, in[k], in[k + 1], "");
         both[1][k] = LLVMBuildFSub(builder, in[k], in[k + 1], "");
@@ -237,7 +237,7 @@ void cvm_tile_from_frequencies(const CvmTiles *tiles, const double (*matrix)[LIN
     }
 }
 
-void cvm_tile_transform(const CvmTiles *tiles, const double (*matrix)[LINE],
+void cvm_tile_transform(const CvmTiles *tiles, const double (*matrix)[SIDE],
                         const CvmTileSource *source, LLVMValueRef to, int64_t apart) {
     CvmEmitter *emitter = tiles->emitter;
     int side = tiles->matrices.side;

@@ -62,15 +62,15 @@ typedef struct CvmTileSource {
 /* out = matrix * in, along one side of a tile: a matrix with a row for each frequency, as B and G
  * are, whose rows of opposite points differ in the sign of the odd columns alone. in[columns]: NULL
  * for zeros, not all of them. */
-void cvm_tile_to_frequencies(const CvmTiles *tiles, const double (*matrix)[CVM_WINOGRAD_LINE],
+void cvm_tile_to_frequencies(const CvmTiles *tiles, const double (*matrix)[CVM_WINOGRAD_SIDE],
                              int columns, LLVMValueRef *in, LLVMValueRef *out);
 /* The same for a matrix with a column for each frequency, as A is; out[rows]. */
-void cvm_tile_from_frequencies(const CvmTiles *tiles, const double (*matrix)[CVM_WINOGRAD_LINE],
+void cvm_tile_from_frequencies(const CvmTiles *tiles, const double (*matrix)[CVM_WINOGRAD_SIDE],
                                int rows, LLVMValueRef *in, LLVMValueRef *out);
 
 /* matrix * source * matrix^t, for B (matrices.input) or G (matrices.weight), to all frequencies, so
  * many elements apart. */
-void cvm_tile_transform(const CvmTiles *tiles, const double (*matrix)[CVM_WINOGRAD_LINE],
+void cvm_tile_transform(const CvmTiles *tiles, const double (*matrix)[CVM_WINOGRAD_SIDE],
                         const CvmTileSource *source, LLVMValueRef to, int64_t apart);
 
 /* A * sums * A^t: tile x tile results from the sums of all frequencies, so many elements apart. */

@@ -179,7 +179,7 @@ static void multiply_channel(const Winograd *winograd, LLVMValueRef weights, LLV
     cvm_emit_load_barrier(emitter);
 }
 
-/* Input channels that are multiplied before the sums are stored. */
+/* Input channels whose weights one step has. */
 static int64_t step_inputs(const CvmWinograd *shape) {
     return shape->transforms ? shape->chunk : shape->inputs;
 }
@@ -210,33 +210,30 @@ static void fetch_filters(const Winograd *winograd, const Weights *weights, LLVM
                                      constant(winograd, v * shape->inputs * filter + i * line)));
 }
 
-/* The sums of one group of tiles over all input channels, for one frequency and one step of output
- * channels. While a group is multiplied, its share of the weights that come next is fetched. */
-static void emit_group(const Winograd *winograd, const Weights *weights, LLVMValueRef tiles,
-                       LLVMValueRef group, LLVMValueRef to) {
+/* One group of tiles, for one frequency and one step of output channels. */
+typedef struct Group {
+    const Weights *weights;
+    LLVMValueRef tiles, index, to; /* to: where the sums are stored */
+} Group;
+
+/* Over one chunk of input channels, of those that the step has. While a group is multiplied, its
+ * share of the weights that come next is fetched. */
+static void multiply_chunk(const Winograd *winograd, const Group *group, LLVMValueRef chunk,
+                           LLVMValueRef *sums) {
     CvmEmitter *emitter = winograd->emitter;
     const CvmWinograd *shape = winograd->shape;
-    int lanes = winograd->lanes, vectors = (int)(shape->step / lanes);
-    int64_t line = 16, fetched = (lanes * shape->step / line + shape->groups - 1) / shape->groups;
-    int64_t plane = winograd->tiles.frequencies * cvm_winograd_result_step(shape);
-    LLVMValueRef sums[MOST_SUMS];
-    for (int i = 0; i < shape->group * vectors; i++) {
-        sums[i] = cvm_stack_slot(emitter, winograd->tiles.vector, "sum");
-        LLVMValueRef at = constant(winograd, i % vectors * plane + i / vectors * lanes);
-        LLVMBuildStore(emitter->builder,
-                       shape->transforms ? load_vector(winograd, to, at)
-                                         : cvm_float(emitter, lanes, 0),
-                       sums[i]);
-    }
-    LLVMValueRef blocks = constant(winograd, step_inputs(shape) / lanes);
+    int64_t lanes = winograd->lanes, line = 16, blocks = shape->chunk / lanes;
+    int64_t fetched = (lanes * shape->step / line + shape->groups - 1) / shape->groups;
+    LLVMValueRef first = cvm_scale(emitter, chunk, blocks);
     LLVMValueRef ahead =
-        cvm_advance(emitter, weights->next,
-                    cvm_scale(emitter, group, step_inputs(shape) / lanes * fetched * line));
-    CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), blocks, 1);
-    LLVMValueRef from =
-        cvm_advance(emitter, weights->here, cvm_scale(emitter, loop.index, lanes * shape->step));
+        cvm_advance(emitter, group->weights->next,
+                    cvm_scale(emitter, group->index, step_inputs(shape) / lanes * fetched * line));
+    CvmLoop loop =
+        cvm_loop_begin(emitter, first, cvm_sum(emitter, first, constant(winograd, blocks)), 1);
+    LLVMValueRef from = cvm_advance(emitter, group->weights->here,
+                                    cvm_scale(emitter, loop.index, lanes * shape->step));
     LLVMValueRef elements =
-        cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, lanes * shape->group));
+        cvm_advance(emitter, group->tiles, cvm_scale(emitter, loop.index, lanes * shape->group));
     LLVMValueRef next = cvm_advance(emitter, ahead, cvm_scale(emitter, loop.index, fetched * line));
     for (int channel = 0; channel < lanes; channel++) {
         if (channel < fetched)
@@ -245,10 +242,47 @@ static void emit_group(const Winograd *winograd, const Weights *weights, LLVMVal
         multiply_channel(winograd, from, elements, channel, sums);
     }
     cvm_loop_end(emitter, &loop);
-    for (int i = 0; i < shape->group * vectors; i++)
-        store_vector(winograd,
-                     LLVMBuildLoad2(emitter->builder, winograd->tiles.vector, sums[i], ""), to,
-                     constant(winograd, i % vectors * plane + i / vectors * lanes));
+}
+
+static void store_sums(const Winograd *winograd, LLVMValueRef to, LLVMValueRef *sums, bool adds) {
+    const CvmWinograd *shape = winograd->shape;
+    LLVMBuilderRef builder = winograd->emitter->builder;
+    int lanes = winograd->lanes, vectors = (int)(shape->step / lanes);
+    int64_t plane = winograd->tiles.frequencies * cvm_winograd_result_step(shape);
+    for (int i = 0; i < shape->group * vectors; i++) {
+        LLVMValueRef at = constant(winograd, i % vectors * plane + i / vectors * lanes);
+        LLVMValueRef sum = LLVMBuildLoad2(builder, winograd->tiles.vector, sums[i], "");
+        if (adds)
+            sum = LLVMBuildFAdd(builder, load_vector(winograd, to, at), sum, "");
+        store_vector(winograd, sum, to, at);
+    }
+}
+
+/* Over all chunks. The sums of one are added to those before it; with filters, which the step has
+ * one chunk of, sums are cleared before all. */
+static void emit_group(const Winograd *winograd, const Group *group) {
+    CvmEmitter *emitter = winograd->emitter;
+    const CvmWinograd *shape = winograd->shape;
+    int64_t chunks = step_inputs(shape) / shape->chunk;
+    int count = (int)(shape->group * shape->step / winograd->lanes);
+    LLVMValueRef sums[MOST_SUMS];
+    for (int i = 0; i < count; i++)
+        sums[i] = cvm_stack_slot(emitter, winograd->tiles.vector, "sum");
+    CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), constant(winograd, chunks), 1);
+    for (int i = 0; i < count; i++)
+        LLVMBuildStore(emitter->builder, cvm_float(emitter, winograd->lanes, 0), sums[i]);
+    multiply_chunk(winograd, group, loop.index, sums);
+    if (shape->transforms || chunks == 1) {
+        store_sums(winograd, group->to, sums, shape->transforms);
+    } else {
+        CvmBranch first =
+            cvm_branch_begin(emitter, cvm_tile_is_below(&winograd->tiles, loop.index, 1));
+        store_sums(winograd, group->to, sums, false);
+        cvm_branch_else(emitter, &first);
+        store_sums(winograd, group->to, sums, true);
+        cvm_branch_end(emitter, &first);
+    }
+    cvm_loop_end(emitter, &loop);
 }
 
 /* All groups, for one frequency and one step of the turn; `channel` is the first input channel. */
@@ -271,11 +305,12 @@ static void emit_groups(const Winograd *winograd, const Weights *weights, LLVMVa
     CvmLoop loop = cvm_loop_begin(emitter, constant(winograd, 0), groups, 1);
     if (weights->filters)
         fetch_filters(winograd, weights, frequency, loop.index);
-    emit_group(
-        winograd, weights,
-        cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, shape->inputs * shape->group)),
-        loop.index,
-        cvm_advance(emitter, to, cvm_scale(emitter, loop.index, shape->group * winograd->lanes)));
+    Group group = {.weights = weights, .index = loop.index};
+    group.tiles =
+        cvm_advance(emitter, tiles, cvm_scale(emitter, loop.index, shape->inputs * shape->group));
+    group.to =
+        cvm_advance(emitter, to, cvm_scale(emitter, loop.index, shape->group * winograd->lanes));
+    emit_group(winograd, &group);
     cvm_loop_end(emitter, &loop);
 }
 
@@ -480,8 +515,8 @@ static Winograd begin(CvmEmitter *emitter) {
                       .lanes = (int)shape->lanes};
 }
 
-/* Where there is one block of tiles, whether the thread did not just do the item before, for
- * another part of the same group of channels, whose inputs are the same. */
+/* Whether the thread did not just do the item before, for another part of the same group of
+ * channels, whose inputs are the same. */
 static LLVMValueRef needs_inputs(const Winograd *winograd, LLVMValueRef item) {
     CvmEmitter *emitter = winograd->emitter;
     LLVMBuilderRef builder = emitter->builder;
@@ -492,18 +527,18 @@ static LLVMValueRef needs_inputs(const Winograd *winograd, LLVMValueRef item) {
                        LLVMBuildICmp(builder, LLVMIntEQ, part, constant(winograd, 0), ""), "");
 }
 
-/* Items of one part stand together, so that a thread keeps to its part of the weights. */
+/* Items of one block stand together, so that a thread transforms its tiles once. */
 void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
     LLVMBuilderRef builder = emitter->builder;
     Winograd winograd = begin(emitter);
     const CvmWinograd *shape = winograd.shape;
     int64_t block = shape->group * shape->groups, tiles = cvm_winograd_tiles(shape);
-    LLVMValueRef blocks = constant(&winograd, cvm_winograd_blocks(shape));
-    winograd.first = cvm_scale(emitter, LLVMBuildURem(builder, item, blocks, ""), block);
+    LLVMValueRef parts = constant(&winograd, shape->parts);
+    winograd.first = cvm_scale(emitter, LLVMBuildUDiv(builder, item, parts, ""), block);
     winograd.count =
         cvm_tile_smaller(&winograd.tiles, constant(&winograd, block),
                          LLVMBuildNSWSub(builder, constant(&winograd, tiles), winograd.first, ""));
-    winograd.output = cvm_scale(emitter, LLVMBuildUDiv(builder, item, blocks, ""),
+    winograd.output = cvm_scale(emitter, LLVMBuildURem(builder, item, parts, ""),
                                 shape->outputs / shape->step / shape->parts);
     winograd.transformed = emitter->buffers[shape->scratch];
     winograd.sums = cvm_advance(
@@ -511,13 +546,9 @@ void cvm_emit_winograd(CvmEmitter *emitter, LLVMValueRef item) {
         constant(&winograd, winograd.tiles.frequencies * cvm_winograd_input_step(shape)));
     winograd.weights =
         cvm_advance(emitter, winograd.sums, constant(&winograd, cvm_winograd_results(shape)));
-    if (cvm_winograd_blocks(shape) > 1) {
-        emit_inputs(&winograd);
-    } else {
-        CvmBranch branch = cvm_branch_begin(emitter, needs_inputs(&winograd, item));
-        emit_inputs(&winograd);
-        cvm_branch_end(emitter, &branch);
-    }
+    CvmBranch branch = cvm_branch_begin(emitter, needs_inputs(&winograd, item));
+    emit_inputs(&winograd);
+    cvm_branch_end(emitter, &branch);
     emit_turns(&winograd);
 }
 

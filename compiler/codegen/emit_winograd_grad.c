@@ -39,7 +39,7 @@ static LLVMValueRef constant(const Gradient *gradient, int64_t value) {
 /* Pictures of which the work item has some channels, and where their frequencies go. */
 typedef struct Side {
     CvmTilePictures pictures;
-    const double (*matrix)[CVM_WINOGRAD_LINE];
+    const double (*matrix)[CVM_WINOGRAD_SIDE];
     LLVMValueRef first, to;    /* block of channels; scratch memory */
     int64_t blocks, frequency; /* of the item; see schedule.h */
 } Side;

@@ -23,13 +23,13 @@
 
 #include <string.h>
 
-enum { LINE = CVM_WINOGRAD_LINE, MOST_SUMS = 64, MOST_TILES = 16 };
+enum { SIDE = CVM_WINOGRAD_SIDE, MOST_SUMS = 64, MOST_TILES = 16 };
 
 typedef struct Filtering {
     CvmEmitter *emitter;
     const CvmWinogradRows *shape;
     CvmTiles tiles;
-    double input[LINE][LINE], result[LINE][LINE]; /* to frequencies, and back */
+    double input[SIDE][SIDE], result[SIDE][SIDE]; /* to frequencies, and back */
     int64_t lanes, count;                         /* count: tiles in a row */
     LLVMValueRef item, chunk, band; /* block of pictures; first rows of the result in both */
     LLVMValueRef filters, transformed, sums, line; /* scratch memory */
@@ -42,8 +42,8 @@ static LLVMValueRef constant(const Filtering *filtering, int64_t value) {
 /* Where the frequencies' matrices lead: see the head of this file. */
 static void set_matrices(Filtering *filtering) {
     const CvmWinogradMatrices *m = &filtering->tiles.matrices;
-    for (int i = 0; i < LINE; i++)
-        for (int k = 0; k < LINE; k++) {
+    for (int i = 0; i < SIDE; i++)
+        for (int k = 0; k < SIDE; k++) {
             bool back = filtering->shape->back;
             filtering->input[i][k] = back ? m->result[k][i] : m->input[i][k];
             filtering->result[i][k] = back ? m->input[k][i] : m->result[i][k];
@@ -63,7 +63,7 @@ static void transform_filters(const Filtering *filtering, LLVMValueRef row, cons
     const CvmWinogradRows *shape = filtering->shape;
     LLVMValueRef from = cvm_advance(emitter, emitter->buffers[emitter->kernel->b],
                                     cvm_scale(emitter, row, shape->taps));
-    LLVMValueRef to = cvm_advance(emitter, filtering->filters, row), taps[LINE], out[LINE];
+    LLVMValueRef to = cvm_advance(emitter, filtering->filters, row), taps[SIDE], out[SIDE];
     for (int64_t i = 0; i < shape->taps; i++)
         taps[i] = cvm_load(emitter, cvm_advance(emitter, from, constant(filtering, i)), shape->taps,
                            lanes, 0);
@@ -306,7 +306,7 @@ static void emit_contraction(const Filtering *filtering, LLVMValueRef rows) {
 static int transform_back(const Filtering *filtering, LLVMValueRef sums, LLVMValueRef *pixels) {
     const CvmTiles *tiles = &filtering->tiles;
     int side = tiles->matrices.side, count = filtering->shape->back ? side : tiles->matrices.tile;
-    LLVMValueRef in[LINE];
+    LLVMValueRef in[SIDE];
     for (int i = 0; i < side; i++)
         in[i] = cvm_tile_load(
             tiles, sums, constant(filtering, i * cvm_winograd_rows_sum_step(filtering->shape)));
@@ -340,7 +340,7 @@ static void emit_tiles_of_windows(const Filtering *filtering, LLVMValueRef sums,
     CvmLoop tiles =
         cvm_loop_begin(emitter, constant(filtering, 0), constant(filtering, filtering->count), 1);
     LLVMValueRef from = cvm_advance(emitter, sums, cvm_scale(emitter, tiles.index, lanes));
-    LLVMValueRef pixels[CVM_WINOGRAD_SIDE][LINE];
+    LLVMValueRef pixels[SIDE][SIDE];
     index[3] = cvm_scale(emitter, tiles.index, shape->tile);
     for (int64_t i = 0; i < down; i++)
         transform_back(filtering, cvm_advance(emitter, from, constant(filtering, i * row)),
@@ -366,7 +366,7 @@ static void emit_line(const Filtering *filtering, LLVMValueRef sums, LLVMValueRe
                        constant(filtering, i * lanes));
     CvmLoop loop =
         cvm_loop_begin(emitter, constant(filtering, 0), constant(filtering, filtering->count), 1);
-    LLVMValueRef pixels[LINE],
+    LLVMValueRef pixels[SIDE],
         to = cvm_advance(emitter, line, cvm_scale(emitter, loop.index, shape->tile * lanes));
     int count = transform_back(
         filtering, cvm_advance(emitter, sums, cvm_scale(emitter, loop.index, lanes)), pixels);

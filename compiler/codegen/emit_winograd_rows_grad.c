@@ -18,7 +18,7 @@
 #include "compiler/codegen/emit_side.h"
 #include "compiler/kernels/schedule.h"
 
-enum { LINE = CVM_WINOGRAD_LINE, MOST_SUMS = 64, MOST_OUTPUTS = 32 };
+enum { SIDE = CVM_WINOGRAD_SIDE, MOST_SUMS = 64, MOST_OUTPUTS = 32 };
 
 typedef struct Gradient {
     CvmEmitter *emitter;
@@ -213,7 +213,7 @@ static void emit_taps_of_rows(const Gradient *gradient) {
     int64_t lanes = gradient->lanes, rows = shape->item_outputs * shape->inputs * shape->kernel;
     CvmLoop loop =
         cvm_loop_begin(emitter, constant(gradient, 0), constant(gradient, rows * lanes), lanes);
-    LLVMValueRef from = cvm_advance(emitter, gradient->sums, loop.index), in[LINE], out[LINE];
+    LLVMValueRef from = cvm_advance(emitter, gradient->sums, loop.index), in[SIDE], out[SIDE];
     LLVMValueRef taps =
         cvm_advance(emitter, gradient->taps, cvm_scale(emitter, loop.index, shape->taps));
     for (int64_t i = 0; i < gradient->side; i++)

@@ -295,6 +295,8 @@ static void print_winograd(const CvmKernel *kernel, FILE *stream) {
     print_windows(kernel, stream);
     if (winograd->transforms)
         fprintf(stream, "  filters transformed for %" PRId64 " inputs at once\n", winograd->chunk);
+    else if (winograd->chunk < winograd->inputs)
+        fprintf(stream, "  sums of %" PRId64 " inputs\n", winograd->chunk);
 }
 
 static void print_winograd_rows(const CvmKernel *kernel, FILE *stream) {

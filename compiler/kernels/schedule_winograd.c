@@ -8,7 +8,8 @@ enum {
     SCRATCH = 3 << 19, /* bytes of a work item at most, so that it stays in a core's caches */
     SECOND_CACHE = 480 << 10, /* bytes of one */
     LARGE_WEIGHTS = 12 << 20, /* bytes: they come from memory rather than a cache, … */
-    LARGE_BLOCK = 64,         /* … so that a block has to have so many tiles to hide it … */
+    LARGE_BLOCK = 64,         /* … so that a block has to have so many tiles to hide it, … */
+    LARGEST_TILES_BLOCK = 32, /* … or so many of 9 x 9 inputs, as more leave the second cache … */
     LEAST_BLOCK = 24,         /* … and else so many */
     WANTED_ITEMS = 4,
     MOST_TILES = 12,    /* in registers: of AVX-512's 32, more leave LLVM none to move with */
@@ -54,10 +55,11 @@ int64_t cvm_winograd_weight_step(const CvmWinograd *winograd) {
 }
 
 /* What `tiles` cost in groups of a size: a group takes as long as its multiply-adds, but at least
- * eight of them have to overlap; and an empty place costs as much as a tile. */
+ * eight of them have to overlap, and a while for loading weights; and an empty place costs as much
+ * as a tile. */
 static double cost_of_groups(int64_t tiles, int64_t group, int64_t vectors) {
     int64_t sums = group * vectors;
-    return (double)((tiles + group - 1) / group) * (double)(sums > 8 ? sums : 8);
+    return (double)((tiles + group - 1) / group) * (double)(1 + (sums > 8 ? sums : 8));
 }
 
 static int64_t choose_group(int64_t tiles, int64_t vectors, CvmTargetShape target) {
@@ -70,12 +72,12 @@ static int64_t choose_group(int64_t tiles, int64_t vectors, CvmTargetShape targe
 }
 
 /* Tiles whose frequencies fit a second cache beside the sums of one step; 0 where those are too few
- * to read all weights again for them. It is tiles of 8 x 8 inputs with few channels that gain by it
+ * to read all weights again for them. It is large tiles with few channels that gain by it
  * (measured). */
 static int64_t narrow_block(const CvmWinograd *winograd) {
     int64_t side = cvm_winograd_side(winograd);
     int64_t fits = SECOND_CACHE / (side * side * 4 * (winograd->inputs + winograd->step));
-    return side == CVM_WINOGRAD_SIDE && fits >= LEAST_BLOCK ? fits : 0;
+    return side >= CVM_WINOGRAD_LARGE && fits >= LEAST_BLOCK ? fits : 0;
 }
 
 /* Tiles that fit the scratch memory, more where the weights need it, all of them where they are
@@ -85,10 +87,11 @@ static int64_t choose_block(const CvmWinograd *winograd, int64_t tiles) {
     int64_t narrow = narrow_block(winograd);
     int64_t fits =
         narrow ? narrow : SCRATCH / (side * side * 4 * (winograd->inputs + winograd->outputs));
-    if (tiles <= CVM_WINOGRAD_FEW_TILES)
+    if (tiles < CVM_WINOGRAD_FEW_TILES)
         return tiles;
     bool large = side * side * 4 * winograd->inputs * winograd->outputs > LARGE_WEIGHTS;
-    int64_t least = large ? LARGE_BLOCK : LEAST_BLOCK;
+    int64_t wanted = side == CVM_WINOGRAD_SIDE ? LARGEST_TILES_BLOCK : LARGE_BLOCK;
+    int64_t least = large ? wanted : LEAST_BLOCK;
     fits = fits < least ? least : fits;
     int64_t blocks = (tiles + fits - 1) / fits;
     blocks += blocks % 2; /* two cores are to have equally many */
@@ -104,18 +107,32 @@ static int64_t choose_parts(const CvmWinograd *winograd, int64_t blocks) {
     return parts;
 }
 
+/* Those of a turn. Large tiles gain where its sums fit a second cache (measured). */
 static int64_t choose_steps(const CvmWinograd *winograd) {
+    int64_t side = cvm_winograd_side(winograd), steps = winograd->outputs / winograd->step;
+    int64_t sums =
+        side * side * 4 * cvm_winograd_result_step(winograd) * winograd->step / winograd->lanes;
     bool narrow = winograd->group * winograd->groups <= narrow_block(winograd);
-    return narrow || winograd->transforms ? 1
-                                          : winograd->outputs / winograd->step / winograd->parts;
+    if (narrow || winograd->transforms)
+        return 1;
+    int64_t together = steps / winograd->parts;
+    if (side < CVM_WINOGRAD_LARGE)
+        return together;
+    int64_t count = together;
+    while (count > 1 && (together % count || count * sums > SECOND_CACHE))
+        count--;
+    return count;
 }
 
-/* Input channels whose weights, transformed for one step of output channels, stay in a second
- * cache. */
+/* Input channels that are summed in registers: where filters are transformed, as many as have
+ * transforms, for one step of output channels, that stay in a second cache. */
 static int64_t choose_chunk(const CvmWinograd *winograd) {
     int64_t side = cvm_winograd_side(winograd), blocks = winograd->inputs / winograd->lanes;
-    int64_t bytes = side * side * 4 * winograd->lanes * winograd->step, count = blocks;
-    while (count > 1 && (blocks % count || count * bytes > CHUNK))
+    int64_t most = side < CVM_WINOGRAD_LARGE ? blocks : CVM_WINOGRAD_SUMMED / winograd->lanes;
+    int64_t fits = CHUNK / (side * side * 4 * winograd->lanes * winograd->step), count = blocks;
+    if (winograd->transforms && fits < most)
+        most = fits;
+    while (count > 1 && (blocks % count || count > most))
         count--;
     return count * winograd->lanes;
 }

@@ -53,7 +53,7 @@ static double pixel_of(const Plane *plane, int64_t row, int64_t column) {
 }
 
 /* matrix * tile * matrix^t for the size x size pixels from (top, left) on. */
-static void transform(const double matrix[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE], int side, int size,
+static void transform(const double matrix[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int side, int size,
                       const Plane *plane, int64_t top, int64_t left, double *out) {
     double tile[FREQUENCIES];
     for (int k = 0; k < size; k++)

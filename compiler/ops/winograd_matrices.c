@@ -8,21 +8,23 @@
 
 typedef struct Points {
     int side;                         /* n */
-    double values[CVM_WINOGRAD_LINE]; /* p directly before -p; where n is even one less than n */
+    int taps;                         /* r, at most */
+    double values[CVM_WINOGRAD_SIDE]; /* p directly before -p; where n is even one less than n */
 } Points;
 
 static const Points table[] = {
-    {4, {0, 1, -1}},
-    {6, {0, 0.625, -0.625, 1.25, -1.25}},
-    {8, {0, 1, -1, 2, -2, 0.5, -0.5}},
-    {9, {0, 0.375, -0.375, 0.875, -0.875, 1.5, -1.5, 3, -3}},
+    {4, CVM_WINOGRAD_TAPS, {0, 1, -1}},
+    {6, CVM_WINOGRAD_TAPS, {0, 0.625, -0.625, 1.25, -1.25}},
+    {8, CVM_WINOGRAD_TAPS, {0, 1, -1, 2, -2, 0.5, -0.5}},
+    {9, 3, {0, 0.4375, -0.4375, 0.875, -0.875, 1.5, -1.5, 4, -4}},
+    {9, CVM_WINOGRAD_TAPS, {0, 0.375, -0.375, 0.875, -0.875, 1.5, -1.5, 3, -3}},
 };
 
 static const Points *find_points(int64_t tile, int64_t taps) {
-    if (tile < 2 || taps < 2 || tile > CVM_WINOGRAD_LINE || taps > CVM_WINOGRAD_TAPS)
+    if (tile < 2 || taps < 2 || tile > CVM_WINOGRAD_SIDE || taps > CVM_WINOGRAD_TAPS)
         return NULL;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].side == tile + taps - 1)
+        if (table[i].side == tile + taps - 1 && taps <= table[i].taps)
             return &table[i];
     return NULL;
 }
@@ -32,7 +34,7 @@ bool cvm_winograd_has_line(int64_t tile, int64_t taps) {
 }
 
 bool cvm_winograd_has(int64_t tile, int64_t taps) {
-    return cvm_winograd_has_line(tile, taps) && tile + taps - 1 <= CVM_WINOGRAD_SIDE;
+    return cvm_winograd_has_line(tile, taps) && (tile + taps - 1 < CVM_WINOGRAD_SIDE || taps == 3);
 }
 
 static int finite_points(const Points *points) {
@@ -83,9 +85,9 @@ CvmWinogradMatrices cvm_winograd_matrices(int64_t tile, int64_t taps) {
     return matrices;
 }
 
-void cvm_winograd_transform(const double left[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE], int rows,
+void cvm_winograd_transform(const double left[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE], int rows,
                             int columns, const double *in, double *out) {
-    double half[CVM_WINOGRAD_LINE][CVM_WINOGRAD_LINE] = {{0}};
+    double half[CVM_WINOGRAD_SIDE][CVM_WINOGRAD_SIDE] = {{0}};
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++)
             for (int k = 0; k < columns; k++)

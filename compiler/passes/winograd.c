@@ -4,23 +4,27 @@
  * The weights' transform becomes a node of its own, which is computed once where it depends on
  * parameters alone; or it is left to the convolution's kernel, where that has few tiles. */
 #include "compiler/ops/winograd.h"
+#include "compiler/ops/pool_window.h"
 #include "compiler/passes/pass.h"
 
 #include <string.h>
 
 /* Costs are in multiply-adds of vectors. A transform costs about so many of them for each frequency
- * of a tile's vector and each pixel along its side (measured on AVX2), and the shares of the peak
- * are what kernels reach. */
-static const double TRANSFORM = 0.92, DIRECT_SHARE = 0.9, CONTRACTION_SHARE = 0.8;
+ * of a tile's vector and each pixel along its side (measured on AVX2), more of tiles with 9 x 9
+ * inputs, whose frequencies leave the second cache; and the shares of the peak are what kernels
+ * reach. */
+static const double TRANSFORM = 0.92, TRANSFORM_LARGEST = 2.3;
+static const double DIRECT_SHARE = 0.9, CONTRACTION_SHARE = 0.8;
 /* The same for the transform of a weight's vector, which stays in the nearest caches. */
 static const double WEIGHT_TRANSFORM = 8;
 /* While a vector is multiplied, so many bytes for each of its lanes can come from memory; and about
- * half of that time is hidden behind the arithmetic. */
-static const double BYTES_A_LANE = 0.22, EXPOSED = 0.5;
+ * half of that time is hidden behind the arithmetic, where there is as much of that. */
+static const double BYTES_A_LANE = 0.22, HIDDEN = 0.5;
 /* Larger tiles have more weights, 2.25 times as many for 4 as for 2: they must be worth it, and may
  * take so many bytes for each picture of the batch. */
-static const double WORTH = 0.9, MOST_WEIGHTS = 20e6;
-static const double MOST_CHANNELS = 192; /* of tiles of 8 x 8 inputs */
+static const double WORTH = 0.9, MOST_WEIGHTS = 22e6;
+/* Of a vector of results that is stored and read again since no pooling joins the kernel. */
+static const double UNPOOLED = 25;
 
 bool cvm_convolution_parse(const char *text, CvmConvolution *convolution, CvmDiag *diag) {
     static const char *const names[] = {[CVM_CONVOLUTION_AUTO] = "auto",
@@ -40,9 +44,11 @@ typedef struct Size {
     double groups, inputs; /* inputs: channels of a group */
     double vectors;        /* of output channels, of all groups */
     double pictures, height, width;
-    int64_t taps; /* along a side of the filter */
+    int64_t taps;      /* along a side of the filter */
+    int64_t window[2]; /* of a pooling behind it that may join its kernel, or 1, 1 */
     int lanes;
     bool learns; /* weights change at every step */
+    bool trains; /* the graph does, perhaps with other weights */
 } Size;
 
 static bool learns(const CvmGraph *graph, const CvmNode *value) {
@@ -60,9 +66,25 @@ static const CvmType *results_of(const CvmNode *node) {
     return node->op == CVM_OP_CONV ? &node->type : &node->inputs[1]->type;
 }
 
+/* NULL: none that could join the convolution's kernel. */
+static const CvmNode *pool_behind(const CvmGraph *graph, const CvmNode *value) {
+    for (int i = 0; i < graph->node_count; i++) {
+        const CvmNode *node = graph->nodes[i];
+        if (node->input_count == 0 || node->inputs[0] != value)
+            continue;
+        if (node->op == CVM_OP_MAXPOOL || node->op == CVM_OP_AVGPOOL)
+            return cvm_pool_is_separate(node) ? node : NULL;
+        if (cvm_is_pointwise(node))
+            value = node;
+    }
+    return NULL;
+}
+
 static Size size_of(const CvmGraph *graph, const CvmNode *node) {
     const int64_t *y = results_of(node)->shape.sizes, *weight = filter_of(node)->shape.sizes;
     int lanes = node->inputs[0]->type.lanes;
+    const CvmNode *pool = pool_behind(graph, node);
+    const int64_t *window = pool ? cvm_node_attribute(pool, "kernel")->integers : (int64_t[]){1, 1};
     return (Size){.groups = (double)cvm_node_int(node, "groups"),
                   .inputs = (double)weight[1],
                   .vectors = (double)weight[0] / lanes,
@@ -70,19 +92,25 @@ static Size size_of(const CvmGraph *graph, const CvmNode *node) {
                   .height = (double)y[2],
                   .width = (double)y[3],
                   .taps = weight[2],
+                  .window = {window[0], window[1]},
                   .lanes = lanes,
-                  .learns = learns(graph, node->inputs[1])};
+                  .learns = learns(graph, node->inputs[1]),
+                  .trains = graph->update_count > 0};
 }
 
 static double cost_of_memory(const Size *size, double values) {
     return values * size->inputs * size->vectors * 4 / BYTES_A_LANE;
 }
 
+static double exposed(double memory, double arithmetic) {
+    return memory - HIDDEN * (memory < arithmetic ? memory : arithmetic);
+}
+
 static double cost_of_direct(const Size *size) {
     double taps = (double)(size->taps * size->taps);
     double products = taps * size->inputs * size->vectors;
-    return products * size->pictures * size->height * size->width / DIRECT_SHARE +
-           EXPOSED * cost_of_memory(size, taps);
+    double cost = products * size->pictures * size->height * size->width / DIRECT_SHARE;
+    return cost + exposed(cost_of_memory(size, taps), cost);
 }
 
 static double tiles_of(const Size *size, int64_t tile) {
@@ -99,23 +127,32 @@ typedef struct Way {
     double cost;
 } Way;
 
-static double cost_of_weights(const Size *size, const Way *way) {
+/* arithmetic: what weights may be fetched meanwhile. */
+static double cost_of_weights(const Size *size, const Way *way, double arithmetic) {
     double taps = (double)(size->taps * size->taps), side = (double)(way->tile + size->taps - 1);
     if (way->transforms)
-        return EXPOSED * cost_of_memory(size, taps) +
+        return exposed(cost_of_memory(size, taps), arithmetic) +
                WEIGHT_TRANSFORM * side * side * size->inputs * size->vectors;
-    double cost = EXPOSED * cost_of_memory(size, side * side);
+    double cost = exposed(cost_of_memory(size, side * side), arithmetic);
     if (size->learns) /* transformed, stored and read again */
         cost += cost_of_memory(size, taps + 2 * side * side);
     return cost;
 }
 
+static double cost_of_pool(const Size *size, int64_t tile) {
+    bool joins = tile % size->window[0] == 0 && tile % size->window[1] == 0;
+    return joins ? 0 : UNPOOLED * size->vectors * size->pictures * size->height * size->width;
+}
+
 static double cost_of_tiles(const Size *size, const Way *way) {
     double side = (double)(way->tile + size->taps - 1);
     double vectors = size->groups * size->inputs / size->lanes + size->vectors;
-    return tiles_of(size, way->tile) * side * side *
-               (size->inputs * size->vectors / CONTRACTION_SHARE + TRANSFORM * side * vectors) +
-           cost_of_weights(size, way);
+    double frequencies = tiles_of(size, way->tile) * side * side;
+    double products = frequencies * size->inputs * size->vectors / CONTRACTION_SHARE;
+    double transform =
+        way->tile + size->taps - 1 > CVM_WINOGRAD_LARGE ? TRANSFORM_LARGEST : TRANSFORM;
+    return products + frequencies * transform * side * vectors +
+           cost_of_weights(size, way, products) + cost_of_pool(size, way->tile);
 }
 
 /* Of the filters' gradient. Work items have up to so many input and output channels, and there are
@@ -160,11 +197,10 @@ static const char *refuse(const CvmNode *conv) {
     return refuse_groups(conv, weight);
 }
 
-/* Tiles of 8 x 8 inputs err most, by the root of the channels that are summed. With more channels a
- * net's gradients would be further from exact ones than four times what those of direct
- * convolutions in float32 are (tests/reference/gradients.py). */
+/* In training the largest tiles are left alone: transforms of weights at every step eat most of
+ * what they gain, and gradients would be further from exact ones. */
 static bool is_exact_enough(const Size *size, int64_t tile) {
-    return tile + size->taps - 1 < CVM_WINOGRAD_SIDE || size->inputs <= MOST_CHANNELS;
+    return tile + size->taps - 1 <= CVM_WINOGRAD_LARGE || !size->trains;
 }
 
 static bool weights_fit(const Size *size, int64_t tile) {
@@ -173,27 +209,38 @@ static bool weights_fit(const Size *size, int64_t tile) {
     return bytes <= MOST_WEIGHTS * size->pictures;
 }
 
+/* A kernel that transforms filters does so for each block of tiles; and of tiles with 9 x 9 inputs
+ * a second cache holds the filters of too few channels. */
+static bool may_transform(const Size *size, int64_t tile) {
+    return tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES &&
+           tile + size->taps - 1 <= CVM_WINOGRAD_LARGE;
+}
+
+static bool may_take(const Size *size, const Way *way) {
+    if (!cvm_winograd_has(way->tile, size->taps) || !is_exact_enough(size, way->tile))
+        return false;
+    return way->transforms ? may_transform(size, way->tile)
+                           : way->tile == 2 || weights_fit(size, way->tile);
+}
+
 /* Transformed weights of a larger tile take more memory, and have to be worth it. */
 static Way best_way(const Size *size) {
     Way best = {0};
-    for (int64_t tile = 2; cvm_winograd_has(tile, size->taps); tile += 2) {
+    for (int64_t tile = 2; tile <= CVM_WINOGRAD_SIDE; tile++)
         for (int transforms = 0; transforms < 2; transforms++) {
-            bool fits = transforms ? tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES
-                                   : weights_fit(size, tile) || !best.tile;
-            fits = fits && (is_exact_enough(size, tile) || !best.tile);
             Way way = {.tile = tile, .transforms = transforms};
             way.cost = cost_of_tiles(size, &way);
-            if (fits && (!best.tile || way.cost < (transforms ? 1 : WORTH) * best.cost))
+            if (may_take(size, &way) &&
+                (!best.tile || way.cost < (transforms ? 1 : WORTH) * best.cost))
                 best = way;
         }
-    }
     return best;
 }
 
 /* Of 5x5 and larger filters, tiles of 8 x 8 inputs would take the gradient further from the exact
  * one than a ten-thousandth, where a large one has small elements (docs/performance.md). */
 static bool gradient_is_exact_enough(const Size *size, int64_t tile) {
-    return tile + size->taps - 1 < CVM_WINOGRAD_SIDE || size->taps == 3;
+    return tile + size->taps - 1 < CVM_WINOGRAD_LARGE || size->taps == 3;
 }
 
 static Way best_way_of_gradient(const Size *size) {
@@ -253,12 +300,12 @@ static void add_way(Ways *ways, Way way) {
 
 static void add_ways(Ways *ways, const Size *size) {
     add_way(ways, (Way){0});
-    for (int64_t tile = 2; cvm_winograd_has(tile, size->taps); tile += 2)
-        for (int transforms = 0; transforms < 2; transforms++)
-            if ((transforms ? tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES
-                            : tile == 2 || weights_fit(size, tile)) &&
-                (tile == 2 || is_exact_enough(size, tile)))
-                add_way(ways, (Way){.tile = tile, .transforms = transforms});
+    for (int64_t tile = 2; tile <= CVM_WINOGRAD_SIDE; tile++)
+        for (int transforms = 0; transforms < 2; transforms++) {
+            Way way = {.tile = tile, .transforms = transforms};
+            if (may_take(size, &way))
+                add_way(ways, way);
+        }
 }
 
 /* What was measured to be faster than the model's choice, where that was free. */

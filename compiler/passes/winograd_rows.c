@@ -96,7 +96,7 @@ static double cost_of_rows(const Size *size, int64_t tile) {
 
 static int64_t best_tile(const Size *size) {
     int64_t best = 0;
-    for (int64_t tile = 2; tile <= CVM_WINOGRAD_LINE; tile++)
+    for (int64_t tile = 2; tile <= CVM_WINOGRAD_SIDE; tile++)
         if (cvm_winograd_has_line(tile, size->taps) &&
             (!best || cost_of_rows(size, tile) < cost_of_rows(size, best)))
             best = tile;
@@ -166,7 +166,7 @@ static int64_t measured_tile(const CvmPassContext *context, const CvmGraph *grap
     int64_t tiles[CVM_TUNING_CANDIDATES];
     add_way(&choice, tiles, model);
     add_way(&choice, tiles, 0);
-    for (int64_t tile = 2; tile <= CVM_WINOGRAD_LINE; tile++)
+    for (int64_t tile = 2; tile <= CVM_WINOGRAD_SIDE; tile++)
         if (cvm_winograd_has_line(tile, size.taps))
             add_way(&choice, tiles, tile);
     const char *question = cvm_arena_format(
