@@ -14,8 +14,6 @@ enum { MAX_CASES = 32 };
 static const double default_tolerance = 1e-4, default_seconds = 120;
 /* Of derivatives: rounding of the loss, and kinks that a step goes over, leave that much. */
 static const double derivative_tolerance = 0.03;
-/* Longer work is announced. */
-static const double long_seconds = 10;
 
 typedef struct Verification {
     CvmSession *session;
@@ -70,15 +68,6 @@ static void list_cases(Verification *verification) {
 
 /* --- verifying it --- */
 
-static void announce(const Verification *verification, const CvmVerifyCase *found) {
-    if (found->walk.expected > long_seconds)
-        cvm_report_note("%s: the references of everything take about %.0f seconds%s",
-                        cvm_verify_title(&found->trial), found->walk.expected,
-                        found->walk.expected > time_left(verification)
-                            ? "; each kind of layer once, then what there is time for (--seconds N)"
-                            : "");
-}
-
 static bool run_case(Verification *verification, CvmVerifyCase *found, double budget) {
     CvmSession *session = verification->session;
     CvmVerifyTrial *trial = &found->trial;
@@ -108,7 +97,6 @@ static bool run_cases(Verification *verification) {
         CvmVerifyCase *found = &verification->cases[i];
         if ((left > 0 || i < modes) && !run_case(verification, found, share))
             return false;
-        announce(verification, found);
         if (!session->options->json)
             cvm_verify_print_case(session, found);
         fflush(stdout);

@@ -15,6 +15,8 @@
 
 enum { BLUR_TRIALS = 4, WAITING_CALLS = 16 };
 static const size_t waiting_bytes = 512u << 20;
+/* Longer work is announced. */
+static const double long_seconds = 10;
 
 /* What is known of a call of the plan. */
 typedef struct Call {
@@ -147,7 +149,8 @@ static int by_level(const void *left, const void *right) {
     return a->seconds < b->seconds ? -1 : a->seconds > b->seconds ? 1 : a->first - b->first;
 }
 
-/* Takes calls as long as they fit the budget, and notes what must be kept for them until when. */
+/* Takes calls as long as they fit the budget, and notes what must be kept for them until when.
+ * Returns the seconds that all of them are expected to take. */
 static double choose(Walk *walk, double rate) {
     CvmArena *arena = walk->trial->arena;
     size_t ids = (size_t)walk->references.graph->next_id + 1;
@@ -176,6 +179,15 @@ static double choose(Walk *walk, double rate) {
                 walk->references.known[id].last = i;
     }
     return whole;
+}
+
+static void announce(const Walk *walk, double seconds) {
+    if (seconds > long_seconds)
+        cvm_report_note("%s: the references of everything take about %.0f seconds%s",
+                        cvm_verify_title(walk->trial), seconds,
+                        seconds > walk->budget
+                            ? "; each kind of layer once, then what there is time for (--seconds N)"
+                            : "");
 }
 
 static void find_calls(Walk *walk) {
@@ -444,7 +456,7 @@ bool cvm_verify_walk(CvmVerifyTrial *trial, CvmInstance *instance, double tolera
     bool done = know(&walk);
     if (done) {
         find_levels(&walk);
-        result->expected = choose(&walk, rate);
+        announce(&walk, choose(&walk, rate));
         done = go(&walk);
     }
     free_values(&walk);

@@ -20,15 +20,15 @@ typedef struct CvmVerifyWalk {
     CvmVerifyRow *rows; /* in the order of the graph before the passes; in the trial's arena */
     int count;
     int checked, blurred, different;
-    int inside;      /* values of that graph that no call stores: they stay inside of kernels, or
-                        are done without */
-    double expected; /* seconds that checking everything was expected to take */
+    int inside; /* values of that graph that no call stores: they stay inside of kernels, or are
+                   done without */
     double seconds;
 } CvmVerifyWalk;
 
 /* Walks through the plan once and leaves what it made in the store of `instance`, a fresh one of
  * the trial. Checks what is expected to take `budget` seconds, each kind of kernel first: each set
- * of operators once, then each shape, then all. False on errors (reported). */
+ * of operators once, then each shape, then all; says so beforehand where checking everything takes
+ * long. False on errors (reported). */
 bool cvm_verify_walk(CvmVerifyTrial *trial, CvmInstance *instance, double tolerance, double rate,
                      double budget, CvmVerifyWalk *walk);
 
