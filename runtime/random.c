@@ -34,3 +34,16 @@ uint64_t cvm_random_stream(const char *name) {
         hash = (hash ^ *byte) * 0x100000001B3u;
     return hash;
 }
+
+/* Of every 32 bits 24 are kept, as many as a float tells apart, so that rounding never reaches the
+ * upper bound. */
+void cvm_random_fill(float *elements, int64_t count, uint64_t key, const char *name, double bound) {
+    uint64_t stream = cvm_random_stream(name);
+    uint32_t drawn[4];
+    for (int64_t i = 0; i < count; i++) {
+        if (i % 4 == 0)
+            cvm_philox(key, stream, (uint64_t)(i / 4), drawn);
+        double unit = (double)(drawn[i % 4] >> 8) * 0x1p-24;
+        elements[i] = (float)((2 * unit - 1) * bound);
+    }
+}

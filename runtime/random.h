@@ -24,4 +24,8 @@ float cvm_random_uniform(uint64_t key, uint64_t counter_high, uint64_t index);
 /* A 64-bit stream id from a name, for the counter's high half (FNV-1a). */
 uint64_t cvm_random_stream(const char *name);
 
+/* Elements drawn evenly from [-bound, bound): number i from the i-th 32 bits of the name's stream.
+ */
+void cvm_random_fill(float *elements, int64_t count, uint64_t key, const char *name, double bound);
+
 #endif

@@ -96,26 +96,12 @@ static bool reorder(CvmStored *tensor, int lanes, CvmError *error) {
 
 /* --- adding --- */
 
-/* Element i is drawn from the i-th 32 bits of the stream of the slot's name; 24 of them are kept,
- * as many as a float tells apart, so that rounding never reaches the upper bound. */
-static void fill_uniform(float *data, int64_t count, uint64_t seed, const char *name,
-                         double bound) {
-    uint64_t stream = cvm_random_stream(name);
-    uint32_t drawn[4];
-    for (int64_t i = 0; i < count; i++) {
-        if (i % 4 == 0)
-            cvm_philox(seed, stream, (uint64_t)(i / 4), drawn);
-        double unit = (double)(drawn[i % 4] >> 8) * 0x1p-24;
-        data[i] = (float)((2 * unit - 1) * bound);
-    }
-}
-
 static void fill_start(CvmStored *tensor, const CvmSlot *slot, int64_t count, uint64_t seed) {
     if (tensor->dtype == CVM_I32) {
         for (int64_t i = 0; i < count; i++)
             ((int32_t *)tensor->data)[i] = (int32_t)slot->fill;
     } else if (slot->bound > 0) {
-        fill_uniform(tensor->data, count, seed, slot->name, slot->bound);
+        cvm_random_fill(tensor->data, count, seed, slot->name, slot->bound);
     } else if (slot->fill != 0) { /* the memory starts as zeros */
         for (int64_t i = 0; i < count; i++)
             ((float *)tensor->data)[i] = (float)slot->fill;

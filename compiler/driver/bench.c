@@ -3,6 +3,7 @@
  * the time. */
 #include "compiler/driver/command.h"
 #include "compiler/driver/counters.h"
+#include "compiler/driver/inputs.h"
 #include "compiler/driver/profile.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/session.h"
@@ -11,7 +12,6 @@
 #include "compiler/driver/tune.h"
 #include "compiler/driver/waiting.h"
 #include "compiler/roof.h"
-#include "runtime/random.h"
 
 #include <stdlib.h>
 
@@ -30,25 +30,6 @@ typedef struct Bench {
 } Bench;
 
 /* --- measuring --- */
-
-/* With a learning rate of zero a training step does all its work and the weights stay. Targets are
- * class 0. */
-void cvm_bench_fill_inputs(CvmInstance *instance) {
-    const CvmPlan *plan = cvm_instance_plan(instance);
-    for (int i = 0; i < plan->input_count; i++) {
-        const CvmPort *port = &plan->inputs[i];
-        int64_t count = 0;
-        if (port->dtype != CVM_F32 || port->shape.rank == 0 ||
-            !cvm_shape_count(&port->shape, &count))
-            continue;
-        float *values = cvm_instance_input(instance, port->name);
-        for (int64_t k = 0; k < count; k++) {
-            uint32_t random[4];
-            cvm_philox((uint64_t)i, 0, (uint64_t)k, random);
-            values[k] = (float)(random[0] >> 8) * 0x1p-23F - 1;
-        }
-    }
-}
 
 CvmInstance *cvm_bench_instance(CvmSession *session, const char **what, int64_t *batch) {
     const CvmOptions *options = session->options;
@@ -97,7 +78,7 @@ static bool measure(Bench *bench) {
     if (!pool || !measure_roof(bench, pool))
         return false;
     bench->threads = cvm_pool_threads(pool);
-    cvm_bench_fill_inputs(instance);
+    cvm_fill_inputs(session, instance, 0);
     double seconds = options->seconds ? (double)options->seconds : SECONDS;
     bench->profile = cvm_profile(instance, pool, options->repeat, seconds, session->arena);
     count_runs(bench, instance, pool);

@@ -7,6 +7,7 @@
  * choice stays unless another one is clearly faster. */
 #include "compiler/driver/tune.h"
 
+#include "compiler/driver/inputs.h"
 #include "compiler/driver/profile.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/table.h"
@@ -109,7 +110,7 @@ static bool run_round(Tuner *tuner, double *least) {
     CvmPool *pool = instance ? cvm_session_pool(session) : NULL;
     if (!pool)
         return false;
-    cvm_bench_fill_inputs(instance);
+    cvm_fill_inputs(session, instance, 0);
     CvmProfile profile = cvm_profile(instance, pool, 0, tuner->round_seconds, session->arena);
     *least = fmin(*least, profile.least);
     keep_round(tuner, cvm_executable_kernels(session->executables[0]), &profile);

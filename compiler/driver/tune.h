@@ -15,7 +15,4 @@ bool cvm_tune_options_agree(const CvmOptions *options);
  * settings; and what to call it. NULL on error (reported). */
 CvmInstance *cvm_bench_instance(CvmSession *session, const char **what, int64_t *batch);
 
-/* Noise in [-1, 1) into every f32 input but scalars. */
-void cvm_bench_fill_inputs(CvmInstance *instance);
-
 #endif

@@ -56,11 +56,26 @@ static void test_uniform_numbers_take_the_ciphers_words(void **state) {
     assert_true(sum > 20 && sum < 44);
 }
 
+/* Element i has the i-th 32 bits, and neither bound is passed. */
+static void test_elements_are_filled_from_the_stream_of_a_name(void **state) {
+    (void)state;
+    float elements[7];
+    uint32_t words[8];
+    cvm_philox(5, cvm_random_stream("body"), 0, words);
+    cvm_philox(5, cvm_random_stream("body"), 1, words + 4);
+    cvm_random_fill(elements, 7, 5, "body", 0.5);
+    for (int i = 0; i < 7; i++) {
+        assert_true(elements[i] == (float)(words[i] >> 8) / 16777216 - 0.5F);
+        assert_true(elements[i] >= -0.5F && elements[i] < 0.5F);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_philox_gives_the_published_numbers),
         cmocka_unit_test(test_stream_is_fnv_1a),
         cmocka_unit_test(test_uniform_numbers_take_the_ciphers_words),
+        cmocka_unit_test(test_elements_are_filled_from_the_stream_of_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

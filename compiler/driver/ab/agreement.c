@@ -3,6 +3,8 @@
  * little of the gradient away; one step alone is made, so that no harm comes of it. */
 #include "compiler/driver/ab/agreement.h"
 
+#include "compiler/driver/inputs.h"
+
 #include <math.h>
 
 static const float rate = 0x1p20F;
@@ -119,7 +121,7 @@ static CvmInstance *run_once(CvmSession *session, CvmAbSide *side, CvmStore *sto
     CvmInstance *instance = cvm_instance_create(plan, store, error);
     if (!instance)
         return NULL;
-    cvm_ab_fill_inputs(session, instance, rate);
+    cvm_fill_inputs(session, instance, rate);
     cvm_instance_run(instance, side->pool);
     return instance;
 }

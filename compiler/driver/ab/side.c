@@ -3,7 +3,6 @@
 
 #include "compiler/driver/report.h"
 #include "compiler/training_graph.h"
-#include "runtime/random.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -203,27 +202,4 @@ bool cvm_ab_same_program(const CvmAbSide sides[2]) {
     for (int i = 0; i < a->call_count && same; i++)
         same = same_call(&a->calls[i], &b->calls[i]);
     return same;
-}
-
-/* --- inputs --- */
-
-void cvm_ab_fill_inputs(const CvmSession *session, CvmInstance *instance, float rate) {
-    const CvmPlan *plan = cvm_instance_plan(instance);
-    int classes = session->train ? session->train->classes : 1;
-    for (int i = 0; i < plan->input_count; i++) {
-        const CvmPort *port = &plan->inputs[i];
-        void *to = cvm_instance_input(instance, port->name);
-        int64_t count = 0;
-        cvm_shape_count(&port->shape, &count);
-        uint32_t bits[4];
-        for (int64_t k = 0; k < count; k++) {
-            if (k % 4 == 0)
-                cvm_philox(1, 0, (uint64_t)k / 4, bits);
-            if (port->dtype == CVM_I32)
-                ((int32_t *)to)[k] = (int32_t)(k % classes);
-            else
-                ((float *)to)[k] =
-                    port->shape.rank == 0 ? rate : (float)bits[k % 4] / 2147483648.0f - 1;
-        }
-    }
 }

@@ -31,8 +31,4 @@ void cvm_ab_close(CvmAbSide sides[2]);
 /* Whether two compiled sides came to the same program: the same kernels on the same memory. */
 bool cvm_ab_same_program(const CvmAbSide sides[2]);
 
-/* Fills an instance's inputs: pictures of noise in [-1, 1), labels in turn, and the learning rate.
- */
-void cvm_ab_fill_inputs(const CvmSession *session, CvmInstance *instance, float rate);
-
 #endif

@@ -6,6 +6,7 @@
  * for warming up would take most of it. */
 #include "compiler/driver/ab/trial.h"
 
+#include "compiler/driver/inputs.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
 
@@ -58,7 +59,7 @@ static double run(Race *race, int side, bool with_clocks) {
     CvmInstance *instance = race->instances[side];
     CvmPool *pool = race->sides[side].pool;
     Clocks *clocks = &race->clocks[side];
-    cvm_ab_fill_inputs(race->session, instance, 0);
+    cvm_fill_inputs(race->session, instance, 0);
     double start = cvm_seconds();
     if (!with_clocks) {
         cvm_instance_run(instance, pool);

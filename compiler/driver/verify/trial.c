@@ -1,6 +1,7 @@
 /* See trial.h. */
 #include "compiler/driver/verify/trial.h"
 
+#include "compiler/driver/inputs.h"
 #include "compiler/driver/report.h"
 #include "compiler/driver/weights.h"
 #include "compiler/passes/pass.h"
@@ -31,18 +32,20 @@ static int64_t classes_of(const CvmGraph *graph, const char *input) {
     return classes;
 }
 
-static void fill_input(const CvmVerifyTrial *trial, const CvmPort *port, void *to) {
-    int64_t count = 0, classes = classes_of(trial->source, port->name);
-    uint64_t stream = cvm_random_stream(port->name);
-    cvm_shape_count(&port->shape, &count);
-    for (int64_t i = 0; i < count; i++)
-        if (port->dtype == CVM_I32)
-            ((int32_t *)to)[i] = (int32_t)(i % classes);
-        else if (port->shape.rank == 0)
-            ((float *)to)[i] =
-                trial->session->train ? (float)trial->session->train->rate.base : 0.01F;
-        else
-            ((float *)to)[i] = 2 * cvm_random_uniform(trial->seed, stream, (uint64_t)i) - 1;
+/* Runs read them where they lie, so that they outlive each run. */
+static void make_inputs(CvmVerifyTrial *trial) {
+    const CvmPlan *plan = cvm_executable_plan(trial->executable);
+    const CvmTrain *train = trial->session->train;
+    trial->inputs = cvm_arena_array(trial->arena, (size_t)plan->input_count + 1, sizeof(void *));
+    for (int i = 0; i < plan->input_count; i++) {
+        const CvmPort *port = &plan->inputs[i];
+        int64_t count = 0;
+        cvm_shape_count(&port->shape, &count);
+        trial->inputs[i] =
+            cvm_arena_array(trial->arena, (size_t)count, cvm_dtype_bytes(port->dtype));
+        cvm_fill_input(port, classes_of(trial->source, port->name),
+                       train ? (float)train->rate.base : 0.01F, trial->seed, trial->inputs[i]);
+    }
 }
 
 /* --- where parameters start --- */
@@ -101,19 +104,6 @@ static bool fill_start(CvmVerifyTrial *trial, CvmError *error) {
 }
 
 /* --- instances --- */
-
-/* Runs read them where they lie, so that they outlive each run. */
-static void make_inputs(CvmVerifyTrial *trial) {
-    const CvmPlan *plan = cvm_executable_plan(trial->executable);
-    trial->inputs = cvm_arena_array(trial->arena, (size_t)plan->input_count + 1, sizeof(void *));
-    for (int i = 0; i < plan->input_count; i++) {
-        int64_t count = 0;
-        cvm_shape_count(&plan->inputs[i].shape, &count);
-        trial->inputs[i] =
-            cvm_arena_array(trial->arena, (size_t)count, cvm_dtype_bytes(plan->inputs[i].dtype));
-        fill_input(trial, &plan->inputs[i], trial->inputs[i]);
-    }
-}
 
 static CvmInstance *instantiate(CvmVerifyTrial *trial, CvmStore *store) {
     CvmError error;
