@@ -169,6 +169,8 @@ CvmExecutable *cvm_compile_objects(CvmGraph *graph, const CvmCompileOptions *opt
 
 CvmExecutable *cvm_compile(CvmGraph *graph, const CvmCompileOptions *options, CvmDiag *diag) {
     double start = now();
+    if (!cvm_cpu_runs_here(options->cpu, diag))
+        return NULL;
     CvmExecutable *executable = cvm_compile_objects(graph, options, diag);
     if (!executable)
         return NULL;

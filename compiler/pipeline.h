@@ -90,6 +90,16 @@ bool cvm_record_tuning(const CvmCompileOptions *options, const CvmTuning *tuning
  * that it has, the widest first; NULL at the end. In the arena. */
 const char *const *cvm_cpus_here(CvmArena *arena);
 
+/* Whether there is a CPU of that name; else error 1603. NULL is the host. */
+bool cvm_cpu_known(const char *name, CvmDiag *diag);
+
+/* Whether code for the CPU runs on this machine; else error 1609. */
+bool cvm_cpu_runs_here(const char *name, CvmDiag *diag);
+
+/* Of two CPUs whose code runs on a machine, that of the higher rank is the better one: levels by
+ * what they have, the host after the best level that it has. */
+int cvm_cpu_rank(const char *name);
+
 /* Lanes of f32 in a vector of the CPU named as in the options: 16, 8 or 4. */
 int cvm_target_lanes(const char *cpu);
 

@@ -79,7 +79,8 @@ static CvmCode *compile(const CvmCompileOptions *options, CvmKernel kernels[2], 
     CvmArena *arena = cvm_arena_create();
     CvmTarget target;
     CvmCode *code = NULL;
-    if (cvm_target_find(options->cpu, arena, &target, diag)) {
+    if (cvm_cpu_runs_here(options->cpu, diag) &&
+        cvm_target_find(options->cpu, arena, &target, diag)) {
         *lanes = target.shape.lanes;
         for (int i = 0; i < 2; i++)
             kernels[i] = make_kernel(i == 1, *lanes);

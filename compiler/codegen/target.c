@@ -58,6 +58,13 @@ int cvm_target_lanes(const char *cpu) {
     return level ? level->shape.lanes : cvm_target_shape_of_host().lanes;
 }
 
+bool cvm_cpu_known(const char *name, CvmDiag *diag) {
+    return is_host(name) || find_level(name) ||
+           cvm_diag_error(diag, 1603, (CvmSpan){0}, NULL,
+                          "use host, x86-64, x86-64-v2, x86-64-v3 or x86-64-v4", "unknown CPU '%s'",
+                          name);
+}
+
 static char *take_message(CvmArena *arena, char *message) {
     char *copy = cvm_arena_copy(arena, message, strlen(message));
     LLVMDisposeMessage(message);
@@ -77,11 +84,9 @@ bool cvm_target_find(const char *name, CvmArena *arena, CvmTarget *target, CvmDi
         target->shape = cvm_target_shape_of_host();
         return true;
     }
+    if (!cvm_cpu_known(name, diag))
+        return false;
     const Level *level = find_level(name);
-    if (!level)
-        return cvm_diag_error(diag, 1603, (CvmSpan){0}, NULL,
-                              "use host, x86-64, x86-64-v2, x86-64-v3 or x86-64-v4",
-                              "unknown CPU '%s'", name);
     target->cpu = level->name;
     target->features = "";
     target->shape = level->shape;
@@ -113,17 +118,17 @@ const char *const *cvm_target_features(const CvmTarget *target, CvmArena *arena)
     return list;
 }
 
-static bool runs_here(const char *cpu, CvmArena *arena) {
+/* The first feature of a level that this machine lacks; NULL: its code runs here. */
+static const char *missing_feature(const char *cpu, CvmArena *arena) {
 #if defined(__x86_64__)
     CvmTarget target = {.cpu = cpu, .features = ""};
     const char *const *features = cvm_target_features(&target, arena);
     while (*features && cvm_cpu_has(*features))
         features++;
-    return !*features;
+    return *features;
 #else
-    (void)cpu;
     (void)arena;
-    return false;
+    return cpu;
 #endif
 }
 
@@ -132,9 +137,33 @@ const char *const *cvm_cpus_here(CvmArena *arena) {
     int count = 0;
     names[count++] = "host";
     for (int i = LEVEL_COUNT - 1; i >= 0; i--)
-        if (runs_here(levels[i].name, arena))
+        if (!missing_feature(levels[i].name, arena))
             names[count++] = levels[i].name;
     return names;
+}
+
+bool cvm_cpu_runs_here(const char *name, CvmDiag *diag) {
+    const char *missing =
+        is_host(name) || !find_level(name) ? NULL : missing_feature(name, diag->arena);
+    if (!missing)
+        return true;
+    const char *mend = "build and dump make such code without running it; here run host";
+    for (const char *const *cpu = cvm_cpus_here(diag->arena) + 1; *cpu; cpu++)
+        mend = cvm_arena_format(diag->arena, "%s%s%s", mend, cpu[1] ? ", " : " and ", *cpu);
+    diag->machine_at_fault = true;
+    return cvm_diag_error(diag, 1609, (CvmSpan){0}, NULL, mend,
+                          "code for %s needs %s, which this machine lacks", name, missing);
+}
+
+int cvm_cpu_rank(const char *name) {
+    int rank = 0;
+    CvmArena *arena = cvm_arena_create();
+    for (int i = 0; i < LEVEL_COUNT; i++)
+        if (is_host(name) ? !missing_feature(levels[i].name, arena)
+                          : &levels[i] == find_level(name))
+            rank = 2 * i + is_host(name);
+    cvm_arena_free(arena);
+    return rank;
 }
 
 LLVMTargetMachineRef cvm_target_machine(const CvmTarget *target) {

@@ -278,7 +278,9 @@ int cvm_command_bisect(const CvmOptions *options) {
         char folder[CVM_PATH_SIZE];
         cvm_session_stem(&session, "-bisect", folder);
         Search search = {.session = &session, .folder = options->output ? options->output : folder};
-        if (mkdir(search.folder, 0777) != 0)
+        if (!options->bad && !cvm_cpu_runs_here(session.compile.cpu, &session.diag))
+            cvm_session_fail_compile(&session); /* no crash that a pass could be blamed for */
+        else if (mkdir(search.folder, 0777) != 0)
             cvm_session_refuse(&session, CVM_EXIT_MACHINE, "cannot make the folder %s: %s",
                                search.folder, strerror(errno));
         else

@@ -81,25 +81,37 @@ static bool choose_path(Building *building) {
     return true;
 }
 
+static bool add_cpu(Building *building, const char *name) {
+    CvmSession *session = &building->session;
+    CvmNetSettings *settings = &building->settings;
+    if (!cvm_cpu_known(name, &session->diag)) {
+        cvm_session_fail_compile(session);
+        session->status = CVM_EXIT_USAGE;
+        return false;
+    }
+    for (int i = 0; i < settings->cpu_count; i++)
+        if (cvm_cpu_rank(settings->cpus[i]) == cvm_cpu_rank(name))
+            return cvm_session_refuse(session, CVM_EXIT_USAGE, "--cpu names %s twice", name);
+    settings->cpus[settings->cpu_count++] = name;
+    return true;
+}
+
 /* "x86-64-v4,x86-64-v3" */
 static bool choose_cpus(Building *building) {
     CvmSession *session = &building->session;
     const char *text = session->options->cpu ? session->options->cpu : "native";
     while (true) {
         size_t length = strcspn(text, ",");
-        if (building->settings.cpu_count == CVM_NET_MAX_CODES)
-            return cvm_session_refuse(session, CVM_EXIT_USAGE, "--cpu takes at most %d names",
-                                      CVM_NET_MAX_CODES);
-        building->settings.cpus[building->settings.cpu_count++] =
-            cvm_arena_copy(session->arena, text, length);
+        if (!add_cpu(building, cvm_arena_copy(session->arena, text, length)))
+            return false;
         if (!text[length])
             return true;
         text += length + 1;
     }
 }
 
-static int by_lanes(const void *a, const void *b) {
-    return cvm_target_lanes(*(const char *const *)b) - cvm_target_lanes(*(const char *const *)a);
+static int best_first(const void *a, const void *b) {
+    return cvm_cpu_rank(*(const char *const *)b) - cvm_cpu_rank(*(const char *const *)a);
 }
 
 static bool choose_settings(Building *building) {
@@ -130,7 +142,7 @@ static bool choose_settings(Building *building) {
     }
     if (!choose_cpus(building))
         return false;
-    qsort(settings->cpus, (size_t)settings->cpu_count, sizeof *settings->cpus, by_lanes);
+    qsort(settings->cpus, (size_t)settings->cpu_count, sizeof *settings->cpus, best_first);
     return true;
 }
 

@@ -132,7 +132,7 @@ static const Option table[] = {
     {CVM_OPTION_MEMORY, "memory", 0, BYTES, "BYTES", MEMBER(memory),
      "most that a step may take beside its parameters, as 500M or 2G: recomputes what it must"},
     {CVM_OPTION_CPU, "cpu", 0, TEXT, "NAME", MEMBER(cpu),
-     "compile for this CPU: host (default), x86-64, x86-64-v3, x86-64-v4"},
+     "compile for this CPU: host (default), x86-64, x86-64-v2, x86-64-v3, x86-64-v4"},
     {CVM_OPTION_CPUS, "cpu", 0, TEXT, "NAMES", MEMBER(cpu),
      "native (default), x86-64-v3, ...; several with commas between: the best that runs is taken"},
     {CVM_OPTION_TRAINABLE, "train", 0, NAME, "[NAME]", MEMBER(train),

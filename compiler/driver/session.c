@@ -135,12 +135,13 @@ static bool choose_compile_options(CvmSession *session) {
     const char *limits = options->pass_limit ? options->pass_limit : getenv("CVM_PASS_LIMIT");
     if (options->memory)
         passes = cvm_arena_format(session->arena, "%s,+recompute", passes ? passes : "default");
-    if (!cvm_pass_choice(passes, &session->compile.passes, &session->diag) ||
+    if ((options->given & CVM_OPTION_CPU && !cvm_cpu_known(options->cpu, &session->diag)) ||
+        !cvm_pass_choice(passes, &session->compile.passes, &session->diag) ||
         !cvm_pass_limits(limits, &session->compile.passes, &session->diag) ||
         !cvm_convolution_parse(options->conv, &session->compile.convolution, &session->diag) ||
         !cvm_precision_parse(options->precision, &session->compile.precision, &session->diag)) {
         cvm_session_fail_compile(session);
-        session->status = CVM_EXIT_USAGE; /* the list came from the command line */
+        session->status = CVM_EXIT_USAGE; /* all these came from the command line */
         return false;
     }
     session->compile.memory_limit = options->memory;

@@ -1,5 +1,6 @@
 /* What is wrong with files, data, weights and places is said in a sentence that names it, with the
  * right exit code (1: the input, 3: the machine), and nothing is left half-written. */
+#include "runtime/cpu_features.h"
 #include "tests/support/command.h"
 #include "tests/support/patterns.h"
 #include "tests/support/programs.h"
@@ -236,11 +237,28 @@ static void unknown_passes_and_cpus_are_refused(void **state) {
     (void)state;
     cvm_test_expect(&place, 2, NULL, "no-such-pass", "dump", "small.cvm", "--stage", "fused",
                     "--passes=-no-such-pass", NULL);
-    CvmTestResult result =
-        cvm_test_cvmc(&place, "dump", "small.cvm", "--stage", "asm", "--cpu", "no-such-cpu", NULL);
-    assert_true(result.code == 1 || result.code == 2);
-    assert_non_null(strstr(result.err, "no-such-cpu"));
-    cvm_test_result_free(&result);
+    static const char *const commands[] = {"explain", "verify", "bench", "build"};
+    for (int i = 0; i < 4; i++)
+        cvm_test_expect(&place, 2, NULL, "no-such-cpu", commands[i], "small.cvm", "--cpu",
+                        "no-such-cpu", NULL);
+    cvm_test_expect(&place, 2, NULL, "no-such-cpu", "ab", "small.cvm", "--a", "cpu=no-such-cpu",
+                    "--b", "default", NULL);
+    cvm_test_expect(&place, 2, NULL, "x86-64 twice", "build", "small.cvm", "--cpu",
+                    "x86-64,x86-64-v3,x86-64", NULL);
+}
+
+static void code_that_this_machine_cannot_run_is_refused(void **state) {
+    (void)state;
+    if (cvm_cpu_has("avx512bw"))
+        skip(); /* it has all that --cpu knows */
+    static const char *const commands[] = {"verify", "bench", "train", "bisect"};
+    for (int i = 0; i < 4; i++)
+        cvm_test_expect(&place, 3, NULL, "CVM1609", commands[i], "small.cvm", "--cpu", "x86-64-v4",
+                        NULL);
+    cvm_test_expect(&place, 3, NULL, "CVM1609", "ab", "small.cvm", "--a", "cpu=x86-64-v4", "--b",
+                    "default", NULL);
+    cvm_test_expect(&place, 0, "zmm", NULL, "dump", "small.cvm", "--stage", "asm", "--cpu",
+                    "x86-64-v4", NULL);
 }
 
 static void a_damaged_cache_is_ignored(void **state) {
@@ -273,6 +291,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_left_beside_a_checkpoint),
         cmocka_unit_test(a_picture_of_another_size_names_both_sizes),
         cmocka_unit_test(unknown_passes_and_cpus_are_refused),
+        cmocka_unit_test(code_that_this_machine_cannot_run_is_refused),
         cmocka_unit_test(a_damaged_cache_is_ignored),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

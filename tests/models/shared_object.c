@@ -514,9 +514,13 @@ static void code_for_several_processors_is_chosen_from(void **state) {
     cvm_net_context *context = NULL;
     float image[ELEMENTS] = {1}, logits[CLASSES], expected[CLASSES];
     cvm_test_expect(&place, 0, NULL, NULL, "build", "small.cvm", "-o", "several", "--cpu",
-                    "x86-64,x86-64-v3,x86-64-v4", NULL);
-    cvm_test_expect(&place, 0, "code for x86-64-v4, which needs", NULL, "inspect", "several.so",
-                    NULL);
+                    "x86-64,x86-64-v3,x86-64-v2,x86-64-v4", NULL);
+    CvmTestResult told = cvm_test_cvmc(&place, "inspect", "several.so", NULL);
+    const char *at = told.out; /* the best first, of which the first that runs is taken */
+    static const char *const best_first[] = {"x86-64-v4,", "x86-64-v3,", "x86-64-v2,", "x86-64,"};
+    for (int i = 0; i < 4; i++)
+        assert_non_null(at = strstr(at, best_first[i]));
+    cvm_test_result_free(&told);
     cvm_test_net_load(&place, "several", false, &net);
     assert_int_equal(net.open(weights, &model), CVM_NET_OK);
     assert_int_equal(net.context_create(model, NULL, &context), CVM_NET_OK);
@@ -569,7 +573,7 @@ static void bad_command_lines_are_refused(void **state) {
     cvm_test_expect(&place, 2, NULL, "--embed-weights", "build", "small.cvm", "--checkpoint",
                     "small.safetensors", NULL);
     cvm_test_expect(&place, 2, NULL, "--checkpoint", "build", "small.cvm", "--embed-weights", NULL);
-    cvm_test_expect(&place, 1, NULL, "unknown CPU 'z80'", "build", "small.cvm", "--cpu", "z80",
+    cvm_test_expect(&place, 2, NULL, "unknown CPU 'z80'", "build", "small.cvm", "--cpu", "z80",
                     NULL);
     cvm_test_expect(&place, 2, NULL, "CVM1173", "build", "small.cvm", "--precision", "f8", NULL);
     cvm_test_expect(&place, 1, NULL, "CVM1608", "build", "small.cvm", "--train", "--precision",

@@ -32,9 +32,8 @@ static bool read_tune(CvmSession *session, const char *value, CvmAbSide *side) {
 }
 
 static bool read_cpu(CvmSession *session, const char *value, CvmAbSide *side) {
-    (void)session;
     side->compile.cpu = value;
-    return *value;
+    return cvm_cpu_known(value, &session->diag);
 }
 
 static bool read_count(const char *text, int64_t *count) {
