@@ -167,18 +167,21 @@ typedef struct Together {
     int64_t pictures, length;
 } Together;
 
-/* The weights behind those of the tile: of the item's next features, or its first ones in the next
- * chunk. Never further ahead: rows often lie powers of two apart, so that the caches keep few. */
+/* The weights some tiles behind this one: of the item's later features, or of its first ones in the
+ * next chunk. */
 static LLVMValueRef next_weights(const Linear *linear, const Together *together, const Tile *tile) {
     CvmEmitter *emitter = linear->emitter;
     LLVMBuilderRef builder = emitter->builder;
-    LLVMValueRef feature = cvm_sum(emitter, tile->feature, constant(linear, tile->features));
+    int64_t inputs = linear->shape->inputs;
+    LLVMValueRef feature =
+        cvm_sum(emitter, tile->feature, constant(linear, linear->shape->ahead * tile->features));
     LLVMValueRef inside =
         LLVMBuildICmp(builder, LLVMIntULT, feature, constant(linear, linear->features), "");
-    LLVMValueRef row = cvm_scale(emitter, feature, linear->shape->inputs);
-    return cvm_advance_in(
-        emitter, emitter->kernel->b, linear->weights,
-        LLVMBuildSelect(builder, inside, row, constant(linear, together->length), ""));
+    LLVMValueRef row = cvm_scale(emitter, feature, inputs);
+    LLVMValueRef first =
+        cvm_sum(emitter, row, constant(linear, together->length - linear->features * inputs));
+    return cvm_advance_in(emitter, emitter->kernel->b, linear->weights,
+                          LLVMBuildSelect(builder, inside, row, first, ""));
 }
 
 /* Some features for all the pictures. */

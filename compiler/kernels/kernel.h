@@ -241,6 +241,7 @@ typedef struct CvmLinear {
     int64_t batch, inputs, features;
     int scratch; /* buffer: a chunk of x [together][chunk], then sums [pictures][block][lanes] */
     int64_t tile_pictures, tile_features, pictures, block, together, chunk;
+    int64_t ahead; /* tiles of features whose weights are on their way while one is multiplied */
     bool dots; /* pairs of bf16 meet in one instruction */
 } CvmLinear;
 

@@ -322,10 +322,10 @@ static void print_linear(const CvmKernel *kernel, FILE *stream) {
     fprintf(stream,
             "  batch %" PRId64 " inputs %" PRId64 " features %" PRId64 " a %d b %d scratch %d\n"
             "  tile %" PRId64 " x %" PRId64 " pictures %" PRId64 " block %" PRId64
-            " together %" PRId64 " chunk %" PRId64 "%s\n",
+            " together %" PRId64 " chunk %" PRId64 " ahead %" PRId64 "%s\n",
             linear->batch, linear->inputs, linear->features, kernel->a, kernel->b, linear->scratch,
             linear->tile_pictures, linear->tile_features, linear->pictures, linear->block,
-            linear->together, linear->chunk, linear->dots ? " dots" : "");
+            linear->together, linear->chunk, linear->ahead, linear->dots ? " dots" : "");
 }
 
 void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {

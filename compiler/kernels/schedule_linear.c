@@ -12,6 +12,9 @@ enum {
     WANTED_ITEMS = 4,
     SMALL_WEIGHTS = 1 << 16, /* floats: half of a usual second cache */
     OVERLAPPING = 8,         /* multiply-adds under way at once: fewer sums take as long */
+    WAY = 64 << 10,          /* bytes of one of a second cache's ways: addresses so far apart … */
+    WAYS = 8,                /* … share a place for so many lines */
+    MOST_AHEAD = 4,
 };
 
 static int64_t smaller(int64_t a, int64_t b) {
@@ -58,6 +61,15 @@ static int64_t choose_block(const CvmLinear *linear) {
     return linear->tile_features * (wanted < 1 ? 1 : smaller(wanted, most));
 }
 
+/* Memory answers later than one tile takes. But rows of weights often lie powers of two apart, so
+ * that a cache keeps few of them: those ahead must not drive out those that are multiplied. */
+static int64_t choose_ahead(const CvmLinear *linear, int64_t row_bytes) {
+    int64_t apart = row_bytes & -row_bytes; /* the largest power of two in it */
+    int64_t rows = WAYS * WAY / (apart < WAY ? apart : WAY);
+    int64_t ahead = rows / linear->tile_features - 1;
+    return ahead < 1 ? 1 : smaller(ahead, MOST_AHEAD);
+}
+
 void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target) {
     CvmLinear *linear = &kernel->linear;
     choose_tile(kernel, target);
@@ -65,7 +77,9 @@ void cvm_schedule_linear(CvmKernel *kernel, CvmTargetShape target) {
     linear->block = linear->pictures < linear->batch ? linear->features : choose_block(linear);
     linear->together =
         smaller(linear->pictures, TOGETHER / linear->tile_pictures * linear->tile_pictures);
-    int64_t line = LINE / (int64_t)cvm_dtype_bytes(kernel->buffers[kernel->b].dtype);
+    int64_t weight_bytes = (int64_t)cvm_dtype_bytes(kernel->buffers[kernel->b].dtype);
+    int64_t line = LINE / weight_bytes;
+    linear->ahead = choose_ahead(linear, linear->inputs * weight_bytes);
     linear->chunk = CACHED / 4 / linear->together / line * line;
     linear->dots = target.dots && kernel->buffers[kernel->a].dtype == CVM_BF16;
     kernel->extent =
