@@ -274,8 +274,20 @@ static const char *time_text(CvmArena *arena, double seconds) {
                           : cvm_arena_format(arena, "%.2f ms", seconds * 1e3);
 }
 
+/* "inference of 1 picture" */
+static const char *what_text(const Tuner *tuner) {
+    return cvm_arena_format(tuner->session->arena, "%s of %lld picture%s", tuner->what,
+                            (long long)tuner->batch, tuner->batch == 1 ? "" : "s");
+}
+
 static void print_text(const Tuner *tuner, const double runs[2], const char *path) {
     CvmArena *arena = tuner->session->arena;
+    if (!tuner->tuning.first) {
+        printf("nothing to choose: each kernel is made in one way only, or takes less than a "
+               "million operations; %s takes %s (least of a run)\n",
+               what_text(tuner), time_text(arena, runs[0]));
+        return;
+    }
     CvmTable *table = cvm_table_create(arena, columns, COLUMNS);
     int changed = 0, answered = 0;
     for (const CvmTuningEntry *entry = tuner->tuning.first; entry; entry = entry->next) {
@@ -299,11 +311,10 @@ static void print_text(const Tuner *tuner, const double runs[2], const char *pat
         cvm_table_print(table);
         putchar('\n');
     }
-    printf("%d of %d choices are other than the model's, after %d rounds; %s of %lld picture%s "
-           "took %s, takes %s (least of a run)\nrecorded in %s\n",
-           changed, answered, tuner->round_count, tuner->what, (long long)tuner->batch,
-           tuner->batch == 1 ? "" : "s", time_text(arena, runs[0]), time_text(arena, runs[1]),
-           path);
+    printf("%d of %d choices are other than the model's, after %d rounds; %s took %s, takes %s "
+           "(least of a run)\nrecorded in %s\n",
+           changed, answered, tuner->round_count, what_text(tuner), time_text(arena, runs[0]),
+           time_text(arena, runs[1]), path);
 }
 
 static void print_json(const Tuner *tuner, const double runs[2], const char *path) {
@@ -353,6 +364,9 @@ bool cvm_tune(CvmSession *session) {
         return cvm_session_refuse(session, CVM_EXIT_MACHINE,
                                   "there is no cache folder to record in: neither XDG_CACHE_HOME "
                                   "nor HOME is set");
+    /* leaves the record as it is, and tells now what would go wrong in the end */
+    if (!cvm_record_tuning(&session->compile, &tuner->tuning, &path, &error))
+        return cvm_session_fail(session, &error);
     session->compile.tuning = &tuner->tuning;
     if (!run_rounds(tuner))
         return false;

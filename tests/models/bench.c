@@ -231,6 +231,21 @@ static void tuning_wants_a_place_to_record_in(void **state) {
                     NULL);
     cvm_test_expect(&place, 2, NULL, "--repeat", "bench", "model.cvm", "--tune", "--repeat", "3",
                     NULL);
+    char command[1024]; /* found before anything is measured */
+    snprintf(
+        command, sizeof command,
+        "XDG_CACHE_HOME=$PWD/model.cvm '%s' bench model.cvm --tune --seconds 5 -v; test $? = 3",
+        getenv("CVMC"));
+    char *said = cvm_test_shell(&place, command);
+    assert_non_null(strstr(said, "cannot write"));
+    assert_null(strstr(said, "round 1"));
+    free(said);
+}
+
+static void small_kernels_leave_nothing_to_choose(void **state) {
+    (void)state;
+    cvm_test_expect(&place, 0, "nothing to choose", NULL, "bench", "model.cvm", "--tune",
+                    "--seconds", "1", NULL);
 }
 
 int main(void) {
@@ -244,6 +259,7 @@ int main(void) {
         cmocka_unit_test(what_was_measured_is_gone_by),
         cmocka_unit_test(a_training_steps_gradients_are_measured),
         cmocka_unit_test(tuning_wants_a_place_to_record_in),
+        cmocka_unit_test(small_kernels_leave_nothing_to_choose),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
