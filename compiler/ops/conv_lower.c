@@ -73,37 +73,47 @@ static int lane_axis(CvmLowering *lowering, int64_t lanes, bool reduce) {
     return lanes > 1 ? cvm_lower_axis(lowering, "lane", lanes, reduce) : -1;
 }
 
-/* x is read where taps fall on it: forward and for the weights' gradient. */
-static void add_input_windows(CvmKernel *kernel, const ConvLoops *loops, const int position[2],
-                              const int tap[2]) {
-    for (int i = 0; i < 2; i++)
-        kernel->windows[kernel->window_count++] = (CvmWindow){
-            .position = position[i],
-            .tap = tap[i],
-            .position_scale = loops->stride[i],
-            .tap_scale = loops->dilation[i],
-            .offset = -loops->pad[i],
-            .divisor = 1,
-            .extent = loops->x_size[i],
-            .stride = loops->x.dims[2 + i],
-        };
+/* What is read along dimension i of the pictures, for a position and a tap. */
+typedef CvmWindow Window(const ConvLoops *loops, int i);
+
+/* x, where taps fall on it: forward and for the weights' gradient. */
+static CvmWindow input_window(const ConvLoops *loops, int i) {
+    return (CvmWindow){.position_scale = loops->stride[i],
+                       .tap_scale = loops->dilation[i],
+                       .offset = -loops->pad[i],
+                       .divisor = 1,
+                       .extent = loops->x_size[i],
+                       .stride = loops->x.dims[2 + i]};
 }
 
-/* dy is read, for a pixel of dx, where turned taps t' = kernel - 1 - t lead back to: at
- * (x + pad - t dilation) / stride, where that is whole. */
-static void add_turned_windows(CvmKernel *kernel, const ConvLoops *loops, const int position[2],
-                               const int tap[2]) {
-    for (int i = 0; i < 2; i++)
-        kernel->windows[kernel->window_count++] = (CvmWindow){
-            .position = position[i],
-            .tap = tap[i],
-            .position_scale = 1,
-            .tap_scale = loops->dilation[i],
-            .offset = loops->pad[i] - (loops->kernel[i] - 1) * loops->dilation[i],
-            .divisor = loops->stride[i],
-            .extent = loops->x_size[i],
-            .stride = loops->x.dims[2 + i],
-        };
+/* dy, for a pixel of dx: at (x + pad - tap dilation) / stride, where that is whole. */
+static CvmWindow output_window(const ConvLoops *loops, int i) {
+    return (CvmWindow){.position_scale = 1,
+                       .tap_scale = -loops->dilation[i],
+                       .offset = loops->pad[i],
+                       .divisor = loops->stride[i],
+                       .extent = loops->y_size[i],
+                       .stride = loops->y.dims[2 + i]};
+}
+
+/* The same for turned taps, kernel - 1 - tap, where dy is what a forward convolution calls x. */
+static CvmWindow turned_window(const ConvLoops *loops, int i) {
+    return (CvmWindow){.position_scale = 1,
+                       .tap_scale = loops->dilation[i],
+                       .offset = loops->pad[i] - (loops->kernel[i] - 1) * loops->dilation[i],
+                       .divisor = loops->stride[i],
+                       .extent = loops->x_size[i],
+                       .stride = loops->x.dims[2 + i]};
+}
+
+static void add_windows(CvmKernel *kernel, const ConvLoops *loops, Window *of,
+                        const int position[2], const int tap[2]) {
+    for (int i = 0; i < 2; i++) {
+        CvmWindow window = of(loops, i);
+        window.position = position[i];
+        window.tap = tap[i];
+        kernel->windows[kernel->window_count++] = window;
+    }
 }
 
 static CvmMix group_mix(const ConvLoops *loops, const CvmType *x) {
@@ -209,32 +219,14 @@ static void lower_forward(CvmLowering *lowering, const CvmNode *node) {
     kernel->combine = CVM_COMBINE_PRODUCTS;
     kernel->a = cvm_lower_buffer(lowering, x, false);
     kernel->b = cvm_lower_buffer(lowering, weight, false);
-    if (node->op == CVM_OP_CONV)
-        add_input_windows(kernel, &loops, axes.y, axes.tap);
-    else
-        add_turned_windows(kernel, &loops, axes.y, axes.tap);
+    add_windows(kernel, &loops, node->op == CVM_OP_CONV ? input_window : turned_window, axes.y,
+                axes.tap);
     set_forward_strides(lowering, &loops, &axes, &node->type, &filter, &run);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
 
 void conv_lower(CvmLowering *lowering, const CvmNode *node) {
     lower_forward(lowering, node);
-}
-
-/* dy is read, for a pixel of dx: y = (x + pad - tap * dilation) / stride, where that is whole. */
-static void add_output_windows(CvmKernel *kernel, const ConvLoops *loops, const int position[2],
-                               const int tap[2]) {
-    for (int i = 0; i < 2; i++)
-        kernel->windows[kernel->window_count++] = (CvmWindow){
-            .position = position[i],
-            .tap = tap[i],
-            .position_scale = 1,
-            .tap_scale = -loops->dilation[i],
-            .offset = loops->pad[i],
-            .divisor = loops->stride[i],
-            .extent = loops->y_size[i],
-            .stride = loops->y.dims[2 + i],
-        };
 }
 
 static void lower_grad_input(CvmLowering *lowering, const CvmNode *node) {
@@ -255,7 +247,7 @@ static void lower_grad_input(CvmLowering *lowering, const CvmNode *node) {
     kernel->a = cvm_lower_buffer(lowering, dy, false);
     kernel->b = cvm_lower_buffer(lowering, weight, false);
     conv_strides(lowering, &loops, &axes, -1, kernel->a, kernel->b);
-    add_output_windows(kernel, &loops, axes.x, axes.tap);
+    add_windows(kernel, &loops, output_window, axes.x, axes.tap);
     cvm_lower_output(lowering, axes.n, loops.x.dims[0], 0);
     cvm_lower_output(lowering, axes.group, loops.group_inputs * loops.x.dims[1],
                      loops.group_inputs);
@@ -296,7 +288,7 @@ static void lower_folded_grad_input(CvmLowering *lowering, const CvmNode *node) 
     cvm_lower_stride(lowering, kernel->b, tap[0], filter.dims[2]);
     cvm_lower_stride(lowering, kernel->b, tap[1], filter.dims[3]);
     cvm_lower_stride(lowering, kernel->b, axes.lane, 1);
-    add_output_windows(kernel, &loops, (const int[]){axes.y, axes.x}, tap);
+    add_windows(kernel, &loops, output_window, (const int[]){axes.y, axes.x}, tap);
     cvm_lower_picture(lowering, &node->type, axes);
     cvm_lower_value(lowering, node, cvm_expr(lowering, CVM_EXPR_ACCUMULATOR, NULL, NULL, NULL));
 }
@@ -377,7 +369,7 @@ static void lower_weight_grad(CvmLowering *lowering, const CvmNode *node) {
     kernel->a = cvm_lower_buffer(lowering, x, false);
     kernel->b = cvm_lower_buffer(lowering, dy, false);
     conv_strides(lowering, &loops, &axes, kernel->a, kernel->b, -1);
-    add_input_windows(kernel, &loops, axes.y, axes.tap);
+    add_windows(kernel, &loops, input_window, axes.y, axes.tap);
     cvm_lower_output(lowering, axes.group, loops.group_outputs * loops.group_inputs * taps, 0);
     cvm_lower_output(lowering, axes.output, loops.group_inputs * taps, 0);
     cvm_lower_output(lowering, axes.input, taps, 0);
