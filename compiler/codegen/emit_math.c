@@ -187,8 +187,8 @@ LLVMValueRef cvm_emit_inverse_fourth_root(CvmEmitter *emitter, LLVMValueRef x) {
     LLVMValueRef fourth = LLVMBuildFMul(builder, square, square, "");
     LLVMValueRef r = cvm_emit_multiply_add(emitter, LLVMBuildFNeg(builder, x, ""), fourth,
                                            constant_like(emitter, x, 1));
-    LLVMValueRef
-        pairs[3]; /* by Estrin's scheme: Horner's would wait for each coefficient in turn */
+    LLVMValueRef pairs[3];
+    /* by Estrin's scheme: Horner's would wait for each coefficient in turn */
     for (int i = 0; i < 3; i++)
         pairs[i] = cvm_emit_multiply_add(emitter, r, constant_like(emitter, x, minimax[2 * i + 1]),
                                          constant_like(emitter, x, minimax[2 * i]));

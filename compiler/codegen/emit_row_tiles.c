@@ -2,8 +2,8 @@
  * those between are walked over. */
 #include "compiler/codegen/emit_row_tiles.h"
 
-/* One tile whose pixels begin at column `column` of the row, `inside` of which are known: pixel i
- * is read where first <= i < last. */
+/* One tile. from: its first pixel, which may lie outside of the row; pixel i is read where first <=
+ * i < last, and is zero elsewhere. */
 static void emit_tile(const CvmRowTiles *rows, LLVMValueRef from, LLVMValueRef to, int64_t first,
                       int64_t last) {
     const CvmTiles *tiles = rows->tiles;

@@ -57,6 +57,16 @@ static int64_t rows_above(const CvmWinogradRows *shape) {
 
 /* --- filters --- */
 
+/* How far filters lie apart whose outputs, or inputs, are neighbours. They lie as forward, so that
+ * the two change places in the gradient. */
+static int64_t output_step(const CvmWinogradRows *shape) {
+    return shape->back ? shape->kernel : shape->inputs * shape->kernel;
+}
+
+static int64_t input_step(const CvmWinogradRows *shape) {
+    return shape->back ? shape->outputs * shape->kernel : shape->kernel;
+}
+
 /* Some neighbouring rows of filters, one in each lane. */
 static void transform_filters(const Filtering *filtering, LLVMValueRef row, const CvmLanes *lanes) {
     CvmEmitter *emitter = filtering->emitter;
@@ -133,8 +143,7 @@ typedef struct Block {
 static void multiply(const Filtering *filtering, const Block *block, LLVMValueRef transformed,
                      LLVMValueRef filters) {
     CvmEmitter *emitter = filtering->emitter;
-    const CvmWinogradRows *shape = filtering->shape;
-    int64_t apart = shape->back ? shape->kernel : shape->inputs * shape->kernel;
+    int64_t apart = output_step(filtering->shape);
     LLVMTypeRef type = filtering->tiles.vector;
     LLVMValueRef loaded[MOST_TILES];
     for (int t = 0; t < block->tiles; t++)
@@ -161,20 +170,20 @@ static LLVMValueRef filter_row(const Filtering *filtering, LLVMValueRef tap) {
                            constant(filtering, filtering->shape->kernel - 1), tap, "");
 }
 
-/* All channels that are read. Taps from `first` to `last`, values known where all of them count. */
+/* All channels that are read, with taps from `first` to `last`, which are constants where all taps
+ * count. */
 static void emit_channels(const Filtering *filtering, const Block *block, LLVMValueRef first,
                           LLVMValueRef last) {
     CvmEmitter *emitter = filtering->emitter;
     const CvmWinogradRows *shape = filtering->shape;
     int64_t row = filtering->count * filtering->lanes;
     int64_t plane = cvm_winograd_rows_read(shape) * row;
-    int64_t apart = shape->back ? shape->outputs * shape->kernel : shape->kernel;
     CvmLoop channels =
         cvm_loop_begin(emitter, constant(filtering, 0), constant(filtering, shape->inputs), 1);
     LLVMValueRef from =
         cvm_advance(emitter, block->transformed, cvm_scale(emitter, channels.index, plane));
     LLVMValueRef filters =
-        cvm_advance(emitter, block->filters, cvm_scale(emitter, channels.index, apart));
+        cvm_advance(emitter, block->filters, cvm_scale(emitter, channels.index, input_step(shape)));
     if (LLVMIsAConstantInt(first)) {
         for (int64_t tap = 0; tap < shape->kernel; tap++)
             multiply(
@@ -223,7 +232,6 @@ static void emit_block(const Filtering *filtering, const Place *place, int tiles
     const CvmWinogradRows *shape = filtering->shape;
     int64_t lanes = filtering->lanes, row = filtering->count * lanes;
     int64_t plane = shape->band * row;
-    int64_t apart = shape->back ? shape->kernel : shape->inputs * shape->kernel;
     LLVMValueRef y = cvm_sum(emitter, filtering->band, place->row);
     LLVMValueRef within = LLVMBuildNSWSub(builder, y, filtering->chunk, "");
     LLVMValueRef tile = cvm_scale(emitter, place->tile, lanes);
@@ -232,7 +240,7 @@ static void emit_block(const Filtering *filtering, const Place *place, int tiles
                 cvm_sum(emitter, cvm_scale(emitter, within, row), tile));
     LLVMValueRef filters =
         cvm_sum(emitter, cvm_scale(emitter, place->frequency, cvm_winograd_rows_filter_step(shape)),
-                cvm_scale(emitter, place->output, apart));
+                cvm_scale(emitter, place->output, output_step(shape)));
     LLVMValueRef to =
         cvm_sum(emitter, cvm_scale(emitter, place->frequency, cvm_winograd_rows_sum_step(shape)),
                 cvm_sum(emitter, cvm_scale(emitter, place->output, plane),

@@ -140,7 +140,7 @@ static void emit_block(const Gradient *gradient, const Block *block) {
                        at[i]);
 }
 
-/* What one frequency has; output and taps: the first of a block. */
+/* Where one frequency's parts of the scratch memory begin. */
 typedef struct Frequency {
     LLVMValueRef inputs, gradients, sums;
 } Frequency;
