@@ -12,7 +12,7 @@ CvmGraph *cvm_graph_create(CvmArena *arena, const char *name) {
     return graph;
 }
 
-static int attribute_count(CvmOp op) {
+int cvm_attribute_count(CvmOp op) {
     int count = 0;
     while (cvm_op_info(op)->attributes[count].kind != CVM_ATTRIBUTE_END)
         count++;
@@ -35,7 +35,7 @@ static void set_defaults(const CvmOpInfo *info, CvmAttribute *attributes, int co
 static CvmNode *new_node(CvmGraph *graph, CvmOp op, CvmNode *const *inputs, int input_count,
                          const CvmAttribute *attributes, CvmOrigin origin) {
     CvmNode *node = CVM_NEW(graph->arena, CvmNode);
-    int count = attribute_count(op);
+    int count = cvm_attribute_count(op);
     node->op = op;
     node->group = CVM_NO_GROUP;
     node->origin = origin;
@@ -209,7 +209,7 @@ static CvmNode *copy_node(const CvmNode *node, CvmNode *const *copies, CvmArena 
     copy->inputs = cvm_arena_array(arena, (size_t)node->input_count, sizeof *copy->inputs);
     for (int i = 0; i < node->input_count; i++)
         copy->inputs[i] = copies[node->inputs[i]->id];
-    int count = attribute_count(node->op);
+    int count = cvm_attribute_count(node->op);
     copy->attributes = count ? cvm_arena_array(arena, (size_t)count, sizeof(CvmAttribute)) : NULL;
     if (count)
         memcpy(copy->attributes, node->attributes, (size_t)count * sizeof(CvmAttribute));

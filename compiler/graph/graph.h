@@ -130,6 +130,9 @@ CvmNode *cvm_graph_find_source(const CvmGraph *graph, const char *name);
 const CvmAttribute *cvm_node_attribute(const CvmNode *node, const char *name);
 int64_t cvm_node_int(const CvmNode *node, const char *name);
 
+/* How many attributes nodes of this op have. */
+int cvm_attribute_count(CvmOp op);
+
 /* Number of nodes' operands, outputs and updates that read `node`. */
 int cvm_graph_use_count(const CvmGraph *graph, const CvmNode *node);
 

@@ -102,6 +102,10 @@ static bool add_inferences(Making *making, const CvmCompileOptions *options,
     return true;
 }
 
+/* Of each code: the training's four, and inferences of trainers and of models. */
+_Static_assert(CVM_NET_MAX_CODES * (4 + 2 * CVM_NET_MAX_INFERENCES) <= CVM_OBJECT_MAX_PLANS,
+               "there is room for all plans");
+
 /* Where batches are split, a step is several runs of the gradients' plan and one of apply's. */
 static bool add_training(Making *making, const CvmCompileOptions *options, CvmNetCode *code) {
     const CvmTrain *train = making->settings->train;

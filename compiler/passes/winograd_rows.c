@@ -186,7 +186,7 @@ static int64_t measured_tile(const CvmPassContext *context, const CvmGraph *grap
 /* The same operands and attributes, and the tile. */
 static bool replace(CvmPassContext *context, CvmGraph *graph, CvmNode *node, int64_t tile) {
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES] = {{{0}}};
-    int count = node->op == CVM_OP_CONV ? 4 : node->op == CVM_OP_CONV_GRAD_INPUT ? 6 : 5;
+    int count = cvm_attribute_count(node->op);
     memcpy(attributes, node->attributes, (size_t)count * sizeof *attributes);
     attributes[count].integers[0] = tile;
     CvmOp op = node->op == CVM_OP_CONV              ? CVM_OP_WINOGRAD_ROWS
