@@ -76,6 +76,14 @@ static bool exceeds_tiles(const CvmNode *pool) {
     return kernel[0] > CVM_WINOGRAD_SIDE || kernel[1] > CVM_WINOGRAD_SIDE;
 }
 
+/* A kernel has the windows of one pooling. */
+static bool pools_already(const CvmFusion *fusion, const CvmNode *conv) {
+    for (int i = 0; i < fusion->graph->node_count; i++)
+        if (is_pool(fusion->graph->nodes[i]) && is_member(fusion->graph->nodes[i], conv))
+            return true;
+    return false;
+}
+
 static const char *refuse_windows(const CvmNode *pool, const CvmNode *conv) {
     if (pool->type.layout == CVM_LAYOUT_PLAIN)
         return "pictures are not blocked, their pixels lie across vectors";
@@ -94,6 +102,8 @@ static void fuse(CvmFusion *fusion, Candidate *candidate) {
     const CvmNode *cause = NULL;
     candidate->index = find_index(fusion, candidate->pool);
     const char *why = refuse_value(fusion, candidate, &cause);
+    if (!why && pools_already(fusion, candidate->conv))
+        why = "the convolution's kernel pools already";
     if (!why)
         why = refuse_windows(candidate->pool, candidate->conv);
     if (!why) {
