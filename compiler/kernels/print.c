@@ -328,6 +328,89 @@ static void print_linear(const CvmKernel *kernel, FILE *stream) {
             linear->together, linear->chunk, linear->ahead, linear->dots ? " dots" : "");
 }
 
+static void print_blas(const CvmKernel *kernel, FILE *stream) {
+    const CvmLinear *linear = &kernel->linear;
+    fprintf(stream,
+            "  batch %" PRId64 " inputs %" PRId64 " features %" PRId64
+            " a %d b %d scratch %d block %" PRId64 "\n",
+            linear->batch, linear->inputs, linear->features, kernel->a, kernel->b, linear->scratch,
+            linear->block);
+}
+
+static void print_relayout(const CvmRelayout *relayout, FILE *stream) {
+    fprintf(stream,
+            "  rows %" PRId64 " inner %" PRId64 " lanes %" PRId64 " taps %" PRId64 " run %" PRId64
+            " %s\n",
+            relayout->rows, relayout->inner, relayout->lanes, relayout->taps, relayout->run,
+            relayout->to_plain ? "to plain" : "from plain");
+}
+
+static void print_turn(const CvmTurn *turn, FILE *stream) {
+    fprintf(stream,
+            "  groups %" PRId64 " inputs %" PRId64 " outputs %" PRId64 " taps %" PRId64
+            " of %" PRId64 " x %" PRId64 "\n",
+            turn->groups, turn->inputs, turn->outputs, turn->taps, turn->vectors, turn->lanes);
+}
+
+static void print_copies(const CvmKernel *kernel, FILE *stream) {
+    for (int i = 0; i < kernel->copy_count; i++) {
+        const CvmCopy *copy = &kernel->copies[i];
+        fprintf(stream,
+                "  copy %" PRId64 " x %" PRId64 " from %d step %" PRId64 " offset %" PRId64
+                " to %d step %" PRId64 " offset %" PRId64 "\n",
+                copy->rows, copy->length, copy->from, copy->from_step, copy->from_offset, copy->to,
+                copy->to_step, copy->to_offset);
+    }
+}
+
+/* What kernels of this form have. */
+static void print_form(const CvmKernel *kernel, FILE *stream) {
+    switch (kernel->form) {
+    case CVM_KERNEL_REDUCE:
+        print_reduce(kernel, stream);
+        break;
+    case CVM_KERNEL_ROWS:
+        print_rows(kernel, stream);
+        break;
+    case CVM_KERNEL_SCATTER:
+        print_scatter(&kernel->scatter, stream);
+        break;
+    case CVM_KERNEL_WINOGRAD:
+    case CVM_KERNEL_WINOGRAD_WEIGHT:
+        print_winograd(kernel, stream);
+        break;
+    case CVM_KERNEL_LINEAR:
+        print_linear(kernel, stream);
+        break;
+    case CVM_KERNEL_BLAS:
+        print_blas(kernel, stream);
+        break;
+    case CVM_KERNEL_RELAYOUT:
+        print_relayout(&kernel->relayout, stream);
+        break;
+    case CVM_KERNEL_TURN:
+        print_turn(&kernel->turn, stream);
+        break;
+    case CVM_KERNEL_WINOGRAD_ROWS:
+    case CVM_KERNEL_WINOGRAD_ROWS_GRAD:
+        print_winograd_rows(kernel, stream);
+        break;
+    case CVM_KERNEL_WINOGRAD_GRAD:
+        print_winograd_grad(&kernel->winograd_grad, stream);
+        break;
+    case CVM_KERNEL_WEIGHTS:
+        print_weights(&kernel->weights, stream);
+        break;
+    case CVM_KERNEL_PROBE:
+        fprintf(stream, "  %s %" PRId64 "\n", kernel->probe.reads ? "reads" : "multiplies",
+                kernel->probe.length);
+        break;
+    case CVM_KERNEL_COPY:
+        print_copies(kernel, stream);
+        break;
+    }
+}
+
 void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
     static const char *const forms[] = {
         [CVM_KERNEL_REDUCE] = "reduce",
@@ -349,70 +432,7 @@ void cvm_kernel_print(const CvmKernel *kernel, FILE *stream) {
     fprintf(stream, "kernel %s lanes %d extent %" PRId64 "\n", forms[kernel->form],
             kernel->schedule.lanes, kernel->extent);
     print_buffers(kernel, stream);
-    switch (kernel->form) {
-    case CVM_KERNEL_REDUCE:
-        print_reduce(kernel, stream);
-        break;
-    case CVM_KERNEL_ROWS:
-        print_rows(kernel, stream);
-        break;
-    case CVM_KERNEL_SCATTER:
-        print_scatter(&kernel->scatter, stream);
-        break;
-    case CVM_KERNEL_WINOGRAD:
-    case CVM_KERNEL_WINOGRAD_WEIGHT:
-        print_winograd(kernel, stream);
-        break;
-    case CVM_KERNEL_LINEAR:
-        print_linear(kernel, stream);
-        break;
-    case CVM_KERNEL_BLAS:
-        fprintf(stream,
-                "  batch %" PRId64 " inputs %" PRId64 " features %" PRId64
-                " a %d b %d scratch %d block %" PRId64 "\n",
-                kernel->linear.batch, kernel->linear.inputs, kernel->linear.features, kernel->a,
-                kernel->b, kernel->linear.scratch, kernel->linear.block);
-        break;
-    case CVM_KERNEL_RELAYOUT:
-        fprintf(stream,
-                "  rows %" PRId64 " inner %" PRId64 " lanes %" PRId64 " taps %" PRId64
-                " run %" PRId64 " %s\n",
-                kernel->relayout.rows, kernel->relayout.inner, kernel->relayout.lanes,
-                kernel->relayout.taps, kernel->relayout.run,
-                kernel->relayout.to_plain ? "to plain" : "from plain");
-        break;
-    case CVM_KERNEL_TURN:
-        fprintf(stream,
-                "  groups %" PRId64 " inputs %" PRId64 " outputs %" PRId64 " taps %" PRId64
-                " of %" PRId64 " x %" PRId64 "\n",
-                kernel->turn.groups, kernel->turn.inputs, kernel->turn.outputs, kernel->turn.taps,
-                kernel->turn.vectors, kernel->turn.lanes);
-        break;
-    case CVM_KERNEL_WINOGRAD_ROWS:
-    case CVM_KERNEL_WINOGRAD_ROWS_GRAD:
-        print_winograd_rows(kernel, stream);
-        break;
-    case CVM_KERNEL_WINOGRAD_GRAD:
-        print_winograd_grad(&kernel->winograd_grad, stream);
-        break;
-    case CVM_KERNEL_WEIGHTS:
-        print_weights(&kernel->weights, stream);
-        break;
-    case CVM_KERNEL_PROBE:
-        fprintf(stream, "  %s %" PRId64 "\n", kernel->probe.reads ? "reads" : "multiplies",
-                kernel->probe.length);
-        break;
-    case CVM_KERNEL_COPY:
-        for (int i = 0; i < kernel->copy_count; i++) {
-            const CvmCopy *copy = &kernel->copies[i];
-            fprintf(stream,
-                    "  copy %" PRId64 " x %" PRId64 " from %d step %" PRId64 " offset %" PRId64
-                    " to %d step %" PRId64 " offset %" PRId64 "\n",
-                    copy->rows, copy->length, copy->from, copy->from_step, copy->from_offset,
-                    copy->to, copy->to_step, copy->to_offset);
-        }
-        break;
-    }
+    print_form(kernel, stream);
     print_tables(kernel, stream);
     print_side(kernel, stream);
     for (int i = 0; i < kernel->result_count; i++) {
