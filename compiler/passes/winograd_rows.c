@@ -106,8 +106,12 @@ static int64_t best_tile(const Size *size) {
 static const char *refuse(const CvmNode *node) {
     const int64_t *stride = cvm_node_attribute(node, "stride")->integers;
     const int64_t *dilation = cvm_node_attribute(node, "dilation")->integers;
-    if (!cvm_winograd_has_line(2, weight_of(node)->shape.sizes[3]))
+    const int64_t *pad = cvm_node_attribute(node, "pad")->integers;
+    int64_t taps = weight_of(node)->shape.sizes[3];
+    if (!cvm_winograd_has_line(2, taps))
         return "its kernel is not 3, 5 or 7 wide";
+    if (pad[1] >= taps || pad[3] >= taps) /* tiles at edges have code of their own */
+        return "its pads are as wide as its kernel";
     if (stride[0] != 1 || stride[1] != 1 || dilation[0] != 1 || dilation[1] != 1)
         return "it has a stride or dilation";
     if (weight_of(node)->shape.sizes[0] > CVM_WINOGRAD_ROWS_OUTPUTS)

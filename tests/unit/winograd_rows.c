@@ -169,14 +169,14 @@ static int count_op(const CvmGraph *graph, CvmOp op) {
 }
 
 /* How many of two convolutions, one of which has a stride, are filtered along rows. */
-static int replaced(CvmConvolution convolution) {
+static int replaced(const Case *c, CvmConvolution convolution) {
     CvmGraph *graph = cvm_graph_create(checked_arena, "two");
     CvmAttribute attributes[4];
     for (int i = 0; i < 2; i++) {
-        set_attributes(&cases[0], attributes);
+        set_attributes(c, attributes);
         attributes[0] = (CvmAttribute){.integers = {1 + i, 1}};
-        CvmNode *x = input(graph, i ? "x" : "v", shape_of_x(&cases[0]));
-        CvmNode *weight = input(graph, i ? "w" : "u", shape_of_weight(&cases[0]));
+        CvmNode *x = input(graph, i ? "x" : "v", shape_of_x(c));
+        CvmNode *weight = input(graph, i ? "w" : "u", shape_of_weight(c));
         cvm_graph_output(graph, i ? "y" : "z", add(graph, CVM_OP_CONV, attributes, 2, x, weight));
     }
     CvmPassContext context = {
@@ -190,9 +190,14 @@ static int replaced(CvmConvolution convolution) {
 
 static void test_pass_follows_its_model_or_what_is_asked(void **state) {
     (void)state;
-    assert_int_equal(replaced(CVM_CONVOLUTION_AUTO), 1);
-    assert_int_equal(replaced(CVM_CONVOLUTION_DIRECT), 0);
-    assert_int_equal(replaced(CVM_CONVOLUTION_WINOGRAD), 1);
+    assert_int_equal(replaced(&cases[0], CVM_CONVOLUTION_AUTO), 1);
+    assert_int_equal(replaced(&cases[0], CVM_CONVOLUTION_DIRECT), 0);
+    assert_int_equal(replaced(&cases[0], CVM_CONVOLUTION_WINOGRAD), 1);
+}
+
+static void test_wide_pads_are_left_to_the_direct_way(void **state) {
+    (void)state;
+    assert_int_equal(replaced(&cases[CASES - 1], CVM_CONVOLUTION_WINOGRAD), 0);
 }
 
 int main(void) {
@@ -205,6 +210,8 @@ int main(void) {
                                         checked_tear_down),
         cmocka_unit_test_setup_teardown(test_pass_follows_its_model_or_what_is_asked,
                                         checked_set_up, checked_tear_down),
+        cmocka_unit_test_setup_teardown(test_wide_pads_are_left_to_the_direct_way, checked_set_up,
+                                        checked_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
