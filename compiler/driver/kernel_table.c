@@ -33,7 +33,7 @@ static const char *find_refusal(const CvmPassLog *log, const CvmKernel *kernel) 
 }
 
 /* What the pass that chooses algorithms said of the layer. */
-static const char *find_remark(const CvmPassLog *log, const CvmKernel *kernel) {
+static const CvmRemark *find_remark(const CvmPassLog *log, const CvmKernel *kernel) {
     bool convolves = kernel->form == CVM_KERNEL_WINOGRAD ||
                      kernel->form == CVM_KERNEL_WINOGRAD_ROWS ||
                      kernel->form == CVM_KERNEL_WINOGRAD_ROWS_GRAD ||
@@ -42,14 +42,15 @@ static const char *find_remark(const CvmPassLog *log, const CvmKernel *kernel) {
     for (const CvmRemark *remark = convolves ? log->first : NULL; remark; remark = remark->next)
         if (strcmp(remark->pass, "winograd") == 0 && remark->reason && remark->node &&
             remark->node->origin.name && strcmp(remark->node->origin.name, kernel->layer) == 0)
-            return remark->reason;
+            return remark;
     return NULL;
 }
 
 /* Where there was more than one way: what the model or measurements say of the way that was taken,
  * and measurements of how it is cut. */
 static const char *find_reason(const CvmPassLog *log, const CvmKernel *kernel, CvmArena *arena) {
-    const char *remark = find_remark(log, kernel), *cut = kernel->measured;
+    const CvmRemark *remark = find_remark(log, kernel);
+    const char *cut = kernel->measured;
     const char *refusal = find_refusal(log, kernel);
     if (refusal)
         return cvm_arena_format(arena, "plain pictures: %s", refusal);
@@ -57,8 +58,9 @@ static const char *find_reason(const CvmPassLog *log, const CvmKernel *kernel, C
                     (kernel->form == CVM_KERNEL_REDUCE && kernel->combine == CVM_COMBINE_PRODUCTS);
     if (!remark)
         return cut ? cut : products ? "model: the least cost" : NULL;
-    const char *way =
-        strncmp(remark, "measured: ", 10) ? cvm_arena_format(arena, "model: %s", remark) : remark;
+    const char *way = remark->reason;
+    if (strncmp(way, "measured: ", 10) != 0)
+        way = cvm_arena_format(arena, "model: %s%s", remark->refused ? "no Winograd, " : "", way);
     return cut ? cvm_arena_format(arena, "%s; cut %s", way, cut) : way;
 }
 

@@ -65,6 +65,10 @@ static const char *reduce_cut(const CvmKernel *kernel, CvmArena *arena) {
                             schedule->lanes, kernel->axes[schedule->vector_axis].name);
 }
 
+static const char *plural(int64_t count) {
+    return count == 1 ? "" : "s";
+}
+
 static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
     const CvmWinograd *winograd = &kernel->winograd;
     const CvmWinogradGrad *grad = &kernel->winograd_grad;
@@ -81,22 +85,24 @@ static const char *cut_of(const CvmKernel *kernel, CvmArena *arena) {
                                                     : "vectors along rows";
     case CVM_KERNEL_WINOGRAD:
         return cvm_arena_format(
-            arena, "%lld tiles x %lld outputs, %lld tiles an item, %lld part%s%s",
-            (long long)winograd->group, (long long)winograd->step,
+            arena, "%lld tile%s x %lld outputs, %lld tiles an item, %lld part%s%s",
+            (long long)winograd->group, plural(winograd->group), (long long)winograd->step,
             (long long)(winograd->group * winograd->groups), (long long)winograd->parts,
-            winograd->parts == 1 ? "" : "s", winograd->transforms ? ", filters transformed" : "");
+            plural(winograd->parts), winograd->transforms ? ", filters transformed" : "");
     case CVM_KERNEL_WINOGRAD_GRAD:
         return cvm_arena_format(arena, "%lld inputs x %lld outputs an item, %lld tiles at once",
                                 (long long)grad->item_inputs, (long long)grad->item_outputs,
                                 (long long)grad->block);
     case CVM_KERNEL_WINOGRAD_ROWS:
-        return cvm_arena_format(arena, "%lld tiles x %lld outputs, %lld rows at once",
-                                (long long)rows->tiles, (long long)rows->channels,
-                                (long long)rows->band);
+        return cvm_arena_format(arena, "%lld tile%s x %lld outputs, %lld row%s at once",
+                                (long long)rows->tiles, plural(rows->tiles),
+                                (long long)rows->channels, (long long)rows->band,
+                                plural(rows->band));
     case CVM_KERNEL_WINOGRAD_ROWS_GRAD:
-        return cvm_arena_format(arena, "%lld taps x %lld outputs, %lld rows at once, %lld an item",
-                                (long long)rows->tiles, (long long)rows->channels,
-                                (long long)rows->band, (long long)rows->item_outputs);
+        return cvm_arena_format(
+            arena, "%lld tap%s x %lld outputs, %lld row%s at once, %lld an item",
+            (long long)rows->tiles, plural(rows->tiles), (long long)rows->channels,
+            (long long)rows->band, plural(rows->band), (long long)rows->item_outputs);
     case CVM_KERNEL_LINEAR:
         return cvm_arena_format(arena, "%lld pictures x %lld features, %lld inputs at once",
                                 (long long)linear->tile_pictures, (long long)linear->tile_features,

@@ -152,9 +152,11 @@ static const char *refuse_channels(const Assignment *assignment, const CvmNode *
     CvmLayoutKind x;
     if (results[1] % lanes)
         return "its channels are no multiple of a vector's";
-    if (sums ? !cvm_weight_grad_in_channels(node, lanes, &x)
+    if (sums ? !cvm_conv_in_channels(weight, cvm_node_int(node, "groups"), lanes, &x)
              : !cvm_node_in_channels(node, lanes, &x))
-        return "its groups or its taps at edges do not go with vectors of channels";
+        return "its groups do not go with vectors of channels";
+    if (sums && !cvm_weight_grad_in_channels(node, lanes, &x))
+        return "its taps lie outside of the picture for many pixels of a row";
     bool folds = node->op == CVM_OP_CONV_GRAD_INPUT && !cvm_node_int(node, "turned");
     return !folds && cvm_conv_prefers_rows(node, weight, results[3], lanes)
                ? "its groups share vectors, and rows fill them as well"

@@ -176,6 +176,20 @@ static void what_cannot_be_measured_is_refused(void **state) {
     "model Wide { input image: [16, 16, 16] conv(32, kernel=3, pad=1) relu conv(32, kernel=3) "    \
     "flatten linear(200) }\n"
 
+static void explain_tells_why_a_convolution_is_direct(void **state) {
+    (void)state;
+    cvm_test_write_text(&place, "direct.cvm",
+                        "model Direct { input image: [20, 16, 16] conv(40, kernel=3, groups=2) "
+                        "conv(64, kernel=1) conv(8, kernel=3, stride=2) flatten }\n");
+    CvmTestResult result =
+        cvm_test_cvmc(&place, "explain", "direct.cvm", "--kernels", "--cpu", "x86-64-v3", NULL);
+    assert_int_equal(result.code, 0);
+    assert_non_null(strstr(result.out, "model: no Winograd, its kernel is not 3x3, 5x5 or 7x7"));
+    assert_non_null(strstr(result.out, "plain pictures: its groups do not go with vectors"));
+    assert_non_null(strstr(result.out, "model: no Winograd, it has a stride or dilation"));
+    cvm_test_result_free(&result);
+}
+
 static void what_was_measured_is_gone_by(void **state) {
     (void)state;
     cvm_test_write_text(&place, "wide.cvm", WIDE);
@@ -256,6 +270,7 @@ int main(void) {
         cmocka_unit_test(the_table_names_layers_and_what_bounds_them),
         cmocka_unit_test(a_trace_has_an_event_for_each_call),
         cmocka_unit_test(what_cannot_be_measured_is_refused),
+        cmocka_unit_test(explain_tells_why_a_convolution_is_direct),
         cmocka_unit_test(what_was_measured_is_gone_by),
         cmocka_unit_test(a_training_steps_gradients_are_measured),
         cmocka_unit_test(tuning_wants_a_place_to_record_in),
