@@ -66,6 +66,14 @@ static void not_a_number_differs_from_numbers_alone(void **state) {
     assert_false(cvm_deviation(expected, finite, 4, 1e-4, NULL).agrees);
 }
 
+/* A softmax of logits that are 97 apart, say, where the compiled exp gives zero. */
+static void denormal_numbers_are_as_good_as_zero(void **state) {
+    (void)state;
+    const float tiny[] = {3e-42F, -1e-40F}, zeros[] = {0, 0}, small[] = {3e-42F, -1e-37F};
+    assert_true(cvm_deviation(tiny, zeros, 2, 1e-4, NULL).agrees);
+    assert_false(cvm_deviation(small, zeros, 2, 1e-4, NULL).agrees);
+}
+
 /* The gradient of a bias before batch norm, say: zero but for rounding. */
 static void a_blurred_zero_agrees_and_a_wrong_number_does_not(void **state) {
     (void)state;
@@ -157,6 +165,7 @@ int main(void) {
         cmocka_unit_test(a_doctored_element_is_found),
         cmocka_unit_test(the_worst_element_is_the_one_nearest_to_its_bound),
         cmocka_unit_test(not_a_number_differs_from_numbers_alone),
+        cmocka_unit_test(denormal_numbers_are_as_good_as_zero),
         cmocka_unit_test(a_blurred_zero_agrees_and_a_wrong_number_does_not),
         cmocka_unit_test(an_empty_tensor_agrees),
         cmocka_unit_test(a_derivative_agrees_and_a_wrong_one_does_not),

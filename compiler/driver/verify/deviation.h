@@ -1,6 +1,7 @@
 /* Whether a tensor of compiled code is what the reference functions give, and how far it is from
  * that. The two round in different places, so an element may be apart by the tolerance, as a share
- * of its own value and of the tensor's norm (the root of the mean square) together. Where the true
+ * of its own value and of the tensor's norm (the root of the mean square) together, or by less than
+ * the least normal float. Where the true
  * value is the small rest of large terms, a zero even, that is too little; its *blur* is what such
  * a number can be known to: how far it moves when the operands it is made of move by the tolerance.
  * (A result that is right for operands so near is all that one can ask of an algorithm: Higham,
