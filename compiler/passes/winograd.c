@@ -269,14 +269,15 @@ static Way choose_way(const CvmPassContext *context, const CvmGraph *graph, cons
         *why = "it would be too far from the exact gradient";
         return way;
     }
-    if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
-        way.cost < WORTH * cost_of_direct(&size)) {
-        *why = way.transforms ? "fewer multiplications, filters transformed on the way"
-                              : "fewer multiplications";
-        return way;
+    bool wins = way.cost < WORTH * cost_of_direct(&size);
+    if (!wins && context->convolution != CVM_CONVOLUTION_WINOGRAD) {
+        *why = "it would take longer";
+        return (Way){0};
     }
-    *why = "it would take longer";
-    return (Way){0};
+    *why = !wins            ? "it is asked for"
+           : way.transforms ? "fewer multiplications, filters transformed on the way"
+                            : "fewer multiplications";
+    return way;
 }
 
 /* --- measured ways --- */

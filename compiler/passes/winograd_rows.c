@@ -129,13 +129,13 @@ static int64_t choose_tile(const CvmPassContext *context, const CvmGraph *graph,
         return 0;
     Size size = size_of(graph, node);
     int64_t tile = best_tile(&size);
-    if (context->convolution == CVM_CONVOLUTION_WINOGRAD ||
-        cost_of_rows(&size, tile) < WORTH * cost_of_direct(&size)) {
-        *why = "fewer multiplications, along rows";
-        return tile;
+    bool wins = cost_of_rows(&size, tile) < WORTH * cost_of_direct(&size);
+    if (!wins && context->convolution != CVM_CONVOLUTION_WINOGRAD) {
+        *why = "it would take longer";
+        return 0;
     }
-    *why = "it would take longer";
-    return 0;
+    *why = wins ? "fewer multiplications, along rows" : "it is asked for";
+    return tile;
 }
 
 static const char *name_of(CvmArena *arena, const CvmNode *node, int64_t tile) {
