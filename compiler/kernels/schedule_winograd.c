@@ -7,6 +7,7 @@ enum {
     CHUNK = 320 << 10, /* bytes of weights */
     SCRATCH = 3 << 19, /* bytes of a work item at most, so that it stays in a core's caches */
     SECOND_CACHE = 480 << 10, /* bytes of one */
+    THIRD_CACHE = 4 << 20,    /* bytes of a core's share in one */
     LARGE_WEIGHTS = 12 << 20, /* bytes: they come from memory rather than a cache, … */
     LARGE_BLOCK = 64,         /* … so that a block has to have so many tiles to hide it, … */
     LARGEST_TILES_BLOCK = 32, /* … or so many of 9 x 9 inputs, as more leave the second cache … */
@@ -107,17 +108,19 @@ static int64_t choose_parts(const CvmWinograd *winograd, int64_t blocks) {
     return parts;
 }
 
-/* Those of a turn. Large tiles gain where its sums fit a second cache (measured). */
+/* Those of a turn. Large tiles gain where its sums fit a second cache, unless what each turn reads
+ * again, the transformed inputs, does not even stay in the third (measured). */
 static int64_t choose_steps(const CvmWinograd *winograd) {
-    int64_t side = cvm_winograd_side(winograd), steps = winograd->outputs / winograd->step;
-    int64_t sums =
-        side * side * 4 * cvm_winograd_result_step(winograd) * winograd->step / winograd->lanes;
+    int64_t side = cvm_winograd_side(winograd), frequencies = side * side;
     bool narrow = winograd->group * winograd->groups <= narrow_block(winograd);
     if (narrow || winograd->transforms)
         return 1;
-    int64_t together = steps / winograd->parts;
-    if (side < CVM_WINOGRAD_LARGE)
+    int64_t together = winograd->outputs / winograd->step / winograd->parts;
+    if (side < CVM_WINOGRAD_LARGE ||
+        frequencies * 4 * cvm_winograd_input_step(winograd) > THIRD_CACHE)
         return together;
+    int64_t sums =
+        frequencies * 4 * cvm_winograd_result_step(winograd) * (winograd->step / winograd->lanes);
     int64_t count = together;
     while (count > 1 && (together % count || count * sums > SECOND_CACHE))
         count--;
