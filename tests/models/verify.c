@@ -105,7 +105,7 @@ static void mistakes_are_told(void **state) {
                     "--weights", "b", NULL);
     cvm_test_expect(&place, 3, NULL, "nothing.safetensors", "verify", "small.cvm", "--checkpoint",
                     "nothing.safetensors", NULL);
-    cvm_test_expect(&place, 1, NULL, "sparc", "verify", "small.cvm", "--cpu", "sparc", NULL);
+    cvm_test_expect(&place, 2, NULL, "sparc", "verify", "small.cvm", "--cpu", "sparc", NULL);
     cvm_test_expect(&place, 2, NULL, "nonsense", "verify", "small.cvm", "--passes", "nonsense",
                     NULL);
     cvm_test_expect(&place, 2, NULL, "has no train", "verify", "small.cvm", "--train", "nothing",
