@@ -108,6 +108,13 @@ static int64_t choose_parts(const CvmWinograd *winograd, int64_t blocks) {
     return parts;
 }
 
+static int64_t largest_divisor(int64_t count, int64_t most) {
+    int64_t divisor = count;
+    while (divisor > 1 && (count % divisor || divisor > most))
+        divisor--;
+    return divisor;
+}
+
 /* Those of a turn. Large tiles gain where its sums fit a second cache, unless what each turn reads
  * again, the transformed inputs, does not even stay in the third (measured). */
 static int64_t choose_steps(const CvmWinograd *winograd) {
@@ -121,10 +128,7 @@ static int64_t choose_steps(const CvmWinograd *winograd) {
         return together;
     int64_t sums =
         frequencies * 4 * cvm_winograd_result_step(winograd) * (winograd->step / winograd->lanes);
-    int64_t count = together;
-    while (count > 1 && (together % count || count * sums > SECOND_CACHE))
-        count--;
-    return count;
+    return largest_divisor(together, SECOND_CACHE / sums);
 }
 
 /* Input channels that are summed in registers: where filters are transformed, as many as have
@@ -132,12 +136,10 @@ static int64_t choose_steps(const CvmWinograd *winograd) {
 static int64_t choose_chunk(const CvmWinograd *winograd) {
     int64_t side = cvm_winograd_side(winograd), blocks = winograd->inputs / winograd->lanes;
     int64_t most = side < CVM_WINOGRAD_LARGE ? blocks : CVM_WINOGRAD_SUMMED / winograd->lanes;
-    int64_t fits = CHUNK / (side * side * 4 * winograd->lanes * winograd->step), count = blocks;
+    int64_t fits = CHUNK / (side * side * 4 * winograd->lanes * winograd->step);
     if (winograd->transforms && fits < most)
         most = fits;
-    while (count > 1 && (blocks % count || count > most))
-        count--;
-    return count * winograd->lanes;
+    return largest_divisor(blocks, most) * winograd->lanes;
 }
 
 /* The model's, or half or twice as many where that was measured to be better. */

@@ -98,6 +98,11 @@ static Size size_of(const CvmGraph *graph, const CvmNode *node) {
                   .trains = graph->update_count > 0};
 }
 
+/* Inputs along a side of a tile. */
+static int64_t side_of(const Size *size, int64_t tile) {
+    return tile + size->taps - 1;
+}
+
 static double cost_of_memory(const Size *size, double values) {
     return values * size->inputs * size->vectors * 4 / BYTES_A_LANE;
 }
@@ -129,7 +134,7 @@ typedef struct Way {
 
 /* arithmetic: what weights may be fetched meanwhile. */
 static double cost_of_weights(const Size *size, const Way *way, double arithmetic) {
-    double taps = (double)(size->taps * size->taps), side = (double)(way->tile + size->taps - 1);
+    double taps = (double)(size->taps * size->taps), side = (double)side_of(size, way->tile);
     if (way->transforms)
         return exposed(cost_of_memory(size, taps), arithmetic) +
                WEIGHT_TRANSFORM * side * side * size->inputs * size->vectors;
@@ -145,12 +150,12 @@ static double cost_of_pool(const Size *size, int64_t tile) {
 }
 
 static double cost_of_tiles(const Size *size, const Way *way) {
-    double side = (double)(way->tile + size->taps - 1);
+    double side = (double)side_of(size, way->tile);
     double vectors = size->groups * size->inputs / size->lanes + size->vectors;
     double frequencies = tiles_of(size, way->tile) * side * side;
     double products = frequencies * size->inputs * size->vectors / CONTRACTION_SHARE;
     double transform =
-        way->tile + size->taps - 1 > CVM_WINOGRAD_LARGE ? TRANSFORM_LARGEST : TRANSFORM;
+        side_of(size, way->tile) > CVM_WINOGRAD_LARGE ? TRANSFORM_LARGEST : TRANSFORM;
     return products + frequencies * transform * side * vectors +
            cost_of_weights(size, way, products) + cost_of_pool(size, way->tile);
 }
@@ -160,7 +165,7 @@ static double cost_of_tiles(const Size *size, const Way *way) {
 static const double ITEM_CHANNELS = 128;
 
 static double cost_of_gradient(const Size *size, int64_t tile) {
-    double side = (double)(tile + size->taps - 1), outputs = size->vectors * size->lanes;
+    double side = (double)side_of(size, tile), outputs = size->vectors * size->lanes;
     double in_group = outputs / size->groups;
     double input_turns = in_group > 2 * ITEM_CHANNELS ? in_group / ITEM_CHANNELS : 2;
     double output_turns = size->inputs > 2 * ITEM_CHANNELS ? size->inputs / ITEM_CHANNELS : 2;
@@ -200,11 +205,11 @@ static const char *refuse(const CvmNode *conv) {
 /* In training the largest tiles are left alone: transforms of weights at every step eat most of
  * what they gain, and gradients would be further from exact ones. */
 static bool is_exact_enough(const Size *size, int64_t tile) {
-    return tile + size->taps - 1 <= CVM_WINOGRAD_LARGE || !size->trains;
+    return side_of(size, tile) <= CVM_WINOGRAD_LARGE || !size->trains;
 }
 
 static bool weights_fit(const Size *size, int64_t tile) {
-    double side = (double)(tile + size->taps - 1);
+    double side = (double)side_of(size, tile);
     double bytes = side * side * 4 * size->inputs * size->vectors * size->lanes;
     return bytes <= MOST_WEIGHTS * size->pictures;
 }
@@ -213,7 +218,7 @@ static bool weights_fit(const Size *size, int64_t tile) {
  * a second cache holds the filters of too few channels. */
 static bool may_transform(const Size *size, int64_t tile) {
     return tiles_of(size, tile) <= CVM_WINOGRAD_FEW_TILES &&
-           tile + size->taps - 1 <= CVM_WINOGRAD_LARGE;
+           side_of(size, tile) <= CVM_WINOGRAD_LARGE;
 }
 
 static bool may_take(const Size *size, const Way *way) {
@@ -240,7 +245,7 @@ static Way best_way(const Size *size) {
 /* Of 5x5 and larger filters, tiles of 8 x 8 inputs would take the gradient further from the exact
  * one than a ten-thousandth, where a large one has small elements (docs/performance.md). */
 static bool gradient_is_exact_enough(const Size *size, int64_t tile) {
-    return tile + size->taps - 1 < CVM_WINOGRAD_LARGE || size->taps == 3;
+    return side_of(size, tile) < CVM_WINOGRAD_LARGE || size->taps == 3;
 }
 
 static Way best_way_of_gradient(const Size *size) {
