@@ -28,6 +28,31 @@ int checked_tear_down(void **state) {
     return 0;
 }
 
+CvmNode *checked_input(CvmGraph *graph, const char *name, CvmShape shape) {
+    return cvm_graph_input(graph, name, CVM_F32, shape, (CvmOrigin){.name = "x"});
+}
+
+CvmNode *checked_add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count, ...) {
+    CvmNode *inputs[CHECKED_OPERANDS];
+    assert_in_range(count, 0, CHECKED_OPERANDS);
+    va_list operands;
+    va_start(operands, count);
+    for (int i = 0; i < count; i++)
+        inputs[i] = va_arg(operands, CvmNode *);
+    va_end(operands);
+    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, (CvmOrigin){.name = "x"},
+                                  &checked_diag);
+    if (!node) {
+        cvm_diag_print(&checked_diag, stderr);
+        fail_msg("%s", "the graph of a test does not hold");
+    }
+    return node;
+}
+
+CvmNode *checked_relayout(CvmGraph *graph, CvmNode *x, const char *to) {
+    return checked_add(graph, CVM_OP_RELAYOUT, &(CvmAttribute){.text = to}, 1, x);
+}
+
 /* Values in about [-1, 1], the same on every machine. Labels for i32. */
 static const void *values_of(void *context, const CvmNode *node) {
     CvmArena *arena = context;

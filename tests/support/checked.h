@@ -11,6 +11,14 @@ extern CvmDiag checked_diag;
 int checked_set_up(void **state);
 int checked_tear_down(void **state);
 
+/* Nodes of a test's graph, all of an origin named "x"; the test fails where one does not hold.
+ * checked_add: `count` operands, at most CHECKED_OPERANDS, follow; more are left alone.
+ * checked_relayout: to a layout by its name in text form, as "channel8". */
+enum { CHECKED_OPERANDS = 3 };
+CvmNode *checked_input(CvmGraph *graph, const char *name, CvmShape shape);
+CvmNode *checked_add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count, ...);
+CvmNode *checked_relayout(CvmGraph *graph, CvmNode *x, const char *to);
+
 /* Gives every input and parameter of the graph values in [-1, 1] that depend on its name alone. */
 void checked_fill(Compiled *compiled, const CvmGraph *graph, CvmArena *arena);
 

@@ -25,21 +25,6 @@ static CvmShape shape2(int64_t n, int64_t c) {
     return (CvmShape){2, {n, c}};
 }
 
-static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
-    return cvm_graph_input(graph, name, CVM_F32, shape, nowhere);
-}
-
-static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
-                    CvmNode *a, CvmNode *b, CvmNode *c) {
-    CvmNode *inputs[] = {a, b, c};
-    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &checked_diag);
-    if (!node) {
-        cvm_diag_print(&checked_diag, stderr);
-        fail_msg("%s", "the graph of a test does not hold");
-    }
-    return node;
-}
-
 static void check(CvmGraph *graph, const char *what, const char *passes) {
     checked_run(graph, checked_arena, what, passes, 1e-4f);
 }
@@ -77,7 +62,7 @@ static void conv_attributes(const ConvCase *c, CvmAttribute *attributes) {
 static CvmNode *relayout_to(CvmGraph *graph, CvmNode *x, const char *kind, int64_t lanes) {
     CvmAttribute to = {.text = lanes ? cvm_arena_format(checked_arena, "%s%d", kind, (int)lanes)
                                      : "plain"};
-    return add(graph, CVM_OP_RELAYOUT, &to, 1, x, NULL, NULL);
+    return checked_add(graph, CVM_OP_RELAYOUT, &to, 1, x, NULL, NULL);
 }
 
 static CvmNode *relayout(CvmGraph *graph, CvmNode *x, int64_t lanes) {
@@ -90,22 +75,25 @@ static CvmGraph *conv_graph(const ConvCase *c, int64_t lanes) {
     int64_t n = lanes ? lanes * 2 : c->n;
     CvmAttribute attributes[CVM_MAX_ATTRIBUTES];
     conv_attributes(c, attributes);
-    CvmNode *x = input(graph, "x", shape4(n, c->channels, c->h, c->w));
-    CvmNode *weight = input(
+    CvmNode *x = checked_input(graph, "x", shape4(n, c->channels, c->h, c->w));
+    CvmNode *weight = checked_input(
         graph, "weight", shape4(c->outputs, c->channels / c->groups, c->kernel[0], c->kernel[1]));
     CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
-    CvmNode *y = add(graph, CVM_OP_CONV, attributes, 2, inside, weight, NULL);
-    CvmNode *dy = input(graph, "dy", y->type.shape);
+    CvmNode *y = checked_add(graph, CVM_OP_CONV, attributes, 2, inside, weight, NULL);
+    CvmNode *dy = checked_input(graph, "dy", y->type.shape);
     CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
     attributes[4].integers[0] = c->h;
     attributes[4].integers[1] = c->w;
-    CvmNode *dx = add(graph, CVM_OP_CONV_GRAD_INPUT, attributes, 2, dy_inside, weight, NULL);
+    CvmNode *dx =
+        checked_add(graph, CVM_OP_CONV_GRAD_INPUT, attributes, 2, dy_inside, weight, NULL);
     memcpy(attributes[4].integers, c->kernel, sizeof c->kernel);
-    CvmNode *dw = add(graph, CVM_OP_CONV_GRAD_WEIGHT, attributes, 2, inside, dy_inside, NULL);
+    CvmNode *dw =
+        checked_add(graph, CVM_OP_CONV_GRAD_WEIGHT, attributes, 2, inside, dy_inside, NULL);
     cvm_graph_output(graph, "y", lanes ? relayout(graph, y, 0) : y);
     cvm_graph_output(graph, "dx", lanes ? relayout(graph, dx, 0) : dx);
     cvm_graph_output(graph, "dw", dw);
-    cvm_graph_output(graph, "db", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy_inside, NULL, NULL));
+    cvm_graph_output(graph, "db",
+                     checked_add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy_inside, NULL, NULL));
     return graph;
 }
 
@@ -183,18 +171,19 @@ static CvmGraph *conv_in_channels(const ConvCase *c, int64_t lanes) {
     CvmLayoutKind wanted;
     assert_true(cvm_conv_in_channels(&shape, c->groups, (int)lanes, &wanted));
     bool blocked = wanted == CVM_LAYOUT_CHANNEL;
-    CvmNode *x = input(graph, "x", shape4(c->n, c->channels, c->h, c->w));
-    CvmNode *weight = input(graph, "weight", shape);
-    CvmNode *bias = input(graph, "bias", (CvmShape){1, {c->outputs}});
-    CvmNode *y = add(graph, CVM_OP_CONV, attributes, 2,
-                     blocked ? relayout_to(graph, x, "channel", lanes) : x,
-                     relayout_to(graph, weight, "filter", lanes), NULL);
-    CvmNode *other = input(graph, "other", y->type.shape);
-    y = add(graph, CVM_OP_BIAS, NULL, 2, y, bias, NULL);
-    y = add(graph, CVM_OP_ADD, NULL, 2, y, relayout_to(graph, other, "channel", lanes), NULL);
-    y = add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL);
+    CvmNode *x = checked_input(graph, "x", shape4(c->n, c->channels, c->h, c->w));
+    CvmNode *weight = checked_input(graph, "weight", shape);
+    CvmNode *bias = checked_input(graph, "bias", (CvmShape){1, {c->outputs}});
+    CvmNode *y = checked_add(graph, CVM_OP_CONV, attributes, 2,
+                             blocked ? relayout_to(graph, x, "channel", lanes) : x,
+                             relayout_to(graph, weight, "filter", lanes), NULL);
+    CvmNode *other = checked_input(graph, "other", y->type.shape);
+    y = checked_add(graph, CVM_OP_BIAS, NULL, 2, y, bias, NULL);
+    y = checked_add(graph, CVM_OP_ADD, NULL, 2, y, relayout_to(graph, other, "channel", lanes),
+                    NULL);
+    y = checked_add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL);
     cvm_graph_output(graph, "y", relayout(graph, y, 0));
-    cvm_graph_output(graph, "sums", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, y, NULL, NULL));
+    cvm_graph_output(graph, "sums", checked_add(graph, CVM_OP_BIAS_GRAD, NULL, 1, y, NULL, NULL));
     cvm_graph_output(graph, "weight",
                      relayout(graph, relayout_to(graph, weight, "filter", lanes), 0));
     return graph;
@@ -235,10 +224,10 @@ static void test_gradients_give_the_same_bits_on_any_threads(void **state) {
     float *first[4] = {NULL};
     for (int threads = 1; threads <= 3; threads++) {
         CvmGraph *graph = conv_gradients(&c);
-        CvmNode *dy = input(graph, "rows", shape2(7, 200)),
-                *weight = input(graph, "w", shape2(200, 999));
+        CvmNode *dy = checked_input(graph, "rows", shape2(7, 200)),
+                *weight = checked_input(graph, "w", shape2(200, 999));
         cvm_graph_output(graph, "strips",
-                         add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
+                         checked_add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
         const char *const names[] = {"dx", "dw", "db", "strips"};
         Compiled compiled =
             compiled_open(cvm_graph_copy(graph, checked_arena),
@@ -272,7 +261,7 @@ static void test_conv_gradient_with_turned_weights(void **state) {
             if (node->op != CVM_OP_CONV_GRAD_INPUT)
                 continue;
             node->inputs[1] =
-                add(graph, CVM_OP_TURN_WEIGHT, &groups, 1, node->inputs[1], NULL, NULL);
+                checked_add(graph, CVM_OP_TURN_WEIGHT, &groups, 1, node->inputs[1], NULL, NULL);
             node->attributes[5].integers[0] = 1;
             assert_true(cvm_graph_sort(graph));
             break;
@@ -288,17 +277,20 @@ static void test_linear(void **state) {
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         int64_t n = sizes[i][0], in = sizes[i][1], out = sizes[i][2];
         CvmGraph *graph = cvm_graph_create(checked_arena, "linear");
-        CvmNode *x = input(graph, "x", shape2(n, in)), *dy = input(graph, "dy", shape2(n, out));
-        CvmNode *weight = input(graph, "weight", shape2(out, in));
-        cvm_graph_output(graph, "y", add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL));
+        CvmNode *x = checked_input(graph, "x", shape2(n, in)),
+                *dy = checked_input(graph, "dy", shape2(n, out));
+        CvmNode *weight = checked_input(graph, "weight", shape2(out, in));
+        cvm_graph_output(graph, "y", checked_add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL));
         cvm_graph_output(graph, "dx",
-                         add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
-        cvm_graph_output(graph, "dw", add(graph, CVM_OP_LINEAR_GRAD_WEIGHT, NULL, 2, x, dy, NULL));
-        cvm_graph_output(graph, "db", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy, NULL, NULL));
-        CvmNode *masked = add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL);
-        masked =
-            add(graph, CVM_OP_BIAS, NULL, 2, masked, input(graph, "b", (CvmShape){1, {in}}), NULL);
-        masked = add(graph, CVM_OP_RELU_GRAD, NULL, 2, masked, x, NULL);
+                         checked_add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL));
+        cvm_graph_output(graph, "dw",
+                         checked_add(graph, CVM_OP_LINEAR_GRAD_WEIGHT, NULL, 2, x, dy, NULL));
+        cvm_graph_output(graph, "db",
+                         checked_add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy, NULL, NULL));
+        CvmNode *masked = checked_add(graph, CVM_OP_LINEAR_GRAD_INPUT, NULL, 2, dy, weight, NULL);
+        masked = checked_add(graph, CVM_OP_BIAS, NULL, 2, masked,
+                             checked_input(graph, "b", (CvmShape){1, {in}}), NULL);
+        masked = checked_add(graph, CVM_OP_RELU_GRAD, NULL, 2, masked, x, NULL);
         cvm_graph_output(graph, "masked", masked);
         check(graph, "linear", "none,+fuse-epilogue");
         check(graph, "linear", "none,+fuse-bias-grad");
@@ -314,10 +306,12 @@ static void test_large_linear(void **state) {
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         int64_t n = sizes[i][0], in = sizes[i][1], out = sizes[i][2];
         CvmGraph *graph = cvm_graph_create(checked_arena, "large_linear");
-        CvmNode *x = input(graph, "x", shape2(n, in)), *weight = input(graph, "w", shape2(out, in));
-        CvmNode *y = add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL);
-        y = add(graph, CVM_OP_BIAS, NULL, 2, y, input(graph, "b", (CvmShape){1, {out}}), NULL);
-        cvm_graph_output(graph, "y", add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL));
+        CvmNode *x = checked_input(graph, "x", shape2(n, in)),
+                *weight = checked_input(graph, "w", shape2(out, in));
+        CvmNode *y = checked_add(graph, CVM_OP_LINEAR, NULL, 2, x, weight, NULL);
+        y = checked_add(graph, CVM_OP_BIAS, NULL, 2, y,
+                        checked_input(graph, "b", (CvmShape){1, {out}}), NULL);
+        cvm_graph_output(graph, "y", checked_add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL));
         check(graph, "large linear", i % 2 ? "none" : "none,+fuse-epilogue");
     }
 }
@@ -335,20 +329,21 @@ static void pool_graph(CvmGraph *graph, const PoolCase *c, const char *kind, int
     memcpy(attributes[2].integers, c->pad, sizeof c->pad);
     attributes[3].integers[0] = c->ceil;
     attributes[4].integers[0] = c->count_pad;
-    CvmNode *x = input(graph, "x", shape4(lanes ? lanes : 2, *kind == 'c' ? 2 * lanes : 3, 13, 11));
+    CvmNode *x =
+        checked_input(graph, "x", shape4(lanes ? lanes : 2, *kind == 'c' ? 2 * lanes : 3, 13, 11));
     CvmNode *inside = lanes ? relayout_to(graph, x, kind, lanes) : x;
-    CvmNode *largest = add(graph, CVM_OP_MAXPOOL, attributes, 1, inside, NULL, NULL);
-    CvmNode *mean = add(graph, CVM_OP_AVGPOOL, attributes, 1, inside, NULL, NULL);
-    CvmNode *dy = input(graph, "dy", mean->type.shape);
+    CvmNode *largest = checked_add(graph, CVM_OP_MAXPOOL, attributes, 1, inside, NULL, NULL);
+    CvmNode *mean = checked_add(graph, CVM_OP_AVGPOOL, attributes, 1, inside, NULL, NULL);
+    CvmNode *dy = checked_input(graph, "dy", mean->type.shape);
     CvmNode *dy_inside = lanes ? relayout_to(graph, dy, kind, lanes) : dy;
-    CvmNode *index = add(graph, CVM_OP_MAXPOOL_INDEX, attributes, 1, inside, NULL, NULL);
+    CvmNode *index = checked_add(graph, CVM_OP_MAXPOOL_INDEX, attributes, 1, inside, NULL, NULL);
     CvmAttribute back[CVM_MAX_ATTRIBUTES];
     memcpy(back, attributes, sizeof back);
     back[4] = (CvmAttribute){.integers = {13, 11}};
-    CvmNode *dmax = add(graph, CVM_OP_MAXPOOL_GRAD, back, 2, dy_inside, index, NULL);
+    CvmNode *dmax = checked_add(graph, CVM_OP_MAXPOOL_GRAD, back, 2, dy_inside, index, NULL);
     attributes[5].integers[0] = 13;
     attributes[5].integers[1] = 11;
-    CvmNode *dmean = add(graph, CVM_OP_AVGPOOL_GRAD, attributes, 1, dy_inside, NULL, NULL);
+    CvmNode *dmean = checked_add(graph, CVM_OP_AVGPOOL_GRAD, attributes, 1, dy_inside, NULL, NULL);
     CvmNode *results[] = {largest, mean, index, dmax, dmean};
     static const char *const names[] = {"maxpool", "avgpool", "maxpool_index", "maxpool_grad",
                                         "avgpool_grad"};
@@ -393,13 +388,15 @@ static void test_adaptive_and_global_pool(void **state) {
             const char *kind = round == 2 ? "channel" : "batch";
             CvmGraph *graph = cvm_graph_create(checked_arena, "pool");
             CvmAttribute size = {.integers = {sizes[i][0], sizes[i][1]}}, back = {{13, 11}};
-            CvmNode *x = input(graph, "x", shape4(4, 8, 13, 11));
+            CvmNode *x = checked_input(graph, "x", shape4(4, 8, 13, 11));
             CvmNode *inside = lanes ? relayout_to(graph, x, kind, lanes) : x;
-            CvmNode *mean = add(graph, CVM_OP_ADAPTIVE_AVGPOOL, &size, 1, inside, NULL, NULL);
-            CvmNode *dy = input(graph, "dy", mean->type.shape);
+            CvmNode *mean =
+                checked_add(graph, CVM_OP_ADAPTIVE_AVGPOOL, &size, 1, inside, NULL, NULL);
+            CvmNode *dy = checked_input(graph, "dy", mean->type.shape);
             CvmNode *dy_inside = lanes ? relayout_to(graph, dy, kind, lanes) : dy;
-            CvmNode *dx = add(graph, CVM_OP_ADAPTIVE_AVGPOOL_GRAD, &back, 1, dy_inside, NULL, NULL);
-            CvmNode *all = add(graph, CVM_OP_GLOBAL_AVGPOOL, NULL, 1, inside, NULL, NULL);
+            CvmNode *dx =
+                checked_add(graph, CVM_OP_ADAPTIVE_AVGPOOL_GRAD, &back, 1, dy_inside, NULL, NULL);
+            CvmNode *all = checked_add(graph, CVM_OP_GLOBAL_AVGPOOL, NULL, 1, inside, NULL, NULL);
             CvmNode *results[] = {mean, dx, all};
             static const char *const names[] = {"mean", "dx", "all"};
             for (int k = 0; k < 3; k++)
@@ -412,12 +409,12 @@ static void test_adaptive_and_global_pool(void **state) {
 static void test_pointwise_channel_blocked(void **state) {
     (void)state;
     CvmGraph *graph = cvm_graph_create(checked_arena, "pointwise");
-    CvmNode *x = input(graph, "x", shape4(3, 32, 5, 3)),
-            *y = input(graph, "y", shape4(3, 32, 5, 3));
-    CvmNode *bias = input(graph, "bias", (CvmShape){1, {32}});
-    CvmNode *sum = add(graph, CVM_OP_MUL, NULL, 2, relayout_to(graph, x, "channel", 8),
-                       relayout_to(graph, y, "channel", 8), NULL);
-    CvmNode *biased = add(graph, CVM_OP_BIAS, NULL, 2, sum, bias, NULL);
+    CvmNode *x = checked_input(graph, "x", shape4(3, 32, 5, 3)),
+            *y = checked_input(graph, "y", shape4(3, 32, 5, 3));
+    CvmNode *bias = checked_input(graph, "bias", (CvmShape){1, {32}});
+    CvmNode *sum = checked_add(graph, CVM_OP_MUL, NULL, 2, relayout_to(graph, x, "channel", 8),
+                               relayout_to(graph, y, "channel", 8), NULL);
+    CvmNode *biased = checked_add(graph, CVM_OP_BIAS, NULL, 2, sum, bias, NULL);
     cvm_graph_output(graph, "product", relayout(graph, sum, 0));
     cvm_graph_output(graph, "biased", relayout(graph, biased, 0));
     check(graph, "pointwise over channels", "none");
@@ -428,8 +425,9 @@ static void test_pointwise(void **state) {
     (void)state;
     for (int64_t count = 1; count <= 150; count = count * 2 + 3) {
         CvmGraph *graph = cvm_graph_create(checked_arena, "pointwise");
-        CvmNode *x = input(graph, "x", shape2(3, count)), *y = input(graph, "y", shape2(3, count));
-        CvmNode *bias = input(graph, "bias", (CvmShape){1, {count}});
+        CvmNode *x = checked_input(graph, "x", shape2(3, count)),
+                *y = checked_input(graph, "y", shape2(3, count));
+        CvmNode *bias = checked_input(graph, "bias", (CvmShape){1, {count}});
         static const CvmOp one[] = {CVM_OP_RELU, CVM_OP_TANH, CVM_OP_SIGMOID, CVM_OP_LEAKY_RELU,
                                     CVM_OP_GELU};
         static const CvmOp two[] = {
@@ -437,11 +435,11 @@ static void test_pointwise(void **state) {
             CVM_OP_GELU_GRAD, CVM_OP_ADD,       CVM_OP_MUL};
         for (int i = 0; i < 5; i++)
             cvm_graph_output(graph, cvm_op_info(one[i])->name,
-                             add(graph, one[i], NULL, 1, x, NULL, NULL));
+                             checked_add(graph, one[i], NULL, 1, x, NULL, NULL));
         for (int i = 0; i < 7; i++)
             cvm_graph_output(graph, cvm_op_info(two[i])->name,
-                             add(graph, two[i], NULL, 2, x, y, NULL));
-        cvm_graph_output(graph, "bias", add(graph, CVM_OP_BIAS, NULL, 2, x, bias, NULL));
+                             checked_add(graph, two[i], NULL, 2, x, y, NULL));
+        cvm_graph_output(graph, "bias", checked_add(graph, CVM_OP_BIAS, NULL, 2, x, bias, NULL));
         check(graph, "pointwise", "none");
         check(graph, "pointwise, fused", "default");
     }
@@ -452,22 +450,22 @@ static void test_rows(void **state) {
     static const int64_t classes[] = {7, 10, 16, 37, 64, 1000};
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
         CvmGraph *graph = cvm_graph_create(checked_arena, "rows");
-        CvmNode *x = input(graph, "x", shape2(5, classes[i]));
-        CvmNode *dy = input(graph, "dy", shape2(5, classes[i]));
-        CvmNode *row = input(graph, "row", (CvmShape){1, {5}});
+        CvmNode *x = checked_input(graph, "x", shape2(5, classes[i]));
+        CvmNode *dy = checked_input(graph, "dy", shape2(5, classes[i]));
+        CvmNode *row = checked_input(graph, "row", (CvmShape){1, {5}});
         CvmNode *target = cvm_graph_input(graph, "target", CVM_I32, (CvmShape){1, {5}}, nowhere);
-        CvmNode *soft = add(graph, CVM_OP_SOFTMAX, NULL, 1, x, NULL, NULL);
-        CvmNode *log = add(graph, CVM_OP_LOG_SOFTMAX, NULL, 1, x, NULL, NULL);
-        CvmNode *nll = add(graph, CVM_OP_NLL, NULL, 2, log, target, NULL);
+        CvmNode *soft = checked_add(graph, CVM_OP_SOFTMAX, NULL, 1, x, NULL, NULL);
+        CvmNode *log = checked_add(graph, CVM_OP_LOG_SOFTMAX, NULL, 1, x, NULL, NULL);
+        CvmNode *nll = checked_add(graph, CVM_OP_NLL, NULL, 2, log, target, NULL);
         CvmAttribute count[] = {{.integers = {classes[i]}}, {.real = 0}};
-        CvmNode *spread = add(graph, CVM_OP_NLL_GRAD, count, 2, row, target, NULL);
+        CvmNode *spread = checked_add(graph, CVM_OP_NLL_GRAD, count, 2, row, target, NULL);
         cvm_graph_output(graph, "softmax", soft);
         cvm_graph_output(graph, "softmax_grad",
-                         add(graph, CVM_OP_SOFTMAX_GRAD, NULL, 2, dy, soft, NULL));
+                         checked_add(graph, CVM_OP_SOFTMAX_GRAD, NULL, 2, dy, soft, NULL));
         cvm_graph_output(graph, "nll", nll);
-        cvm_graph_output(graph, "mean", add(graph, CVM_OP_MEAN, NULL, 1, nll, NULL, NULL));
+        cvm_graph_output(graph, "mean", checked_add(graph, CVM_OP_MEAN, NULL, 1, nll, NULL, NULL));
         cvm_graph_output(graph, "log_softmax_grad",
-                         add(graph, CVM_OP_LOG_SOFTMAX_GRAD, NULL, 2, spread, log, NULL));
+                         checked_add(graph, CVM_OP_LOG_SOFTMAX_GRAD, NULL, 2, spread, log, NULL));
         check(graph, "rows", "none");
         check(graph, "rows, fused", "+fuse-loss");
     }
@@ -483,13 +481,14 @@ static void test_dropout(void **state) {
             CvmGraph *graph = cvm_graph_create(checked_arena, "dropout");
             CvmNode *random =
                 cvm_graph_input(graph, "random", CVM_I32, (CvmShape){1, {4}}, nowhere);
-            CvmNode *bias = input(graph, "bias", (CvmShape){1, {sizes[i][0]}});
-            CvmNode *x = input(
+            CvmNode *bias = checked_input(graph, "bias", (CvmShape){1, {sizes[i][0]}});
+            CvmNode *x = checked_input(
                 graph, "x", shape4(lanes ? lanes * 2 : 3, sizes[i][0], sizes[i][1], sizes[i][2]));
             CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
-            CvmNode *alone = add(graph, CVM_OP_DROPOUT, attributes, 2, inside, random, NULL);
-            CvmNode *biased = add(graph, CVM_OP_BIAS, NULL, 2, alone, bias, NULL);
-            CvmNode *both = add(graph, CVM_OP_DROPOUT, attributes, 2, biased, random, NULL);
+            CvmNode *alone =
+                checked_add(graph, CVM_OP_DROPOUT, attributes, 2, inside, random, NULL);
+            CvmNode *biased = checked_add(graph, CVM_OP_BIAS, NULL, 2, alone, bias, NULL);
+            CvmNode *both = checked_add(graph, CVM_OP_DROPOUT, attributes, 2, biased, random, NULL);
             cvm_graph_output(graph, "alone", lanes ? relayout(graph, alone, 0) : alone);
             cvm_graph_output(graph, "both", lanes ? relayout(graph, both, 0) : both);
             check(graph, "dropout", i ? "none" : "default");
@@ -499,18 +498,18 @@ static void test_dropout(void **state) {
 /* Along the channels of pictures: softmax, local normalization, and their gradients. */
 static void channels_graph(CvmGraph *graph, CvmShape shape, const CvmAttribute *lrn,
                            int64_t lanes) {
-    CvmNode *x = input(graph, "x", shape), *dy = input(graph, "dy", shape);
+    CvmNode *x = checked_input(graph, "x", shape), *dy = checked_input(graph, "dy", shape);
     CvmNode *inside = lanes ? relayout(graph, x, lanes) : x;
     CvmNode *dy_inside = lanes ? relayout(graph, dy, lanes) : dy;
-    CvmNode *soft = add(graph, CVM_OP_SOFTMAX, NULL, 1, inside, NULL, NULL);
-    CvmNode *log = add(graph, CVM_OP_LOG_SOFTMAX, NULL, 1, inside, NULL, NULL);
+    CvmNode *soft = checked_add(graph, CVM_OP_SOFTMAX, NULL, 1, inside, NULL, NULL);
+    CvmNode *log = checked_add(graph, CVM_OP_LOG_SOFTMAX, NULL, 1, inside, NULL, NULL);
     CvmNode *results[] = {
         soft,
         log,
-        add(graph, CVM_OP_SOFTMAX_GRAD, NULL, 2, dy_inside, soft, NULL),
-        add(graph, CVM_OP_LOG_SOFTMAX_GRAD, NULL, 2, dy_inside, log, NULL),
-        add(graph, CVM_OP_LRN, lrn, 1, inside, NULL, NULL),
-        add(graph, CVM_OP_LRN_GRAD, lrn, 2, dy_inside, inside, NULL),
+        checked_add(graph, CVM_OP_SOFTMAX_GRAD, NULL, 2, dy_inside, soft, NULL),
+        checked_add(graph, CVM_OP_LOG_SOFTMAX_GRAD, NULL, 2, dy_inside, log, NULL),
+        checked_add(graph, CVM_OP_LRN, lrn, 1, inside, NULL, NULL),
+        checked_add(graph, CVM_OP_LRN_GRAD, lrn, 2, dy_inside, inside, NULL),
     };
     static const char *const names[] = {"softmax",          "log_softmax", "softmax_grad",
                                         "log_softmax_grad", "lrn",         "lrn_grad"};
@@ -554,12 +553,14 @@ static void test_lrn_over_blocks(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CvmGraph *graph = cvm_graph_create(checked_arena, "lrn");
         CvmShape shape = shape4(cases[i].n, cases[i].channels, cases[i].h, cases[i].w);
-        CvmNode *x = relayout_to(graph, input(graph, "x", shape), "channel", cases[i].lanes);
-        CvmNode *dy = relayout_to(graph, input(graph, "dy", shape), "channel", cases[i].lanes);
-        CvmNode *y = add(graph, CVM_OP_LRN, cases[i].lrn, 1, x, NULL, NULL);
-        CvmNode *dx = add(graph, CVM_OP_LRN_GRAD, cases[i].lrn, 2, dy, x, NULL);
-        y = add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL);
-        dx = add(graph, CVM_OP_RELU_GRAD, NULL, 2, dx, x, NULL);
+        CvmNode *x =
+            relayout_to(graph, checked_input(graph, "x", shape), "channel", cases[i].lanes);
+        CvmNode *dy =
+            relayout_to(graph, checked_input(graph, "dy", shape), "channel", cases[i].lanes);
+        CvmNode *y = checked_add(graph, CVM_OP_LRN, cases[i].lrn, 1, x, NULL, NULL);
+        CvmNode *dx = checked_add(graph, CVM_OP_LRN_GRAD, cases[i].lrn, 2, dy, x, NULL);
+        y = checked_add(graph, CVM_OP_RELU, NULL, 1, y, NULL, NULL);
+        dx = checked_add(graph, CVM_OP_RELU_GRAD, NULL, 2, dx, x, NULL);
         cvm_graph_output(graph, "y", relayout(graph, y, 0));
         cvm_graph_output(graph, "dx", relayout(graph, dx, 0));
         check(graph, "lrn over blocks", i % 2 ? "none" : "default");
@@ -573,10 +574,11 @@ static void test_extremes(void **state) {
     enum { COUNT = sizeof x / sizeof x[0] };
     for (const char *const *cpu = compiled_cpus(); *cpu; cpu++) {
         CvmGraph *graph = cvm_graph_create(checked_arena, "extremes");
-        CvmNode *in = input(graph, "x", (CvmShape){1, {COUNT}});
-        cvm_graph_output(graph, "tanh", add(graph, CVM_OP_TANH, NULL, 1, in, NULL, NULL));
-        cvm_graph_output(graph, "sigmoid", add(graph, CVM_OP_SIGMOID, NULL, 1, in, NULL, NULL));
-        cvm_graph_output(graph, "relu", add(graph, CVM_OP_RELU, NULL, 1, in, NULL, NULL));
+        CvmNode *in = checked_input(graph, "x", (CvmShape){1, {COUNT}});
+        cvm_graph_output(graph, "tanh", checked_add(graph, CVM_OP_TANH, NULL, 1, in, NULL, NULL));
+        cvm_graph_output(graph, "sigmoid",
+                         checked_add(graph, CVM_OP_SIGMOID, NULL, 1, in, NULL, NULL));
+        cvm_graph_output(graph, "relu", checked_add(graph, CVM_OP_RELU, NULL, 1, in, NULL, NULL));
         Compiled compiled = compiled_open(graph, "none", *cpu, 1);
         compiled_set(&compiled, "x", x, COUNT);
         compiled_run(&compiled);

@@ -13,8 +13,6 @@
 
 #include <cmocka.h>
 
-static const CvmOrigin nowhere = {.name = "x"};
-
 /* y of a 1-dimensional tile by the matrices, for inputs x and taps w. */
 static double filtered(const CvmWinogradMatrices *m, int at, const double *x, const double *w) {
     double y = 0;
@@ -79,54 +77,38 @@ static const Case cases[] = {
     {1, 160, 57, 8, 64, {1, 1, 1, 1}, 3, 7, 1}, /* sums of two chunks of channels */
 };
 
-static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
-                    CvmNode *a, CvmNode *b) {
-    CvmNode *inputs[] = {a, b};
-    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &checked_diag);
-    if (!node) {
-        cvm_diag_print(&checked_diag, stderr);
-        fail_msg("%s", "the graph of a test does not hold");
-    }
-    return node;
-}
-
-static CvmNode *relayout(CvmGraph *graph, CvmNode *x, const char *to) {
-    return add(graph, CVM_OP_RELAYOUT, &(CvmAttribute){.text = to}, 1, x, NULL);
-}
-
-static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
-    return cvm_graph_input(graph, name, CVM_F32, shape, nowhere);
-}
-
 /* The convolution with minimal filtering, of weights transformed before or of filters; and the same
  * directly, or with bias, a sum and relu behind it. */
 static CvmGraph *make_graph(const Case *c, int64_t tile, int lanes, bool filters, bool direct) {
     CvmGraph *graph = cvm_graph_create(checked_arena, "winograd");
     const char *channel = cvm_arena_format(checked_arena, "channel%d", lanes);
     const char *filter = cvm_arena_format(checked_arena, "filter%d", lanes);
-    CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->groups * c->inputs, c->h, c->w}});
+    CvmNode *x =
+        checked_input(graph, "x", (CvmShape){4, {c->n, c->groups * c->inputs, c->h, c->w}});
     CvmNode *weight =
-        input(graph, "weight", (CvmShape){4, {c->outputs, c->inputs, c->taps, c->taps}});
+        checked_input(graph, "weight", (CvmShape){4, {c->outputs, c->inputs, c->taps, c->taps}});
     CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
     CvmAttribute ones = {.integers = {1, 1}};
-    CvmNode *used = relayout(graph, weight, filter);
+    CvmNode *used = checked_relayout(graph, weight, filter);
     if (!filters)
-        used =
-            add(graph, CVM_OP_WINOGRAD_WEIGHT, &(CvmAttribute){.integers = {tile}}, 1, used, NULL);
-    CvmNode *y = add(graph, CVM_OP_WINOGRAD,
-                     (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->groups}}}, 2,
-                     relayout(graph, x, channel), used);
+        used = checked_add(graph, CVM_OP_WINOGRAD_WEIGHT, &(CvmAttribute){.integers = {tile}}, 1,
+                           used, NULL);
+    CvmNode *y = checked_add(graph, CVM_OP_WINOGRAD,
+                             (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->groups}}},
+                             2, checked_relayout(graph, x, channel), used);
     if (direct) {
-        y = relayout(graph, y, "plain");
+        y = checked_relayout(graph, y, "plain");
         cvm_graph_output(graph, "direct",
-                         add(graph, CVM_OP_CONV,
-                             (CvmAttribute[]){ones, pad, ones, {.integers = {c->groups}}}, 2, x,
-                             weight));
+                         checked_add(graph, CVM_OP_CONV,
+                                     (CvmAttribute[]){ones, pad, ones, {.integers = {c->groups}}},
+                                     2, x, weight));
     } else {
-        y = add(graph, CVM_OP_BIAS, NULL, 2, y, input(graph, "bias", (CvmShape){1, {c->outputs}}));
-        y = add(graph, CVM_OP_ADD, NULL, 2, y,
-                relayout(graph, input(graph, "other", y->type.shape), channel));
-        y = relayout(graph, add(graph, CVM_OP_RELU, NULL, 1, y, NULL), "plain");
+        y = checked_add(graph, CVM_OP_BIAS, NULL, 2, y,
+                        checked_input(graph, "bias", (CvmShape){1, {c->outputs}}));
+        y = checked_add(
+            graph, CVM_OP_ADD, NULL, 2, y,
+            checked_relayout(graph, checked_input(graph, "other", y->type.shape), channel));
+        y = checked_relayout(graph, checked_add(graph, CVM_OP_RELU, NULL, 1, y, NULL), "plain");
     }
     cvm_graph_output(graph, "y", y);
     return graph;
@@ -186,9 +168,10 @@ static void test_pooled(void **state) {
         CvmGraph *graph = make_graph(c, c->tile, 8, c->tile < 7 && i % 2, false);
         CvmNode *relu = graph->outputs[0].value->inputs[0];
         CvmAttribute size = {.integers = {window, window}}, none = {{0}};
-        CvmNode *pooled = add(graph, i != 4 ? CVM_OP_MAXPOOL : CVM_OP_AVGPOOL,
-                              (CvmAttribute[]){size, size, none, none, none}, 1, relu, NULL);
-        graph->outputs[0].value = relayout(graph, pooled, "plain");
+        CvmNode *pooled =
+            checked_add(graph, i != 4 ? CVM_OP_MAXPOOL : CVM_OP_AVGPOOL,
+                        (CvmAttribute[]){size, size, none, none, none}, 1, relu, NULL);
+        graph->outputs[0].value = checked_relayout(graph, pooled, "plain");
         checked_run(graph, checked_arena, "winograd", "none,+fuse-epilogue,+fuse-pool", 3e-4f);
     }
 }
@@ -198,25 +181,28 @@ static void test_pooled(void **state) {
 static CvmGraph *make_gradient(const Case *c, int64_t tile, int lanes, bool direct) {
     CvmGraph *graph = cvm_graph_create(checked_arena, "gradient");
     const char *channel = cvm_arena_format(checked_arena, "channel%d", lanes);
-    CvmNode *x = input(graph, "x", (CvmShape){4, {c->n, c->groups * c->inputs, c->h, c->w}});
+    CvmNode *x =
+        checked_input(graph, "x", (CvmShape){4, {c->n, c->groups * c->inputs, c->h, c->w}});
     CvmShape result = {4,
                        {c->n, c->outputs, c->h + c->pad[0] + c->pad[2] - c->taps + 1,
                         c->w + c->pad[1] + c->pad[3] - c->taps + 1}};
-    CvmNode *dy = input(graph, "dy", result);
+    CvmNode *dy = checked_input(graph, "dy", result);
     CvmAttribute pad = {.integers = {c->pad[0], c->pad[1], c->pad[2], c->pad[3]}};
     CvmAttribute ones = {.integers = {1, 1}}, taps = {.integers = {c->taps, c->taps}};
     CvmAttribute groups = {.integers = {c->groups}};
-    CvmNode *inside = relayout(graph, dy, channel);
-    CvmNode *dw = add(graph, CVM_OP_WINOGRAD_GRAD_WEIGHT,
-                      (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->taps}}, groups},
-                      2, relayout(graph, x, channel), inside);
+    CvmNode *inside = checked_relayout(graph, dy, channel);
+    CvmNode *dw =
+        checked_add(graph, CVM_OP_WINOGRAD_GRAD_WEIGHT,
+                    (CvmAttribute[]){pad, {.integers = {tile}}, {.integers = {c->taps}}, groups}, 2,
+                    checked_relayout(graph, x, channel), inside);
     if (!direct)
-        cvm_graph_output(graph, "bias", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, inside, NULL));
-    cvm_graph_output(graph, "y", relayout(graph, dw, "plain"));
+        cvm_graph_output(graph, "bias",
+                         checked_add(graph, CVM_OP_BIAS_GRAD, NULL, 1, inside, NULL));
+    cvm_graph_output(graph, "y", checked_relayout(graph, dw, "plain"));
     if (direct)
         cvm_graph_output(graph, "direct",
-                         add(graph, CVM_OP_CONV_GRAD_WEIGHT,
-                             (CvmAttribute[]){ones, pad, ones, groups, taps}, 2, x, dy));
+                         checked_add(graph, CVM_OP_CONV_GRAD_WEIGHT,
+                                     (CvmAttribute[]){ones, pad, ones, groups, taps}, 2, x, dy));
     return graph;
 }
 
@@ -250,11 +236,12 @@ static int replaced(CvmConvolution convolution) {
     for (int i = 0; i < 2; i++) {
         const char *name = i ? "x" : "one", *weight = i ? "w" : "v";
         int64_t size = i ? 32 : 1;
-        CvmNode *x = input(graph, name, (CvmShape){4, {1, 128, size, size}});
-        CvmNode *w = input(graph, weight, (CvmShape){4, {128, 128, 3, 3}});
+        CvmNode *x = checked_input(graph, name, (CvmShape){4, {1, 128, size, size}});
+        CvmNode *w = checked_input(graph, weight, (CvmShape){4, {128, 128, 3, 3}});
         CvmAttribute ones = {.integers = {1, 1, 1, 1}};
         CvmAttribute attributes[] = {ones, ones, ones, ones};
-        cvm_graph_output(graph, i ? "y" : "z", add(graph, CVM_OP_CONV, attributes, 2, x, w));
+        cvm_graph_output(graph, i ? "y" : "z",
+                         checked_add(graph, CVM_OP_CONV, attributes, 2, x, w));
     }
     CvmPassContext context = {
         .diag = &checked_diag, .vector_lanes = 8, .convolution = convolution, .verify = true};

@@ -11,8 +11,6 @@
 
 #include <cmocka.h>
 
-static const CvmOrigin nowhere = {.name = "x"};
-
 typedef struct Case {
     int64_t n, inputs, h, w, outputs, pad[4], kernel[2], tile;
 } Case;
@@ -32,28 +30,9 @@ static const Case cases[] = {
 
 enum { CASES = sizeof cases / sizeof *cases };
 
-static CvmNode *add(CvmGraph *graph, CvmOp op, const CvmAttribute *attributes, int count,
-                    CvmNode *a, CvmNode *b) {
-    CvmNode *inputs[] = {a, b};
-    CvmNode *node = cvm_graph_add(graph, op, inputs, count, attributes, nowhere, &checked_diag);
-    if (!node) {
-        cvm_diag_print(&checked_diag, stderr);
-        fail_msg("%s", "the graph of a test does not hold");
-    }
-    return node;
-}
-
-static CvmNode *relayout(CvmGraph *graph, CvmNode *x, const char *to) {
-    return add(graph, CVM_OP_RELAYOUT, &(CvmAttribute){.text = to}, 1, x, NULL);
-}
-
-static CvmNode *input(CvmGraph *graph, const char *name, CvmShape shape) {
-    return cvm_graph_input(graph, name, CVM_F32, shape, nowhere);
-}
-
 static CvmNode *blocked(CvmGraph *graph, const char *name, CvmShape shape, int lanes) {
-    return relayout(graph, input(graph, name, shape),
-                    cvm_arena_format(checked_arena, "batch%d", lanes));
+    return checked_relayout(graph, checked_input(graph, name, shape),
+                            cvm_arena_format(checked_arena, "batch%d", lanes));
 }
 
 static CvmShape shape_of_x(const Case *c) {
@@ -81,23 +60,25 @@ static CvmGraph *make_forward(const Case *c, int lanes, CvmOp pooling) {
     CvmGraph *graph = cvm_graph_create(checked_arena, "forward");
     CvmAttribute attributes[5] = {[4] = {.integers = {c->tile}}}, none = {{0}};
     set_attributes(c, attributes);
-    CvmNode *y =
-        add(graph, CVM_OP_WINOGRAD_ROWS, attributes, 2, blocked(graph, "x", shape_of_x(c), lanes),
-            input(graph, "weight", shape_of_weight(c)));
-    y = add(graph, CVM_OP_BIAS, NULL, 2, y, input(graph, "bias", (CvmShape){1, {c->outputs}}));
-    y = add(graph, CVM_OP_ADD, NULL, 2, y, blocked(graph, "other", y->type.shape, lanes));
-    y = add(graph, CVM_OP_RELU, NULL, 1, y, NULL);
+    CvmNode *y = checked_add(graph, CVM_OP_WINOGRAD_ROWS, attributes, 2,
+                             blocked(graph, "x", shape_of_x(c), lanes),
+                             checked_input(graph, "weight", shape_of_weight(c)));
+    y = checked_add(graph, CVM_OP_BIAS, NULL, 2, y,
+                    checked_input(graph, "bias", (CvmShape){1, {c->outputs}}));
+    y = checked_add(graph, CVM_OP_ADD, NULL, 2, y, blocked(graph, "other", y->type.shape, lanes));
+    y = checked_add(graph, CVM_OP_RELU, NULL, 1, y, NULL);
     if (pooling != CVM_OP_INPUT) {
         CvmAttribute size = {.integers = {2, 2}};
         CvmAttribute windows[] = {size, size, none, none, none};
-        CvmNode *pooled = add(graph, pooling, windows, 1, y, NULL);
+        CvmNode *pooled = checked_add(graph, pooling, windows, 1, y, NULL);
         if (pooling == CVM_OP_MAXPOOL)
             cvm_graph_output(
                 graph, "index",
-                relayout(graph, add(graph, CVM_OP_MAXPOOL_INDEX, windows, 1, y, NULL), "plain"));
+                checked_relayout(
+                    graph, checked_add(graph, CVM_OP_MAXPOOL_INDEX, windows, 1, y, NULL), "plain"));
         y = pooled;
     }
-    cvm_graph_output(graph, "y", relayout(graph, y, "plain"));
+    cvm_graph_output(graph, "y", checked_relayout(graph, y, "plain"));
     return graph;
 }
 
@@ -123,11 +104,12 @@ static CvmGraph *make_grad_input(const Case *c, int lanes) {
     CvmGraph *graph = cvm_graph_create(checked_arena, "grad_input");
     CvmAttribute attributes[7] = {[4] = {.integers = {c->h, c->w}}, [6] = {.integers = {c->tile}}};
     set_attributes(c, attributes);
-    CvmNode *dx =
-        add(graph, CVM_OP_WINOGRAD_ROWS_GRAD_INPUT, attributes, 2,
-            blocked(graph, "dy", shape_of_y(c), lanes), input(graph, "weight", shape_of_weight(c)));
-    dx = add(graph, CVM_OP_RELU_GRAD, NULL, 2, dx, blocked(graph, "x", shape_of_x(c), lanes));
-    cvm_graph_output(graph, "y", relayout(graph, dx, "plain"));
+    CvmNode *dx = checked_add(graph, CVM_OP_WINOGRAD_ROWS_GRAD_INPUT, attributes, 2,
+                              blocked(graph, "dy", shape_of_y(c), lanes),
+                              checked_input(graph, "weight", shape_of_weight(c)));
+    dx = checked_add(graph, CVM_OP_RELU_GRAD, NULL, 2, dx,
+                     blocked(graph, "x", shape_of_x(c), lanes));
+    cvm_graph_output(graph, "y", checked_relayout(graph, dx, "plain"));
     return graph;
 }
 
@@ -144,10 +126,10 @@ static CvmGraph *make_grad_weight(const Case *c, int lanes) {
         [4] = {.integers = {c->kernel[0], c->kernel[1]}}, [5] = {.integers = {c->tile}}};
     set_attributes(c, attributes);
     CvmNode *dy = blocked(graph, "dy", shape_of_y(c), lanes);
-    CvmNode *dw = add(graph, CVM_OP_WINOGRAD_ROWS_GRAD_WEIGHT, attributes, 2,
-                      blocked(graph, "x", shape_of_x(c), lanes), dy);
-    cvm_graph_output(graph, "bias", add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy, NULL));
-    dw = add(graph, CVM_OP_ADD, NULL, 2, dw, input(graph, "old", dw->type.shape));
+    CvmNode *dw = checked_add(graph, CVM_OP_WINOGRAD_ROWS_GRAD_WEIGHT, attributes, 2,
+                              blocked(graph, "x", shape_of_x(c), lanes), dy);
+    cvm_graph_output(graph, "bias", checked_add(graph, CVM_OP_BIAS_GRAD, NULL, 1, dy, NULL));
+    dw = checked_add(graph, CVM_OP_ADD, NULL, 2, dw, checked_input(graph, "old", dw->type.shape));
     cvm_graph_output(graph, "y", dw);
     return graph;
 }
@@ -175,9 +157,10 @@ static int replaced(const Case *c, CvmConvolution convolution) {
     for (int i = 0; i < 2; i++) {
         set_attributes(c, attributes);
         attributes[0] = (CvmAttribute){.integers = {1 + i, 1}};
-        CvmNode *x = input(graph, i ? "x" : "v", shape_of_x(c));
-        CvmNode *weight = input(graph, i ? "w" : "u", shape_of_weight(c));
-        cvm_graph_output(graph, i ? "y" : "z", add(graph, CVM_OP_CONV, attributes, 2, x, weight));
+        CvmNode *x = checked_input(graph, i ? "x" : "v", shape_of_x(c));
+        CvmNode *weight = checked_input(graph, i ? "w" : "u", shape_of_weight(c));
+        cvm_graph_output(graph, i ? "y" : "z",
+                         checked_add(graph, CVM_OP_CONV, attributes, 2, x, weight));
     }
     CvmPassContext context = {
         .diag = &checked_diag, .vector_lanes = 8, .convolution = convolution, .verify = true};
